@@ -1,0 +1,196 @@
+"""The records that every room passes around: audio, words, segments, transcripts, options, models.
+
+Knows no engine, no file format and no wire. Times are float seconds from the start of the recording unless a name says otherwise; nothing is
+rounded here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE = 16_000
+"""Samples per second of every `Audio`."""
+
+MIN_DURATION = 0.01
+"""Seconds; a shorter recording is refused (the vendors' own minimum)."""
+
+Samples = NDArray[np.float32]
+"""`float32[n_samples]`, mono, in [-1, 1], at `SAMPLE_RATE`."""
+
+
+class Task(StrEnum):
+    """What a recogniser is asked to do with speech."""
+
+    TRANSCRIBE = "transcribe"
+    """Write what is said in the language in which it is said."""
+    TRANSLATE = "translate"
+    """Write in English what is said."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Audio:
+    """A decoded recording: mono, 16 kHz, 16-bit; long ones are memory-mapped, so slicing is how to read them."""
+
+    pcm: NDArray[np.int16]
+    """`int16[n_samples]`; may be a read-only memory map."""
+    warnings: tuple[str, ...] = ()
+    """What was wrong with the source though it could be read, one sentence each."""
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return int(self.pcm.shape[0])
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.n_samples / SAMPLE_RATE
+
+    def samples(self, start: int = 0, stop: int | None = None) -> Samples:
+        """Read samples `start` to `stop` as `float32` in [-1, 1)."""
+        return self.pcm[start:stop].astype(np.float32) / 32768.0
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One timed word; `text` keeps its leading space where the language writes one."""
+
+    start: float
+    end: float
+    text: str
+    probability: float | None = None
+    """In [0, 1]; None where the engine cannot know it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A timed stretch of text; the metadata fields are None where the engine cannot know them."""
+
+    start: float
+    end: float
+    text: str
+    words: tuple[Word, ...] | None = None
+    """None when word times were not asked for."""
+    tokens: tuple[int, ...] = ()
+    seek: int = 0
+    """Start of the window that gave this segment, in mel frames of 10 ms (as openai/whisper counts it)."""
+    temperature: float | None = None
+    avg_logprob: float | None = None
+    """Mean natural log probability per token, at most 0."""
+    compression_ratio: float | None = None
+    """Text bytes over zlib-compressed bytes; above 2.4 hints at repetition."""
+    no_speech_prob: float | None = None
+    """Probability in [0, 1] that the window holds no speech."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """Everything known about one recording after recognition."""
+
+    text: str
+    segments: tuple[Segment, ...]
+    language: str | None
+    """ISO 639-1 code (or Whisper's own, such as `yue`); None where the engine cannot know it."""
+    duration: float
+    task: Task
+    model: str
+    """Id of the model that really served."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """All words of all segments in order; empty where none were asked for."""
+        return tuple(word for segment in self.segments for word in segment.words or ())
+
+
+@dataclass(frozen=True, slots=True)
+class TranscribeOptions:
+    """What a caller may choose about one transcription, in the trade's terms; every dialect's spellings end here."""
+
+    task: Task = Task.TRANSCRIBE
+    language: str | None = None
+    """ISO 639-1 code, lower case; None means detect."""
+    prompt: str | None = None
+    """Text that precedes the recording: spelling, style, context."""
+    temperature: float = 0.0
+    """First sampling temperature in [0, 1]; 0 is deterministic, with fallback upwards."""
+    words: bool = False
+    """Whether word times are wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeSettings:
+    """How a window recogniser searches; an operator's choice. Defaults are openai/whisper's own."""
+
+    temperatures: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+    """Tried in order from the caller's temperature up, until a hypothesis passes the two thresholds."""
+    compression_ratio_threshold: float | None = 2.4
+    logprob_threshold: float | None = -1.0
+    no_speech_threshold: float | None = 0.6
+    condition_on_previous_text: bool = True
+    beam_size: int = 5
+    """Beam width at temperature 0; 1 is greedy."""
+    best_of: int = 5
+    """Samples drawn at temperatures above 0."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """What a window recogniser sees at once: an encoded stretch of audio and how to decode it."""
+
+    encoding: Any
+    """What the recogniser's own `encode` gave for this stretch; opaque to everyone else."""
+    duration: float
+    """Seconds of real audio in the window (the rest is padding)."""
+    language: str | None
+    """Required by multilingual models; None for English-only ones."""
+    task: Task = Task.TRANSCRIBE
+    previous: tuple[int, ...] = ()
+    """Tokens of the text before this window, already cut to what the model can take."""
+    temperature: float = 0.0
+    beam_size: int = 5
+    best_of: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What a window recogniser made of one window, with timestamp tokens still inside."""
+
+    tokens: tuple[int, ...]
+    """Sampled tokens without start and end tokens, timestamp tokens included."""
+    text: str
+    """The text tokens decoded and stripped."""
+    avg_logprob: float
+    no_speech_prob: float
+    temperature: float
+    compression_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What is known about a model before it is loaded."""
+
+    id: str
+    engine: str
+    """Name of the module in `engines` that runs it: `whisper`, `sphinx`, `fake`."""
+    owner: str
+    """Who published the weights, as vendors' `owned_by` says it."""
+    created: int
+    """Unix time of publication."""
+    tasks: frozenset[Task]
+    languages: tuple[str, ...]
+    """ISO 639-1 codes that it understands."""
+    context_window: int
+    """Tokens of text that it can hold (448 for Whisper); 0 where the notion does not apply."""
+    aliases: tuple[str, ...] = ()
+    repository: str | None = None
+    """Where its weights are on the hub; None for embedded and local models."""
+    size_bytes: int | None = None
+    """About how much a download weighs."""
+    description: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,122 @@
+"""What an engine must be able to do to serve; engines are synchronous and blocking.
+
+Knows no third-party runtime. An option that an engine cannot honour raises `errors.UnsupportedOption`; it never silently vanishes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearsay.domain import Audio, Hypothesis, Samples, Segment, Task, TranscribeOptions, Window, Word
+
+Cancelled = Callable[[], bool]
+"""Asked between pieces of work; True means that the caller has gone and the work must end."""
+
+
+@runtime_checkable
+class Features(Protocol):
+    """Model input of one recording, from which windows are cut by frame."""
+
+    n_frames: int
+    """Frames of real audio (10 ms each for Whisper), padding excluded."""
+
+    def window(self, start: int, *, pad_silence: bool = False) -> NDArray[np.float32]:
+        """Cut `float32[n_mels, 3000]` beginning at frame `start`; padding is zeros, or with `pad_silence` the features of silence."""
+        ...
+
+
+@runtime_checkable
+class WindowRecognizer(Protocol):
+    """A model that sees a bounded window (Whisper); windows of different requests may share one call."""
+
+    window_frames: int
+    """Frames in a full window (3000)."""
+    frame_seconds: float
+    """Seconds per frame (0.01)."""
+    timestamp_begin: int
+    """The token id of time 0.00; ids from here up are times."""
+    timestamp_seconds: float
+    """Seconds between neighbouring timestamp tokens (0.02)."""
+    end_of_text: int
+    """Ids below this one are text."""
+    previous_limit: int
+    """Most tokens of previous text that a window may carry (223 for Whisper, n_text_ctx // 2 - 1)."""
+    multilingual: bool
+    languages: tuple[str, ...]
+
+    def features(self, audio: Audio) -> Features:
+        """Compute model input for a whole recording in memory that does not grow with its length."""
+        ...
+
+    def encode(self, inputs: Sequence[NDArray[np.float32]]) -> list[Any]:
+        """Encode windows of `float32[n_mels, 3000]`; one opaque encoding each, good for any number of decodes."""
+        ...
+
+    def detect_language(self, encodings: Sequence[Any]) -> list[Mapping[str, float]]:
+        """Give for each encoding the probability of every language code."""
+        ...
+
+    def recognize(self, windows: Sequence[Window]) -> list[Hypothesis]:
+        """Decode each window once at its own temperature; fallback is the caller's decision."""
+        ...
+
+    def align(
+        self, windows: Sequence[Window], tokens: Sequence[Sequence[int]], n_frames: Sequence[int]
+    ) -> list[list[Word]]:
+        """Time the words of each window's text tokens by cross-attention; times are seconds from the window's start.
+
+        `tokens` hold text tokens only. Words carry punctuation merged as openai/whisper's `timing.py` merges it.
+        """
+        ...
+
+    def encode_text(self, text: str) -> tuple[int, ...]:
+        """Turn text into tokens (no special ones), for prompts."""
+        ...
+
+    def decode_text(self, tokens: Sequence[int]) -> str:
+        """Turn tokens into text; timestamps and other special tokens vanish."""
+        ...
+
+    def close(self) -> None:
+        """Give memory back; the recogniser is unusable afterwards."""
+        ...
+
+
+class Stream(Protocol):
+    """One recording being recognised as it arrives."""
+
+    def feed(self, samples: Samples) -> Iterator[Segment]:
+        """Take more audio and give the segments that it completed."""
+        ...
+
+    def partial(self) -> str:
+        """Give the text of the utterance still open."""
+        ...
+
+    def finish(self) -> Iterator[Segment]:
+        """End the recording and give the segments still owed."""
+        ...
+
+
+@runtime_checkable
+class UtteranceRecognizer(Protocol):
+    """A model that takes audio of any length piece by piece (PocketSphinx)."""
+
+    languages: tuple[str, ...]
+    tasks: frozenset[Task]
+
+    def open(self, options: TranscribeOptions) -> Stream:
+        """Begin a recording. Raises `UnsupportedOption` for what it cannot do."""
+        ...
+
+    def close(self) -> None:
+        """Give memory back; the recogniser is unusable afterwards."""
+        ...
+
+
+Recognizer = WindowRecognizer | UtteranceRecognizer
+"""Whatever can turn speech into text."""

@@ -1,0 +1,151 @@
+"""The tree of errors that Hearsay raises.
+
+    HearsayError
+    ├── InvalidRequest            the caller's request is at fault
+    │   ├── InvalidAudio          bytes that are not a recording we can read
+    │   │   └── AudioTooShort     shorter than 0.01 s
+    │   ├── UnsupportedOption     an option that the chosen model cannot honour
+    │   ├── PayloadTooLarge       over the upload limit
+    │   ├── UnsupportedMediaType  a body of the wrong kind
+    │   └── FetchFailed           a URL that may not or could not be fetched
+    ├── Unauthorized              no key, or a wrong one
+    ├── ModelNotFound             no model of that name
+    ├── ModelNotInstalled         a known model without its weights
+    ├── DownloadFailed            weights that could not be downloaded or are damaged
+    ├── Overloaded                too much work waiting
+    ├── EngineFailed              a model that broke while working
+    ├── Cancelled                 the caller went away
+    └── ConfigurationError        settings that cannot be right
+
+Knows no HTTP status and no vendor: `dialects` maps classes to both.
+"""
+
+from __future__ import annotations
+
+
+class HearsayError(Exception):
+    """Something went wrong."""
+
+    code: str | None = None
+    """Machine-readable name of the failure, stable across releases."""
+
+    def __init__(self, message: str | None = None, *, param: str | None = None, code: str | None = None) -> None:
+        self.message = message or (type(self).__doc__ or "").strip()
+        self.param = param
+        if code is not None:
+            self.code = code
+        super().__init__(self.message)
+
+
+class InvalidRequest(HearsayError):
+    """The request is not valid."""
+
+    code = "invalid_request"
+
+
+class InvalidAudio(InvalidRequest):
+    """The file is not a recording that can be read."""
+
+    code = "invalid_audio"
+
+    def __init__(self, message: str | None = None, *, param: str | None = "file", code: str | None = None) -> None:
+        super().__init__(message, param=param, code=code)
+
+
+class AudioTooShort(InvalidAudio):
+    """The recording is too short. The minimum length is 0.01 seconds."""
+
+    code = "audio_too_short"
+
+
+class UnsupportedOption(InvalidRequest):
+    """The model cannot honour this option."""
+
+    code = "unsupported_option"
+
+
+class PayloadTooLarge(InvalidRequest):
+    """The request is larger than this server accepts."""
+
+    code = "payload_too_large"
+
+
+class UnsupportedMediaType(InvalidRequest):
+    """The body is not of a kind that this path accepts."""
+
+    code = "unsupported_media_type"
+
+
+class FetchFailed(InvalidRequest):
+    """The URL could not be fetched."""
+
+    code = "url_fetch_failed"
+
+    def __init__(self, message: str | None = None, *, param: str | None = "url", code: str | None = None) -> None:
+        super().__init__(message, param=param, code=code)
+
+
+class Unauthorized(HearsayError):
+    """A valid API key is required."""
+
+    code = "invalid_api_key"
+
+
+class ModelNotFound(HearsayError):
+    """There is no model of that name."""
+
+    code = "model_not_found"
+
+    def __init__(self, message: str | None = None, *, param: str | None = "model", code: str | None = None) -> None:
+        super().__init__(message, param=param, code=code)
+
+
+class ModelNotInstalled(HearsayError):
+    """The model is known but its weights are not on this machine."""
+
+    code = "model_not_installed"
+
+    def __init__(self, message: str | None = None, *, param: str | None = "model", code: str | None = None) -> None:
+        super().__init__(message, param=param, code=code)
+
+
+class DownloadFailed(HearsayError):
+    """The weights could not be downloaded."""
+
+    code = "download_failed"
+
+
+class Overloaded(HearsayError):
+    """Too many requests are waiting; try again shortly."""
+
+    code = "overloaded"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after: float = 1.0,
+    ) -> None:
+        super().__init__(message, param=param, code=code)
+        self.retry_after = retry_after
+        """Seconds after which a new try has a fair chance."""
+
+
+class EngineFailed(HearsayError):
+    """The model failed while working on this request."""
+
+    code = "engine_failed"
+
+
+class Cancelled(HearsayError):
+    """The caller went away before the work was done."""
+
+    code = "cancelled"
+
+
+class ConfigurationError(HearsayError):
+    """The configuration is not valid."""
+
+    code = "invalid_configuration"
