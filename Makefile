@@ -1,0 +1,60 @@
+# The few verbs of this repository. Everything lands in .venv; nothing needs root, a system package or a model hub.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST_WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help serve setup test check fix bench compat lock clean
+
+help: ## List the verbs
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+serve: $(VENV)/.run ## Set up and start the server on 127.0.0.1:8000
+	@exec $(BIN)/hearsay serve $(ARGS)
+
+setup: $(VENV)/.dev ## Set up everything that the tests need
+
+test: check compat ## Set up, then lint, types and tests
+	$(BIN)/pytest -n $(PYTEST_WORKERS) $(ARGS)
+
+check: $(VENV)/.dev ## Lint and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fix: $(VENV)/.dev ## Let the linter and the formatter mend what they can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.bench ## Run the benchmarks and print ratios
+	$(BIN)/python -m bench.single $(ARGS)
+	$(BIN)/python -m bench.health
+
+compat: $(VENV)/.dev ## Set up the vendors' other clients (older Python ones, npm ones)
+	$(BIN)/python -m tests.compat.setup
+
+lock: ## Resolve pyproject.toml anew and pin it in requirements/
+	PYTHON=$(PYTHON) scripts/lock.sh
+
+clean: ## Remove what these verbs made
+	rm -rf $(VENV) .compat tests/compat/js/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Hearsay needs Python 3.11 or newer; say which with make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements/run.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Setting up $(VENV) (once, about a minute) …"
+	@$(PIP) install -r requirements/run.txt
+	@$(PIP) install --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.run
+	@$(PIP) install -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
+	@$(PIP) install -r requirements/bench.txt
+	@touch $@
