@@ -87,7 +87,12 @@ class WindowRecognizer(Protocol):
 
 
 class Stream(Protocol):
-    """One recording being recognised as it arrives."""
+    """One recording being recognised as it arrives.
+
+    A stream may have two more attributes, which callers read with `getattr`: `warnings: list[str]`, one sentence
+    for each wish that it could only ignore (a prompt, a temperature), and `language: str | None`, what it took the
+    speech for.
+    """
 
     def feed(self, samples: Samples) -> Iterator[Segment]:
         """Take more audio and give the segments that it completed."""

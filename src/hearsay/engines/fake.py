@@ -1,0 +1,341 @@
+"""A deterministic engine for every protocol: no weights, instant, predictable from the audio.
+
+Knows nothing about speech: every half second of the recording (counted from its start) that is louder than
+-40 dBFS is one word named after its place, so 0.0-0.5 s is `word0` and 7.0-7.5 s is `word14`. What the caller
+asked for can be seen in the answer: a spoken language changes the noun (`wort0`, `palabra0`, `mot0`),
+translation gives English, a prompt in capitals gives capitals. For tests and for people who write clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearsay.domain import (
+    SAMPLE_RATE,
+    Audio,
+    Hypothesis,
+    Samples,
+    Segment,
+    Task,
+    TranscribeOptions,
+    Window,
+    Word,
+)
+from hearsay.errors import EngineFailed, UnsupportedOption
+
+NOUNS = {"en": "word", "de": "wort", "es": "palabra", "fr": "mot"}
+"""What one half second of noise is called in each language that the engine speaks."""
+
+LOUD = 0.01
+"""Root mean square above which a half second counts as speech (-40 dBFS)."""
+
+SLOT_SECONDS = 0.5
+"""How long a word lasts."""
+
+SEGMENT_WORDS = 10
+"""Most words in a segment; a silent half second ends it earlier."""
+
+PROBABILITY = 0.9
+"""What every word claims."""
+
+_FRAME_SAMPLES = 160
+_SLOT_FRAMES = 50
+_SLOT_SAMPLES = _SLOT_FRAMES * _FRAME_SAMPLES
+_WINDOW_FRAMES = 3000
+_SPEECH_LOGPROB, _SILENCE_LOGPROB = -0.1, -1.5
+_LANGUAGES = tuple(NOUNS)
+_N_BYTES = 256
+_VARIANTS = 2 * len(_LANGUAGES)
+_END_OF_TEXT = 1 << 22
+_TIMESTAMP_BEGIN = _END_OF_TEXT + 100
+
+
+def expected_words(audio: Audio, *, language: str = "en", capitals: bool = False) -> tuple[Word, ...]:
+    """Predict every word that the engine will hear; a slot counts when at least half of it is there."""
+    n_frames = audio.n_samples // _FRAME_SAMPLES
+    words = []
+    for slot in range((n_frames + _SLOT_FRAMES // 2) // _SLOT_FRAMES):
+        stop = min((slot + 1) * _SLOT_FRAMES, n_frames) * _FRAME_SAMPLES
+        if _is_loud(audio.samples(slot * _SLOT_SAMPLES, stop)):
+            start = slot * SLOT_SECONDS
+            words.append(Word(start, stop / SAMPLE_RATE, _noun(slot, language, capitals), PROBABILITY))
+    return tuple(words)
+
+
+@dataclass
+class Mishaps:
+    """What shall go wrong, and how slowly; by default nothing and not at all."""
+
+    fail_after: int | None = None
+    """Windows, or segments of a stream, that succeed before `EngineFailed` is raised; None means never."""
+    pause: Callable[[], None] = lambda: None
+    """Called before each window or feed; give it something that blocks to play a slow model."""
+    done: int = field(default=0, init=False)
+    """Pieces of work that succeeded so far."""
+
+    def step(self) -> None:
+        """Count one piece of work, or raise `EngineFailed` when its time has come."""
+        if self.fail_after is not None and self.done >= self.fail_after:
+            raise EngineFailed("The fake engine failed as it was told to.")
+        self.done += 1
+
+
+class FakeFeatures:
+    """Loudness and place of every frame: row 0 is the root mean square, row 1 the number of the frame."""
+
+    def __init__(self, audio: Audio) -> None:
+        self._audio = audio
+        self.n_frames = audio.n_samples // _FRAME_SAMPLES
+
+    def window(self, start: int, *, pad_silence: bool = False) -> NDArray[np.float32]:
+        """Cut `float32[2, 3000]` from frame `start`; padding and the features of silence are both zeros."""
+        cut = np.zeros((2, _WINDOW_FRAMES), np.float32)
+        stop = min(start + _WINDOW_FRAMES, self.n_frames)
+        n_frames = max(stop - start, 0)
+        if n_frames:
+            samples = self._audio.samples(start * _FRAME_SAMPLES, stop * _FRAME_SAMPLES)
+            cut[0, :n_frames] = np.sqrt(np.mean(samples.reshape(n_frames, _FRAME_SAMPLES) ** 2, axis=1))
+            cut[1, :n_frames] = np.arange(start, stop)
+        return cut
+
+
+@dataclass(frozen=True, slots=True)
+class FakeEncoding:
+    """What a window holds: the numbers of its loud slots and where it begins."""
+
+    start: int
+    """First frame."""
+    slots: tuple[int, ...]
+    """Loud slots whose middle lies in the window, in order."""
+
+
+class FakeWindowRecognizer:
+    """A `WindowRecognizer` that sees 30 s at once, as Whisper does, with timestamp tokens every 20 ms."""
+
+    window_frames = _WINDOW_FRAMES
+    frame_seconds = 0.01
+    timestamp_begin = _TIMESTAMP_BEGIN
+    timestamp_seconds = 0.02
+    end_of_text = _END_OF_TEXT
+    previous_limit = 223
+
+    def __init__(
+        self,
+        *,
+        hears: str = "en",
+        multilingual: bool = True,
+        sure_from: float = 0.0,
+        mishaps: Mishaps | None = None,
+    ) -> None:
+        """Make an engine that detects the language `hears` and is sure from the temperature `sure_from` up."""
+        self.multilingual = multilingual
+        self.languages: tuple[str, ...] = _LANGUAGES if multilingual else ("en",)
+        self.mishaps = mishaps or Mishaps()
+        self._hears = hears
+        self._sure_from = sure_from
+
+    def features(self, audio: Audio) -> FakeFeatures:
+        """Wrap a recording; nothing is computed before a window is cut."""
+        return FakeFeatures(audio)
+
+    def encode(self, inputs: Sequence[NDArray[np.float32]]) -> list[FakeEncoding]:
+        """Find the loud slots of each window of `float32[2, 3000]`."""
+        return [_encode(window) for window in inputs]
+
+    def detect_language(self, encodings: Sequence[FakeEncoding]) -> list[Mapping[str, float]]:
+        """Hear the configured language with probability 0.9 and share the rest among the others."""
+        others = [code for code in self.languages if code != self._hears]
+        scores = {code: 0.1 / len(others) for code in others} | {self._hears: 0.9 if others else 1.0}
+        return [dict(scores) for _ in encodings]
+
+    def recognize(self, windows: Sequence[Window]) -> list[Hypothesis]:
+        """Name the loud slots of each window, as segments between timestamp tokens."""
+        return [self._recognize(window) for window in windows]
+
+    def _recognize(self, window: Window) -> Hypothesis:
+        self.mishaps.pause()
+        self.mishaps.step()
+        encoding: FakeEncoding = window.encoding
+        language = "en" if window.task is Task.TRANSLATE else window.language or "en"
+        capitals = self.decode_text(window.previous).isupper()
+        tokens: list[int] = []
+        for run in _runs(encoding.slots):
+            tokens += [
+                self._timestamp(run[0] * _SLOT_FRAMES - encoding.start, window.duration),
+                *(_token(slot, language, capitals) for slot in run),
+                self._timestamp((run[-1] + 1) * _SLOT_FRAMES - encoding.start, window.duration),
+            ]
+        sure = window.temperature >= self._sure_from
+        return Hypothesis(
+            tokens=tuple(tokens),
+            text=self.decode_text(tokens).strip(),
+            avg_logprob=_SPEECH_LOGPROB if tokens and sure else _SILENCE_LOGPROB,
+            no_speech_prob=0.01 if tokens else 0.99,
+            temperature=window.temperature,
+            compression_ratio=1.0,
+        )
+
+    def _timestamp(self, frame: int, duration: float) -> int:
+        seconds = min(max(frame * self.frame_seconds, 0.0), duration)
+        return self.timestamp_begin + round(seconds / self.timestamp_seconds)
+
+    def align(
+        self, windows: Sequence[Window], tokens: Sequence[Sequence[int]], n_frames: Sequence[int]
+    ) -> list[list[Word]]:
+        """Give each word token the times of its slot, cut to the window; seconds from the window's start."""
+        return [
+            [self._align(window.encoding, token, limit) for token in row if token >= _N_BYTES]
+            for window, row, limit in zip(windows, tokens, n_frames, strict=True)
+        ]
+
+    def _align(self, encoding: FakeEncoding, token: int, n_frames: int) -> Word:
+        slot = (token - _N_BYTES) // _VARIANTS
+        edges = (slot * _SLOT_FRAMES - encoding.start, (slot + 1) * _SLOT_FRAMES - encoding.start)
+        start, end = (min(max(edge, 0), n_frames) * self.frame_seconds for edge in edges)
+        return Word(start, end, self.decode_text([token]), PROBABILITY)
+
+    def encode_text(self, text: str) -> tuple[int, ...]:
+        """Turn text into one token a byte."""
+        return tuple(text.encode())
+
+    def decode_text(self, tokens: Sequence[int]) -> str:
+        """Turn tokens into text; timestamps vanish."""
+        pieces = (bytes([t]) if t < _N_BYTES else _word_of(t).encode() for t in tokens if t < _END_OF_TEXT)
+        return b"".join(pieces).decode(errors="replace")
+
+    def close(self) -> None:
+        """Do nothing; there is no memory to give back."""
+
+
+class FakeUtteranceRecognizer:
+    """An `UtteranceRecognizer` whose segments end with half a second of silence or ten words."""
+
+    def __init__(
+        self,
+        *,
+        languages: tuple[str, ...] = _LANGUAGES,
+        tasks: frozenset[Task] = frozenset(Task),
+        mishaps: Mishaps | None = None,
+    ) -> None:
+        self.languages = languages
+        self.tasks = tasks
+        self.mishaps = mishaps or Mishaps()
+
+    def open(self, options: TranscribeOptions) -> FakeStream:
+        """Begin a recording. Raises `UnsupportedOption` for a language or task that it was not made with."""
+        if options.language is not None and options.language not in self.languages:
+            raise UnsupportedOption(f"The fake engine does not speak {options.language!r}.", param="language")
+        if options.task not in self.tasks:
+            raise UnsupportedOption(f"The fake engine cannot {options.task.value}.", param="model")
+        return FakeStream(options, self.languages[0], self.mishaps)
+
+    def close(self) -> None:
+        """Do nothing; there is no memory to give back."""
+
+
+class FakeStream:
+    """One recording being heard slot by slot."""
+
+    def __init__(self, options: TranscribeOptions, hears: str, mishaps: Mishaps) -> None:
+        self.warnings: list[str] = []
+        self.language = options.language or hears
+        self._options = options
+        self._spoken = "en" if options.task is Task.TRANSLATE else self.language
+        self._capitals = (options.prompt or "").isupper()
+        self._mishaps = mishaps
+        self._waiting: Samples = np.zeros(0, np.float32)
+        self._slot = 0
+        self._open: list[Word] = []
+
+    def feed(self, samples: Samples) -> Iterator[Segment]:
+        """Take `float32[n_samples]` and give the segments that they completed."""
+        self._mishaps.pause()
+        self._waiting = np.concatenate([self._waiting, samples])
+        while len(self._waiting) >= _SLOT_SAMPLES:
+            slot, self._waiting = self._waiting[:_SLOT_SAMPLES], self._waiting[_SLOT_SAMPLES:]
+            yield from self._hear(slot)
+
+    def partial(self) -> str:
+        """Give the words since the last segment."""
+        return "".join(word.text for word in self._open).strip()
+
+    def finish(self) -> Iterator[Segment]:
+        """Hear what is left (when at least half a slot) and give the last segment."""
+        if len(self._waiting) // _FRAME_SAMPLES >= _SLOT_FRAMES // 2:
+            yield from self._hear(self._waiting)
+        self._waiting = self._waiting[:0]
+        yield from self._complete()
+
+    def _hear(self, slot: Samples) -> Iterator[Segment]:
+        start = self._slot * SLOT_SECONDS
+        slot = slot[: len(slot) // _FRAME_SAMPLES * _FRAME_SAMPLES]
+        loud = _is_loud(slot)
+        if loud:
+            text = _noun(self._slot, self._spoken, self._capitals)
+            self._open.append(Word(start, start + len(slot) / SAMPLE_RATE, text, PROBABILITY))
+        self._slot += 1
+        if len(self._open) >= SEGMENT_WORDS or not loud:
+            yield from self._complete()
+
+    def _complete(self) -> Iterator[Segment]:
+        if not self._open:
+            return
+        self._mishaps.step()
+        words, self._open = tuple(self._open), []
+        yield Segment(
+            start=words[0].start,
+            end=words[-1].end,
+            text="".join(word.text for word in words),
+            words=words if self._options.words else None,
+            temperature=self._options.temperature,
+            avg_logprob=_SPEECH_LOGPROB,
+            compression_ratio=1.0,
+            no_speech_prob=0.01,
+        )
+
+
+def _is_loud(samples: Samples) -> bool:
+    return len(samples) > 0 and float(np.sqrt(np.mean(samples**2))) >= LOUD
+
+
+def _noun(slot: int, language: str, capitals: bool) -> str:
+    text = f" {NOUNS.get(language, NOUNS['en'])}{slot}"
+    return text.upper() if capitals else text
+
+
+def _token(slot: int, language: str, capitals: bool) -> int:
+    spoken = _LANGUAGES.index(language) if language in NOUNS else 0
+    return _N_BYTES + slot * _VARIANTS + spoken * 2 + capitals
+
+
+def _word_of(token: int) -> str:
+    slot, variant = divmod(token - _N_BYTES, _VARIANTS)
+    return _noun(slot, _LANGUAGES[variant // 2], bool(variant % 2))
+
+
+def _encode(window: NDArray[np.float32]) -> FakeEncoding:
+    start = int(window[1, 0])
+    first = max(0, -(-(start - _SLOT_FRAMES // 2) // _SLOT_FRAMES))
+    last = (start + _WINDOW_FRAMES - _SLOT_FRAMES // 2 - 1) // _SLOT_FRAMES
+    n_frames = int(np.count_nonzero(window[1])) + (start == 0)
+    slots = range(first, last + 1)
+    loud = [slot for slot in slots if _slot_is_loud(window, slot * _SLOT_FRAMES - start, n_frames)]
+    return FakeEncoding(start, tuple(loud))
+
+
+def _slot_is_loud(window: NDArray[np.float32], begin: int, n_frames: int) -> bool:
+    frames = window[0, max(begin, 0) : min(begin + _SLOT_FRAMES, n_frames)]
+    middle_is_there = begin + _SLOT_FRAMES // 2 <= n_frames
+    return middle_is_there and len(frames) > 0 and float(np.sqrt(np.mean(frames**2))) >= LOUD
+
+
+def _runs(slots: Sequence[int]) -> list[tuple[int, ...]]:
+    """Split loud slots where one is silent, and after every `SEGMENT_WORDS`."""
+    groups = groupby(enumerate(slots), lambda pair: pair[1] - pair[0])
+    runs = [[slot for _, slot in group] for _, group in groups]
+    return [tuple(run[i : i + SEGMENT_WORDS]) for run in runs for i in range(0, len(run), SEGMENT_WORDS)]
