@@ -1,0 +1,327 @@
+"""The operator's choices: one frozen record, read from file, environment and flags, each value with its origin.
+
+Knows no command line, no web server and no engine; it only says what was chosen and by whom.
+Later sources win: default < file < environment (`HEARSAY_*`) < flag. An unknown name is an error that suggests
+the nearest one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_origin
+
+import platformdirs
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from hearsay.errors import ConfigurationError
+
+PREFIX = "HEARSAY_"
+"""How the name of every environment variable of ours begins."""
+
+CONFIG_VARIABLE = "HEARSAY_CONFIG"
+"""Names the settings file, as `--config` does."""
+
+NO_DOWNLOADS_VARIABLE = "HF_HUB_OFFLINE"
+"""The hub library's own switch; where it is on, Hearsay downloads nothing either."""
+
+
+def default_file() -> Path:
+    """Name the settings file that is read when none is given (it need not exist)."""
+    return Path(platformdirs.user_config_dir("hearsay", appauthor=False)) / "hearsay.toml"
+
+
+def default_models_folder() -> Path:
+    """Name the folder that downloaded weights go to."""
+    return Path(platformdirs.user_data_dir("hearsay", appauthor=False)) / "models"
+
+
+def default_keys_file() -> Path:
+    """Name the file that hashed API keys are kept in."""
+    return Path(platformdirs.user_data_dir("hearsay", appauthor=False)) / "keys.json"
+
+
+class Settings(BaseModel):
+    """Everything that an operator may choose."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True
+    )
+
+    host: str = "127.0.0.1"
+    """Address that the server listens on; anything but loopback needs API keys, or `allow_anonymous`."""
+    port: int = Field(8000, ge=0, le=65535)
+    """Port that the server listens on; 0 takes any free one."""
+    allow_anonymous: bool = False
+    """Serve without API keys on an address that other machines can reach: whoever reaches it may use it."""
+    cors_origins: tuple[str, ...] = ()
+    """Web origins whose pages may call the API from a browser; `*` allows all."""
+    keepalive_seconds: float = Field(75.0, gt=0)
+    """How long an idle connection is kept open."""
+    drain_seconds: float = Field(30.0, ge=0)
+    """How long requests in progress may take to finish when the server is told to stop."""
+
+    model: str = "auto"
+    """Model for requests that name none, or a hosted one that stands for it; `auto` is the best installed."""
+    models: dict[str, Path] = {}
+    """Own models: a name and its folder, in CTranslate2 or Hugging Face format."""
+    aliases: dict[str, str] = {}
+    """Other names for models: the name that callers use and the model that is meant."""
+    models_folder: Path = Field(default_factory=default_models_folder)
+    """Folder that downloaded and converted weights go to."""
+    downloads: bool = True
+    """Whether weights may be downloaded at all."""
+    offline: bool = False
+    """Stay off the network entirely: no downloads, no check whether the hub can be reached."""
+    hub_endpoint: str | None = None
+    """Address of the model hub or a mirror of it; by default what `HF_ENDPOINT` says, else the public hub."""
+    fake_engine: bool = False
+    """Offer the deterministic test engine under the model name `fake`."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where Whisper models run."""
+    device_index: int = Field(0, ge=0)
+    """Which GPU, counted from 0."""
+    compute_type: str = "default"
+    """Arithmetic of Whisper models (`int8`, `float32`, ...); `default` is int8 on CPU, float16 on GPU."""
+    cpu_threads: int = Field(0, ge=0)
+    """Threads that a model may use on CPU; 0 lets the engine choose."""
+    beam_size: int = Field(5, ge=1, le=32)
+    """Width of the beam search at temperature 0; 1 is greedy, and faster."""
+    best_of: int = Field(5, ge=1, le=32)
+    """Samples drawn at temperatures above 0."""
+    temperatures: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+    """Temperatures tried in order until a result passes the quality thresholds."""
+    condition_on_previous_text: bool = True
+    """Whether each window is told the text before it; off avoids loops, on keeps names and style steady."""
+    max_loaded_models: int = Field(2, ge=1)
+    """Models kept in memory at once; the one unused for longest makes room."""
+    idle_unload_seconds: float = Field(0.0, ge=0)
+    """Unload a model that nobody has used for so long; 0 keeps it."""
+    preload: bool = True
+    """Load the default model when the server starts, not at the first request."""
+
+    max_waiting: int = Field(32, ge=0)
+    """Requests that may wait for one model; more are told at once to come back later."""
+    decode_workers: int = Field(2, ge=1)
+    """Processes that read uploaded media."""
+    decode_timeout_seconds: float = Field(300.0, gt=0)
+    """How long reading one upload's media may take."""
+    max_duration_seconds: float | None = Field(None, gt=0)
+    """Longest recording that is accepted; unlimited by default."""
+    upload_limit_mb: float = Field(25.0, gt=0)
+    """Largest upload, in megabytes of 1024 x 1024 bytes."""
+    fetch_limit_mb: float = Field(100.0, gt=0)
+    """Largest file fetched from a URL that a caller names."""
+    fetch_timeout_seconds: float = Field(30.0, gt=0)
+    """How long fetching such a file may take."""
+    fetch_max_redirects: int = Field(5, ge=0)
+    """Redirects followed while fetching; each is checked like the first address."""
+    fetch_allow_private: bool = False
+    """Whether callers' URLs may point into private, loopback and link-local networks."""
+    work_folder: Path | None = None
+    """Folder for uploads and decoded audio while they are worked on; by default the temporary folder."""
+
+    api_key: SecretStr | None = None
+    """An API key that callers must present, and that `hearsay transcribe --base-url` itself presents."""
+    api_keys: tuple[SecretStr, ...] = ()
+    """Further API keys, separated by commas."""
+    keys_file: Path = Field(default_factory=default_keys_file)
+    """File of hashed API keys that `hearsay keys` looks after."""
+    base_url: str | None = None
+    """Server that `hearsay transcribe` sends recordings to instead of working itself."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least important events that are logged."""
+    log_format: Literal["auto", "console", "json"] = "auto"
+    """How log lines look; `auto` is coloured on a terminal and JSON elsewhere."""
+
+    @field_validator("cors_origins", "temperatures", "api_keys", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return (
+            [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        )
+
+    @field_validator("models", "aliases", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        return parse_pairs(value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("models", mode="after")
+    @classmethod
+    def _expand(cls, value: dict[str, Path]) -> dict[str, Path]:
+        return {name: folder.expanduser() for name, folder in value.items()}
+
+    @field_validator("models_folder", "keys_file", "work_folder", mode="after")
+    @classmethod
+    def _home(cls, value: Path | None) -> Path | None:
+        return value.expanduser() if value is not None else None
+
+    @field_validator("temperatures", mode="after")
+    @classmethod
+    def _ascending(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value or list(value) != sorted(value) or value[0] < 0 or value[-1] > 1:
+            raise ValueError("must be at least one number, ascending, between 0 and 1")
+        return value
+
+    @model_validator(mode="after")
+    def _alias_is_no_model(self) -> Settings:
+        both = sorted(self.models.keys() & self.aliases.keys())
+        if both:
+            raise ValueError(f"{both[0]!r} is both in models and in aliases")
+        return self
+
+    @property
+    def may_download(self) -> bool:
+        """Whether weights may be downloaded: neither switched off nor offline."""
+        return self.downloads and not self.offline
+
+    @property
+    def all_api_keys(self) -> tuple[str, ...]:
+        """The keys given by settings, in the clear."""
+        single = (self.api_key,) if self.api_key is not None else ()
+        return tuple(key.get_secret_value() for key in (*single, *self.api_keys))
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Settings and where each of them comes from."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    """For every field that is not at its default: `file PATH`, `environment NAME` or `flag --name`."""
+    file: Path | None
+    """The settings file that was read, if any."""
+
+
+def resolve(
+    *,
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> Resolved:
+    """Read and merge all sources.
+
+    `file` is what `--config` says; without it `HEARSAY_CONFIG` and then the default file are looked at. Flags that
+    are None were not given.
+    Raises: `ConfigurationError` naming the value, where it came from, and the nearest known name.
+    """
+    environment = environment or {}
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    chosen = file or (Path(named).expanduser() if (named := environment.get(CONFIG_VARIABLE)) else None)
+    path = chosen if chosen is not None else _existing(default_file())
+    if path is not None:
+        for name, value in _read_file(path).items():
+            values[name], origins[name] = value, f"file {path}"
+    for name, (value, variable) in _from_environment(environment).items():
+        values[name], origins[name] = value, f"environment {variable}"
+    for name, value in (flags or {}).items():
+        if value is not None:
+            values[name], origins[name] = value, f"flag --{name.replace('_', '-')}"
+    return Resolved(_validated(values, origins), origins, path)
+
+
+def parse_pairs(texts: list[str] | tuple[str, ...]) -> dict[str, str]:
+    """Turn `["NAME=VALUE", ...]` into a dictionary. Raises: ValueError for a text without `=`."""
+    pairs = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name.strip() and equals and value.strip()):
+            raise ValueError(f"{text!r} is not of the form NAME=VALUE")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """Give every setting as plain data, secrets hidden."""
+    data: dict[str, Any] = settings.model_dump(mode="json")
+    if settings.api_key is not None:
+        data["api_key"] = "(hidden)"
+    data["api_keys"] = ["(hidden)"] * len(settings.api_keys)
+    return data
+
+
+def _existing(path: Path) -> Path | None:
+    return path if path.is_file() else None
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(f"The settings file {path} does not exist.") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"The settings file {path} cannot be read: {error}") from error
+    for name in data:
+        _known(name, f"in {path}")
+    return {name: _relative_to(path.parent, name, value) for name, value in data.items()}
+
+
+def _relative_to(folder: Path, name: str, value: Any) -> Any:
+    """Read paths in a settings file as relative to that file, so that it means the same from everywhere."""
+    if name in {"models_folder", "keys_file", "work_folder"} and isinstance(value, str):
+        return folder / Path(value).expanduser()
+    if name == "models" and isinstance(value, dict):
+        return {
+            key: folder / Path(text).expanduser() for key, text in value.items() if isinstance(text, str)
+        } | {key: other for key, other in value.items() if not isinstance(other, str)}
+    return value
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
+    found: dict[str, tuple[Any, str]] = {}
+    if environment.get(NO_DOWNLOADS_VARIABLE, "").upper() in {"1", "ON", "YES", "TRUE"}:
+        found["downloads"] = (False, NO_DOWNLOADS_VARIABLE)
+    for variable, text in environment.items():
+        if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE:
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        _known(name, f"as environment variable {variable}", spell=lambda n: PREFIX + n.upper())
+        if text != "" and not (name == "downloads" and found.get("downloads")):
+            found[name] = (_from_text(name, text, variable), variable)
+    return found
+
+
+def _from_text(name: str, text: str, variable: str) -> Any:
+    """Read JSON where a list or table is wanted and the text begins like one; take all else as it stands."""
+    wanted = get_origin(Settings.model_fields[name].annotation)
+    if wanted in {dict, tuple} and text.lstrip()[:1] in {"{", "["}:
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise ConfigurationError(f"{variable} is not valid JSON: {error}") from error
+    return text
+
+
+def _known(name: str, where: str, spell: Any = lambda n: n) -> None:
+    if name in Settings.model_fields:
+        return
+    near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+    hint = f" Did you mean {spell(near[0])}?" if near else " `hearsay config` lists all settings."
+    raise ConfigurationError(f"There is no setting {name!r} ({where}).{hint}", param=name)
+
+
+def _validated(values: dict[str, Any], origins: Mapping[str, str]) -> Settings:
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        problems = []
+        for problem in error.errors(include_url=False, include_input=False):
+            name = str(problem["loc"][0]) if problem["loc"] else "settings"
+            origin = f" (from {origins[name]})" if name in origins else ""
+            problems.append(f"{'.'.join(map(str, problem['loc'])) or name}{origin}: {problem['msg']}")
+        raise ConfigurationError("Settings that cannot be right: " + "; ".join(problems)) from error
