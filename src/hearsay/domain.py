@@ -68,6 +68,19 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class AlignedWord:
+    """A word as alignment sees it: punctuation marks are words of their own, times count from the window."""
+
+    text: str
+    n_tokens: int
+    """How many of the aligned tokens it stands for."""
+    start: float
+    end: float
+    probability: float
+    """In [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """A timed stretch of text; the metadata fields are None where the engine cannot know them."""
 

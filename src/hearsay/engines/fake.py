@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hearsay.domain import (
     SAMPLE_RATE,
+    AlignedWord,
     Audio,
     Hypothesis,
     Samples,
@@ -186,18 +187,18 @@ class FakeWindowRecognizer:
 
     def align(
         self, windows: Sequence[Window], tokens: Sequence[Sequence[int]], n_frames: Sequence[int]
-    ) -> list[list[Word]]:
+    ) -> list[list[AlignedWord]]:
         """Give each word token the times of its slot, cut to the window; seconds from the window's start."""
         return [
             [self._align(window.encoding, token, limit) for token in row if token >= _N_BYTES]
             for window, row, limit in zip(windows, tokens, n_frames, strict=True)
         ]
 
-    def _align(self, encoding: FakeEncoding, token: int, n_frames: int) -> Word:
+    def _align(self, encoding: FakeEncoding, token: int, n_frames: int) -> AlignedWord:
         slot = (token - _N_BYTES) // _VARIANTS
         edges = (slot * _SLOT_FRAMES - encoding.start, (slot + 1) * _SLOT_FRAMES - encoding.start)
         start, end = (min(max(edge, 0), n_frames) * self.frame_seconds for edge in edges)
-        return Word(start, end, self.decode_text([token]), PROBABILITY)
+        return AlignedWord(self.decode_text([token]), 1, start, end, PROBABILITY)
 
     def encode_text(self, text: str) -> tuple[int, ...]:
         """Turn text into one token a byte."""

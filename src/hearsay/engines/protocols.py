@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from hearsay.domain import Audio, Hypothesis, Samples, Segment, Task, TranscribeOptions, Window, Word
+from hearsay.domain import AlignedWord, Audio, Hypothesis, Samples, Segment, Task, TranscribeOptions, Window
 
 Cancelled = Callable[[], bool]
 """Asked between pieces of work; True means that the caller has gone and the work must end."""
@@ -66,10 +66,11 @@ class WindowRecognizer(Protocol):
 
     def align(
         self, windows: Sequence[Window], tokens: Sequence[Sequence[int]], n_frames: Sequence[int]
-    ) -> list[list[Word]]:
-        """Time the words of each window's text tokens by cross-attention; times are seconds from the window's start.
+    ) -> list[list[AlignedWord]]:
+        """Time the words of each window's text tokens; times are seconds from the window's start.
 
-        `tokens` hold text tokens only. Words carry punctuation merged as openai/whisper's `timing.py` merges it.
+        `tokens` hold text tokens only; `n_frames` are frames of real audio. Words come raw and in order, and
+        together stand for all tokens: merging punctuation and mending odd durations is the work of `alignment`.
         """
         ...
 
