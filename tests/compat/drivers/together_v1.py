@@ -1,0 +1,59 @@
+"""Drive the hand-written 1.x line of the together package. Usage: `python together_v1.py`.
+
+Knows no test: each job says what to call, with which arguments, on a client made how.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import Any
+
+import wire
+
+
+def make(job: wire.Job) -> Any:
+    """Make the client, sync or async, with the base URL, key, retries and time limit of the job."""
+    together = importlib.import_module("together")
+    return getattr(together, "AsyncTogether" if job.get("async") else "Together")(**job["client"])
+
+
+def call(client: Any, job: wire.Job) -> Any:
+    """Begin the call that a job names; an async client gives something to await."""
+    arguments = dict(job.get("arguments", {}))
+    if "file" in job:
+        arguments["file"] = wire.given(job["file"])
+    match job["call"]:
+        case "transcribe":
+            return client.audio.transcriptions.create(**arguments)
+        case "translate":
+            return client.audio.translations.create(**arguments)
+        case "models":
+            return client.models.list()
+        case "request":
+            return request(client, job)
+    raise ValueError(f"unknown call {job['call']!r}")
+
+
+def request(client: Any, job: wire.Job) -> Any:
+    """Send a bare request the way the package's own resources do."""
+    requestor = importlib.import_module("together.abstract.api_requestor").APIRequestor(client=client.client)
+    options = importlib.import_module("together.types").TogetherRequest(method=job["method"], url=job["path"])
+    if job.get("async"):
+        return requestor.arequest(options=options, stream=False)
+    return requestor.request(options=options, stream=False)[0].data
+
+
+def run(job: wire.Job) -> Any:
+    """Do a job, or give the coroutine that does it."""
+    result = call(make(job), job)
+    return finish(result) if inspect.isawaitable(result) else wire.value(result)
+
+
+async def finish(result: Any) -> dict[str, Any]:
+    """Wait for an async call."""
+    return wire.value(await result)
+
+
+if __name__ == "__main__":
+    wire.serve(run)
