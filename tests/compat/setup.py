@@ -1,8 +1,8 @@
-"""Set up the vendors' clients that cannot live in the project's own environment: two in Python, three in JavaScript.
+"""Set up the vendors' clients that cannot live in the project's own environment.
 
-Knows no test. Quick where nothing is to be done; `python -m tests.compat.setup`. What this machine cannot have
-(no Node, no package index) is written down with its reason, which the tests report as theirs for skipping; any
-other failure is a failure.
+Knows no test. Run as `python -m tests.compat.setup`; quick where nothing is to be done. What this machine cannot
+have (no Node, no package index) is written down with its reason, which the tests give when they skip; any other
+failure is a failure.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ OLDEST_NODE = 20
 
 UNREACHABLE = re.compile(
     r"NewConnectionError|NameResolutionError|ConnectTimeoutError|ReadTimeoutError|ProxyError"
-    r"|Failed to establish a new connection|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ENOTCACHED"
+    r"|Failed to establish a new connection|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET"
+    r"|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ENOTCACHED"
 )
 """How the two installers say that their index is out of reach."""
 

@@ -1,4 +1,4 @@
-"""Drive the clients that one generator wrote: openai, groq, and together from 2.0 on; the argument says which.
+"""Drive the clients that one generator wrote: openai, groq, together from 2.0 on (the argument).
 
 Knows no test: each job says what to call, with which arguments, on a client made how.
 """
