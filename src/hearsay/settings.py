@@ -1,8 +1,8 @@
-"""The operator's choices: one frozen record, read from file, environment and flags, each value with its origin.
+"""The operator's choices: one frozen record from file, environment and flags, each value with its origin.
 
 Knows no command line, no web server and no engine; it only says what was chosen and by whom.
-Later sources win: default < file < environment (`HEARSAY_*`) < flag. An unknown name is an error that suggests
-the nearest one.
+Later sources win: default < file < environment (`HEARSAY_*`) < flag. An unknown name is an error that names
+its nearest neighbour.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ def resolve(
 ) -> Resolved:
     """Read and merge all sources.
 
-    `file` is what `--config` says; without it `HEARSAY_CONFIG` and then the default file are looked at. Flags that
+    `file` is what `--config` says; without it `HEARSAY_CONFIG`, then the default file is tried. Flags that
     are None were not given.
     Raises: `ConfigurationError` naming the value, where it came from, and the nearest known name.
     """

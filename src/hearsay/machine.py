@@ -1,0 +1,167 @@
+"""What this machine can carry: cores, memory, GPU memory, and which Whisper suits it.
+
+Knows no model files and downloads nothing. The thresholds are ours, with their reasons beside them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+GIB = 1 << 30
+
+BY_WEIGHT = (
+    "whisper-tiny",
+    "whisper-base",
+    "whisper-small",
+    "whisper-large-v3-turbo",
+    "whisper-medium",
+    "whisper-large-v1",
+    "whisper-large-v2",
+    "whisper-large-v3",
+)
+"""Multilingual models from least to most work per second of speech; accuracy rises the same way, but turbo beats medium."""
+
+BY_WEIGHT_ENGLISH = (
+    "whisper-tiny.en",
+    "whisper-base.en",
+    "distil-whisper-small.en",
+    "whisper-small.en",
+    "distil-whisper-medium.en",
+    "distil-whisper-large-v2",
+    "distil-whisper-large-v3-en",
+    "distil-whisper-large-v3.5",
+    "whisper-medium.en",
+)
+"""English-only models in the same order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What matters for the choice of a model."""
+
+    cores: int
+    """CPU cores that this process may use."""
+    memory_bytes: int
+    """RAM, or the container's limit where that is lower."""
+    gpu_memory_bytes: int = 0
+    """Memory of the largest usable GPU; 0 without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """One row of the table: what a machine needs to have, the model for it, and why."""
+
+    model: str
+    why: str
+    gpu_memory_bytes: int = 0
+    cores: int = 0
+    memory_bytes: int = 0
+
+
+RECOMMENDATIONS = (
+    Recommendation(
+        "whisper-large-v3-turbo",
+        "1.6 GB of float16 weights and about as much working memory fit the GPU",
+        gpu_memory_bytes=5 * GIB,
+    ),
+    Recommendation(
+        "whisper-small",
+        "the GPU is too small for large models, and 0.5 GB of weights leave it room to work",
+        gpu_memory_bytes=2 * GIB,
+    ),
+    Recommendation(
+        "whisper-large-v3-turbo",
+        "sixteen cores keep its large encoder ahead of real time in int8",
+        cores=16,
+        memory_bytes=8 * GIB,
+    ),
+    Recommendation(
+        "whisper-small",
+        "the most accurate that four cores keep well ahead of real time in int8",
+        cores=4,
+        memory_bytes=3 * GIB,
+    ),
+    Recommendation(
+        "whisper-base",
+        "two cores keep it well ahead of real time, and small would fall behind with a second caller",
+        cores=2,
+        memory_bytes=GIB,
+    ),
+    Recommendation("whisper-tiny", "the only one that a single core or so little memory can carry"),
+)
+"""First match wins."""
+
+
+def recommend(machine: Machine) -> Recommendation:
+    """Choose the Whisper that suits a machine."""
+    return next(
+        row
+        for row in RECOMMENDATIONS
+        if machine.gpu_memory_bytes >= row.gpu_memory_bytes
+        and machine.cores >= row.cores
+        and machine.memory_bytes >= row.memory_bytes
+    )
+
+
+def ranking(machine: Machine) -> tuple[str, ...]:
+    """Order all Whispers from the best default to the worst.
+
+    What the machine carries comes first, the heaviest before the lighter; then what is too heavy, the lightest first; then English-only
+    models in the same way, because a default must not be deaf to most languages.
+    """
+    limit = BY_WEIGHT.index(recommend(machine).model)
+    multilingual = (*reversed(BY_WEIGHT[: limit + 1]), *BY_WEIGHT[limit + 1 :])
+    english_limit = min(len(BY_WEIGHT_ENGLISH), 2 + 2 * max(limit - 1, 0))
+    english = (*reversed(BY_WEIGHT_ENGLISH[:english_limit]), *BY_WEIGHT_ENGLISH[english_limit:])
+    return (*multilingual, *english)
+
+
+def suits(model: str, machine: Machine) -> bool:
+    """Tell whether a multilingual model is not too heavy for a machine."""
+    return model in BY_WEIGHT and BY_WEIGHT.index(model) <= BY_WEIGHT.index(recommend(machine).model)
+
+
+def detect(device: str = "auto", gpu_memory: Callable[[], int] | None = None) -> Machine:
+    """Look at this machine; with `device` `cpu` a GPU does not count."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usable = 0 if device == "cpu" else (gpu_memory or cuda_memory)()
+    return Machine(cores, _memory(), usable)
+
+
+def cuda_memory() -> int:
+    """Ask the CUDA driver for the memory of the largest GPU in bytes; 0 where there is no driver or no GPU.
+
+    Source: CUDA driver API, `cuInit`, `cuDeviceGetCount`, `cuDeviceTotalMem_v2`.
+    """
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int()
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return max((_device_memory(driver, index) for index in range(count.value)), default=0)
+
+
+def _device_memory(driver: ctypes.CDLL, index: int) -> int:
+    device, total = ctypes.c_int(), ctypes.c_size_t()
+    if driver.cuDeviceGet(ctypes.byref(device), index) != 0:
+        return 0
+    return total.value if driver.cuDeviceTotalMem_v2(ctypes.byref(total), device) == 0 else 0
+
+
+def _memory() -> int:
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 4 * GIB
+    return min(physical, _container_limit(Path("/sys/fs/cgroup/memory.max")) or physical)
+
+
+def _container_limit(path: Path) -> int | None:
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None
