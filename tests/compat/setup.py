@@ -1,8 +1,8 @@
 """Set up the vendors' clients that cannot live in the project's own environment.
 
-Knows no test. Run as `python -m tests.compat.setup`; quick where nothing is to be done. What this machine cannot
-have (no Node, no package index) is written down with its reason, which the tests give when they skip; any other
-failure is a failure.
+Knows no test. Run as `python -m tests.compat.setup`; quick where nothing is to be done. What this machine
+cannot have (no Node, no package index) is written down with its reason, which the tests give when they skip;
+any other failure is a failure.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""The vendors' own clients, unchanged, against a live server."""
