@@ -1,7 +1,7 @@
 """The eight clients of the contract as processes that do one job at a time, and what each of them can do.
 
-Knows no test: a job is a dictionary that the drivers in `drivers/` and `js/` understand. Versions are pinned in
-requirements/, js/package-lock.json and, for those in the project's own environment, in its requirements.
+Knows no test: a job is a dictionary that the drivers in `drivers/` and `js/` understand. Versions are pinned
+in requirements/, js/package-lock.json and, for those in the project's own environment, in its requirements.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.compat.setup import CLIENTS, HERE, JS, python_of
+from tests.compat.setup import CLIENTS, JS, python_of
+
+ROOT = CLIENTS.parent
 
 TIME_LIMIT = 60.0
 """Seconds that a client may take for one request before it gives up."""
@@ -34,7 +36,7 @@ class Client:
     files: tuple[str, ...]
     """Every form of local file that the client takes."""
     url: str
-    """How a URL is given: by the argument `url`, as a nameless tuple (`text`), as a string (`str`), or never."""
+    """How a URL is given: by the argument `url`, a nameless tuple (`text`), a string (`str`), or never."""
     formats: tuple[str, ...] = ("json", "verbose_json")
     """Response formats that the client documents, or that work in it."""
     streams: bool = False
@@ -57,8 +59,8 @@ class Client:
         if self.language == "js":
             return [shutil.which("node") or "node", str(JS / "driver.mjs"), self.vendor]
         python = str(python_of(self.environment)) if self.environment else sys.executable
-        driver = "together_v1.py" if self.name == "together-py-1" else "generated.py"
-        return [python, str(HERE / "drivers" / driver), self.vendor]
+        driver = "together_v1" if self.name == "together-py-1" else "generated"
+        return [python, "-m", f"tests.compat.drivers.{driver}", self.vendor]
 
     def absent(self) -> str | None:
         """Say why it cannot be run on this machine, or None."""
@@ -95,7 +97,9 @@ ALL = (
         formats=PLAIN_FORMATS, environment="together2",
     ),
     Client("together-py-3", "together", "", ("/v1", "/"), PYTHON_FILES, "text", formats=PLAIN_FORMATS),
-    Client("together-js", "together", "/v1", ("/v1/",), JS_FILES, "str", formats=PLAIN_FORMATS, language="js"),
+    Client(
+        "together-js", "together", "/v1", ("/v1/",), JS_FILES, "str", formats=PLAIN_FORMATS, language="js"
+    ),
 )  # fmt: skip
 
 
@@ -113,7 +117,7 @@ class Process:
             stdout=subprocess.PIPE,
             text=True,
             env=environment,
-            cwd=JS,
+            cwd=ROOT,
         )
 
     def do(self, job: dict[str, Any]) -> dict[str, Any]:
@@ -160,7 +164,7 @@ class Session:
         arguments: dict[str, Any] | None = None,
         **job: Any,
     ) -> dict[str, Any]:
-        """Do one call; `file` is a path, or a URL where `how` is `text` or `str`; the rest goes into the job."""
+        """Do one call; `file` is a path, or a URL where `how` is `text` or `str`; the rest joins the job."""
         base = self.address + (self.client.prefix if prefix is None else prefix)
         job |= {"call": call, "client": self._options(base, retries), "async": self.is_async}
         job["arguments"] = arguments or {}

@@ -9,7 +9,7 @@ import importlib
 import sys
 from typing import Any
 
-import wire
+from tests.compat.drivers import wire
 
 CLASSES = {
     "openai": ("OpenAI", "AsyncOpenAI"),

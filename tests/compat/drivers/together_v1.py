@@ -1,4 +1,4 @@
-"""Drive the hand-written 1.x line of the together package. Usage: `python together_v1.py`.
+"""Drive the hand-written 1.x line of the together package. Run as a module from the root of the repository.
 
 Knows no test: each job says what to call, with which arguments, on a client made how.
 """
@@ -9,7 +9,7 @@ import importlib
 import inspect
 from typing import Any
 
-import wire
+from tests.compat.drivers import wire
 
 
 def make(job: wire.Job) -> Any:
