@@ -36,6 +36,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "engines": SPEECH,
     "models": SPEECH | {"engines"},
     "pool": MODELS,
+    "composition": MODELS | {"pool", "settings"},
     "sequential": SPEECH,
     "transcription": SPEECH | {"sequential"},
     "dialects": GROUND,
@@ -43,16 +44,37 @@ ROOMS: dict[str, frozenset[str]] = {
     "keys": SAME,
     "samples": frozenset(),
     "api": MODELS
-    | {"decoders", "pool", "sequential", "transcription", "dialects", "settings", "keys", "samples"},
+    | {
+        "decoders",
+        "pool",
+        "composition",
+        "sequential",
+        "transcription",
+        "dialects",
+        "settings",
+        "keys",
+        "samples",
+    },
     "cli": MODELS
-    | {"decoders", "pool", "sequential", "transcription", "dialects", "settings", "keys", "samples", "api"},
+    | {
+        "decoders",
+        "pool",
+        "composition",
+        "sequential",
+        "transcription",
+        "dialects",
+        "settings",
+        "keys",
+        "samples",
+        "api",
+    },
 }
 """Each room and the rooms that it may import besides itself."""
 
-PARTS: dict[str, str] = {"hub": "models", "cards": "models"}
+PARTS: dict[str, str] = {"hub": "models", "cards": "models", "machine": "models", "weights": "models"}
 """Modules at the top of the package that belong to a room of another name."""
 
-SETTINGS_READERS = re.compile(r"settings|api\.app|cli(\..+)?")
+SETTINGS_READERS = re.compile(r"settings|composition|api\.app|cli(\..+)?")
 VENDORS = re.compile(
     r"openai|groq|^together$|_together|together([_/-]|\.ai|\.xyz|ai\b|\s+ai\b)", re.IGNORECASE
 )

@@ -1,7 +1,7 @@
-"""What is known about every model before anything is installed: ids, aliases, abilities, dates, where weights are.
+"""What is known about every model before it is installed: ids, aliases, abilities, dates, where weights are.
 
 A table of data that knows neither files nor the network nor which of these models is on this machine.
-Facts: openai/whisper (`__init__.py`, `tokenizer.py`, its release notes), the model cards of the distil-whisper family,
+Facts: openai/whisper (`__init__.py`, `tokenizer.py`, its release notes), the model cards of distil-whisper,
 and the repositories of converted weights that SYSTRAN/faster-whisper 1.2.1 lists in `utils.py`.
 """
 
@@ -36,7 +36,7 @@ WHISPER_LANGUAGES = tuple(
     en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs ro da hu ta no th ur hr bg lt
     la mi ml cy sk te fa lv bn sr az sl kn et mk br eu is hy ne mn bs kk sq sw gl mr pa si km sn yo so af oc
     ka be tg sd gu am yi lo uz fo ht ps tk nn mt sa lb my bo tl mg as tt haw ln ha ba jw su
-    """.split()
+    """.split()  # noqa: SIM905
 )
 """Codes of the 99 languages that every multilingual Whisper knows, in the order of their tokens."""
 
@@ -63,7 +63,7 @@ class _Whisper:
     aliases: tuple[str, ...] = ()
     owner: str = "OpenAI"
     kind: str = "multilingual"
-    """`multilingual` (99 languages), `cantonese` (100), `english`, or `turbo` (100, not trained to translate)."""
+    """`multilingual` (99 languages), `cantonese` (100), `english`, or `turbo` (100, cannot translate)."""
 
 
 _FIRST = "2022-09-21"
@@ -209,9 +209,7 @@ def _embedded() -> ModelCard:
 
 
 def _card(row: _Whisper) -> ModelCard:
-    languages = {"english": ("en",), "multilingual": WHISPER_LANGUAGES}.get(
-        row.kind, (*WHISPER_LANGUAGES, CANTONESE)
-    )
+    languages = {"english": ("en",), "multilingual": WHISPER_LANGUAGES}
     return ModelCard(
         id=row.id,
         engine="whisper",

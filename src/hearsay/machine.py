@@ -23,7 +23,7 @@ BY_WEIGHT = (
     "whisper-large-v2",
     "whisper-large-v3",
 )
-"""Multilingual models from least to most work per second of speech; accuracy rises the same way, but turbo beats medium."""
+"""Multilingual models from least to most work per second of speech; turbo beats medium for its weight."""
 
 BY_WEIGHT_ENGLISH = (
     "whisper-tiny.en",
@@ -110,8 +110,9 @@ def recommend(machine: Machine) -> Recommendation:
 def ranking(machine: Machine) -> tuple[str, ...]:
     """Order all Whispers from the best default to the worst.
 
-    What the machine carries comes first, the heaviest before the lighter; then what is too heavy, the lightest first; then English-only
-    models in the same way, because a default must not be deaf to most languages.
+    What the machine carries comes first, the heaviest before the lighter; then what is too heavy, the
+    lightest first; then English-only models in the same way, because a default must not be deaf to most
+    languages.
     """
     limit = BY_WEIGHT.index(recommend(machine).model)
     multilingual = (*reversed(BY_WEIGHT[: limit + 1]), *BY_WEIGHT[limit + 1 :])
