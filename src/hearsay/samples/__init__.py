@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 HELLO = Path(__file__).with_name("hello.flac")
-"""Six seconds of English speech that every English engine should recognise, the embedded one word for word."""
+"""Six seconds of speech that every English engine should recognise, the embedded one word for word."""
 
 
 def hello_text() -> str:
