@@ -1,8 +1,9 @@
 """The model hub: is it there, what is in its cache on this machine, and getting weights from it.
 
-Knows repositories and folders, not models. The hub library names files, sizes and checksums; the bytes are
-fetched here with HTTP ranges, because that library (2.4) deletes a partial file when it is interrupted, and a
-pull must go on where it stopped.
+Knows repositories and folders, not models. Follows the hub's own HTTP interface (`api/models/ID?blobs=true`
+names sizes and checksums, `ID/resolve/REVISION/FILE` gives bytes). The bytes are fetched here, in ranges,
+because the hub's library (2.4) deletes a partial file when it is interrupted, and a pull must go on where it
+stopped.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ from __future__ import annotations
 import fnmatch
 import json
 import shutil
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hearsay import __version__
 from hearsay.errors import DownloadFailed
-from hearsay.weights import MANIFEST, Expected, digest_of, is_converted, read_manifest, write_atomically
+from hearsay.weights import MANIFEST, Expected, is_converted, is_intact, write_atomically
+
+if TYPE_CHECKING:
+    import httpx
 
 WANTED = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
 """The files of a converted Whisper; a repository may hold more."""
@@ -25,9 +30,13 @@ WANTED = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.jso
 PROBE_SECONDS = 3.0
 """How long the hub may take to answer before `auto` gives up on it."""
 
+PARTIAL = ".partial"
+"""How the name of a file that is not complete ends."""
+
 _ATTEMPTS = 5
 _READ_SECONDS = 30.0
 _BLOCK = 1 << 18
+_RESERVE_BYTES = 64 << 20
 
 Progress = Callable[[int, int], None]
 """Told bytes that are here and bytes wanted in all."""
@@ -50,16 +59,12 @@ class Hub:
 
         return (self.endpoint or constants.ENDPOINT).rstrip("/")
 
-    def reachable(self, timeout: float = PROBE_SECONDS) -> bool:
-        """Ask whether the hub answers within `timeout` seconds; one that may not be asked is not there."""
-        return self.allowed and self.problem(timeout) is None
-
     def problem(self, timeout: float = PROBE_SECONDS) -> str | None:
-        """Say in a sentence why the hub cannot be used; None where it can."""
+        """Say in a sentence why the hub cannot be used; None where it answers within `timeout` seconds."""
         import httpx
 
         if not self.allowed:
-            return "downloads are switched off (--offline, HEARSAY_DOWNLOADS=off or HF_HUB_OFFLINE=1)."
+            return "Downloads are switched off (--offline, HEARSAY_DOWNLOADS=off or HF_HUB_OFFLINE=1)."
         try:
             with httpx.Client(timeout=timeout) as client:
                 answer = client.head(f"{self.address()}/api/models", params={"limit": 1})
@@ -74,3 +79,160 @@ class Hub:
         found = try_to_load_from_cache(repository, "model.bin", cache_dir=self.cache)
         folder = Path(found).parent if isinstance(found, str) else None
         return folder if folder is not None and is_converted(folder) else None
+
+    def download(
+        self,
+        repository: str,
+        folder: Path,
+        progress: Progress = lambda done, total: None,
+        *,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Fetch a repository's model into `folder`, going on where an earlier attempt stopped, and verify it.
+
+        The folder appears under its name when it is complete; in one that exists already, damaged files are
+        replaced.
+        Raises: `DownloadFailed`; what is there by then stays for the next attempt.
+        """
+        import httpx
+        from huggingface_hub import get_token
+
+        if not self.allowed:
+            raise DownloadFailed(f"{repository} was not downloaded. {self.problem()}")
+        headers = {"User-Agent": f"hearsay/{__version__}", "Accept-Encoding": "identity"}
+        if token := get_token():
+            headers["Authorization"] = f"Bearer {token}"
+        with httpx.Client(timeout=_READ_SECONDS, follow_redirects=True, headers=headers) as client:
+            try:
+                _Download(client, self.address(), repository, pause).into(folder, progress)
+            except httpx.HTTPStatusError as error:
+                raise DownloadFailed(_refusal(repository, error.response.status_code)) from error
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise DownloadFailed(
+                    f"{repository} could not be downloaded from {self.address()} "
+                    f"({type(error).__name__}: {error}). What has arrived is kept; the same command goes on from there."
+                ) from error
+
+
+class _Download:
+    """One repository on its way to a folder."""
+
+    def __init__(
+        self, client: httpx.Client, address: str, repository: str, pause: Callable[[float], None]
+    ) -> None:
+        self._client = client
+        self._address = address
+        self._repository = repository
+        self._pause = pause
+
+    def into(self, folder: Path, progress: Progress) -> None:
+        revision, files = self._listing()
+        target = folder if folder.is_dir() else folder.with_name(f"{folder.name}.part")
+        target.mkdir(parents=True, exist_ok=True)
+        missing = [file for file in files if not is_intact(target / file.name, file)]
+        total = sum(file.size or 0 for file in files)
+        done = total - sum(file.size or 0 for file in missing)
+        _check_space(target, missing)
+        for file in missing:
+            arrived = done
+
+            def report(n_bytes: int, arrived: int = arrived) -> None:
+                progress(arrived + n_bytes, total)
+
+            self._fetch_verified(revision, file, target, report)
+            done += file.size or 0
+        progress(total, total)
+        listed = {file.name: asdict(file) for file in files}
+        manifest = {"repository": self._repository, "revision": revision, "files": listed}
+        write_atomically(target / MANIFEST, json.dumps(manifest, indent=1))
+        if target != folder:
+            target.rename(folder)
+
+    def _listing(self) -> tuple[str, list[Expected]]:
+        answer = self._client.get(f"{self._address}/api/models/{self._repository}", params={"blobs": "true"})
+        answer.raise_for_status()
+        try:
+            data = answer.json()
+            revision = str(data["sha"])
+            files = [_expected(sibling) for sibling in data["siblings"] if _is_wanted(sibling["rfilename"])]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DownloadFailed(f"{self._address} does not answer like a model hub ({error!r}).") from error
+        lacking = {"config.json", "model.bin"} - {file.name for file in files}
+        if lacking:
+            names = ", ".join(sorted(lacking))
+            raise DownloadFailed(f"{self._repository} holds no CTranslate2 model: {names} is missing.")
+        return revision, files
+
+    def _fetch_verified(
+        self, revision: str, file: Expected, target: Path, report: Callable[[int], None]
+    ) -> None:
+        url = f"{self._address}/{self._repository}/resolve/{revision}/{file.name}"
+        partial = target / f"{file.name}{PARTIAL}"
+        resumed = partial.exists() and partial.stat().st_size > 0
+        # What was resumed may belong to another revision, so it has a second chance from the start.
+        for _ in range(2 if resumed else 1):
+            self._fetch(url, partial, report)
+            if is_intact(partial, file):
+                partial.replace(target / file.name)
+                return
+            partial.unlink()
+        raise DownloadFailed(
+            f"{file.name} of {self._repository} arrived damaged (wrong checksum) and was deleted; try again."
+        )
+
+    def _fetch(self, url: str, partial: Path, report: Callable[[int], None]) -> None:
+        """Fetch until the file has its size; give up after five attempts in a row that brought nothing."""
+        import httpx
+
+        failures = 0
+        while failures < _ATTEMPTS:
+            before = partial.stat().st_size if partial.exists() else 0
+            try:
+                self._fetch_some(url, partial, before, report)
+            except httpx.TransportError:
+                failures = 0 if partial.exists() and partial.stat().st_size > before else failures + 1
+                if failures == _ATTEMPTS:
+                    raise
+                self._pause(min(2.0**failures, 30.0))
+                continue
+            return
+
+    def _fetch_some(self, url: str, partial: Path, begin: int, report: Callable[[int], None]) -> None:
+        headers = {"Range": f"bytes={begin}-"} if begin else {}
+        with self._client.stream("GET", url, headers=headers) as answer:
+            if answer.status_code == 416:
+                return  # nothing is left to send: complete, or too long; the checksum will tell
+            answer.raise_for_status()
+            begin = begin if answer.status_code == 206 else 0
+            with partial.open("ab" if begin else "wb") as out:
+                for block in answer.iter_bytes(_BLOCK):
+                    out.write(block)
+                    begin += len(block)
+                    report(begin)
+
+
+def _is_wanted(name: str) -> bool:
+    return "/" not in name and any(fnmatch.fnmatchcase(name, pattern) for pattern in WANTED)
+
+
+def _expected(sibling: dict[str, Any]) -> Expected:
+    """Read one file of the hub's listing: large files carry a SHA-256, small ones git's id."""
+    large = sibling.get("lfs")
+    size, digest = (large["size"], large["sha256"]) if large else (sibling["size"], sibling["blobId"])
+    return Expected(str(sibling["rfilename"]), int(size), str(digest))
+
+
+def _check_space(target: Path, missing: list[Expected]) -> None:
+    here = sum(p.stat().st_size for p in target.glob(f"*{PARTIAL}"))
+    needed = sum(file.size or 0 for file in missing) - here
+    free = shutil.disk_usage(target).free
+    if missing and free < needed + _RESERVE_BYTES:
+        raise DownloadFailed(f"{target} has {free / 1e9:.1f} GB free; {needed / 1e9:.1f} GB are needed.")
+
+
+def _refusal(repository: str, status: int) -> str:
+    if status in {401, 403}:
+        return f"The hub does not give {repository} to everyone ({status}); set HF_TOKEN to a token that may."
+    if status == 404:
+        return f"The hub has no repository {repository}."
+    return f"The hub answers {status} for {repository}; try again later."

@@ -73,7 +73,9 @@ class Catalogue:
         self._local = dict(local or {})
         own = [local_card(name, folder) for name, folder in self._local.items()]
         builtin = (*cards.known(), *((cards.fake(),) if offer_fake else ()))
-        self._cards: dict[str, ModelCard] = {card.id: card for card in (*own, *(c for c in builtin if c.id not in self._local))}
+        self._cards: dict[str, ModelCard] = {
+            card.id: card for card in (*own, *(c for c in builtin if c.id not in self._local))
+        }
         self._aliases = dict(aliases or {})
         self._names = self._index()
         self._best: dict[Task, tuple[float, ModelCard]] = {}
@@ -165,12 +167,10 @@ class Catalogue:
         found = self.folder(card)
         if found is not None and not self._checks.damaged(found, thorough=True):
             return found
-        from hearsay.hub import download
-
         self.models_folder.mkdir(parents=True, exist_ok=True)
         folder = self._own_folder(card)
         with FileLock(f"{folder}.lock"):
-            download(self.hub, card.repository, folder, progress or (lambda done, total: None))
+            self.hub.download(card.repository, folder, progress or (lambda done, total: None))
         self.refresh()
         return folder
 

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +122,7 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
     temporary.replace(path)
 
 
-def digest_of(path: Path, kind: str, report: Callable[[int], None] = lambda n: None) -> str:
+def digest_of(path: Path, kind: str) -> str:
     """Hash a file; `kind` is `sha256`, or `git` for the id that git gives it as a blob."""
     digest = hashlib.sha256()
     if kind == "git":
@@ -130,8 +130,14 @@ def digest_of(path: Path, kind: str, report: Callable[[int], None] = lambda n: N
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             digest.update(block)
-            report(len(block))
     return digest.hexdigest()
+
+
+def is_intact(path: Path, expected: Expected) -> bool:
+    """Tell whether a file is there and is what it must be, by size and checksum."""
+    if not path.is_file() or (expected.size is not None and path.stat().st_size != expected.size):
+        return False
+    return expected.digest is None or digest_of(path, _HEX[len(expected.digest)]) == expected.digest
 
 
 class Checks:
