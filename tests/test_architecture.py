@@ -22,10 +22,11 @@ SOURCE = ROOT / "src" / "hearsay"
 SAME = frozenset({"errors", "domain"})
 GROUND = SAME | {"audio", "segments", "subtitles", "quality"}
 SPEECH = GROUND | {"engines.protocols"}
-MODELS = SPEECH | {"engines", "models"}
+MODELS = SPEECH | {"engines", "models", "atomic"}
 
 ROOMS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
+    "atomic": frozenset(),
     "domain": frozenset(),
     "audio": SAME,
     "segments": SAME,
@@ -34,14 +35,14 @@ ROOMS: dict[str, frozenset[str]] = {
     "decoders": SAME | {"audio"},
     "engines.protocols": SAME,
     "engines": SPEECH,
-    "models": SPEECH | {"engines"},
+    "models": SPEECH | {"engines", "atomic"},
     "pool": MODELS,
     "composition": MODELS | {"pool", "settings"},
     "sequential": SPEECH,
     "transcription": SPEECH | {"sequential"},
     "dialects": GROUND,
     "settings": SAME,
-    "keys": SAME,
+    "keys": SAME | {"atomic"},
     "samples": frozenset(),
     "api": MODELS
     | {

@@ -1,9 +1,9 @@
 """The model hub: is it there, what is in its cache on this machine, and getting weights from it.
 
-Knows repositories and folders, not models. Follows the hub's own HTTP interface (`api/models/ID?blobs=true`
-names sizes and checksums, `ID/resolve/REVISION/FILE` gives bytes). The bytes are fetched here, in ranges,
-because the hub's library (2.4) deletes a partial file when it is interrupted, and a pull must go on where it
-stopped.
+Knows repositories and folders, not models. Follows the hub's own HTTP interface
+(`api/models/ID?blobs=true` names sizes and checksums, `ID/resolve/REVISION/FILE` gives bytes). The bytes
+are fetched here, in ranges, because the hub's library (2.4) deletes a partial file when it is
+interrupted, and a pull must go on where it stopped.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hearsay import __version__
+from hearsay.atomic import write_atomically
 from hearsay.errors import DownloadFailed
-from hearsay.weights import MANIFEST, Expected, is_converted, is_intact, write_atomically
+from hearsay.weights import MANIFEST, Expected, is_converted, is_intact
 
 if TYPE_CHECKING:
     import httpx
@@ -110,7 +111,7 @@ class Hub:
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise DownloadFailed(
                     f"{repository} could not be downloaded from {self.address()} "
-                    f"({type(error).__name__}: {error}). What has arrived is kept; the same command goes on from there."
+                    f"({type(error).__name__}: {error}). What has arrived is kept; try again to go on."
                 ) from error
 
 

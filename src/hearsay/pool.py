@@ -18,7 +18,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 from hearsay.domain import ModelCard, Task
 from hearsay.engines.protocols import Recognizer
-from hearsay.errors import Cancelled, HearsayError, Overloaded
+from hearsay.errors import Cancelled, Overloaded
 
 T = TypeVar("T")
 

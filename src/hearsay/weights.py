@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import struct
 from collections.abc import Iterator
@@ -17,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hearsay.cards import BOTH, CONTEXT_WINDOW, TRANSCRIBE_ONLY
+from hearsay.atomic import write_atomically
+from hearsay.cards import BOTH, CONTEXT_WINDOW, TRANSCRIBE_ONLY, WHISPER_LANGUAGES
 from hearsay.domain import ModelCard
 from hearsay.errors import ConfigurationError
 
@@ -88,7 +88,7 @@ def expected_files(folder: Path) -> list[Expected]:
     if manifest is not None:
         return [Expected(name, file["size"], file["digest"]) for name, file in manifest["files"].items()]
     found = []
-    for file in sorted(folder.iterdir()):
+    for file in sorted(path for path in folder.iterdir() if not path.is_dir()):
         blob = file.resolve().name if file.is_symlink() else ""
         digest = blob if len(blob) in _HEX and re.fullmatch(r"[0-9a-f]+", blob) else None
         found.append(Expected(file.name, None, digest))
@@ -108,18 +108,6 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return manifest if isinstance(manifest, dict) and isinstance(manifest.get("files"), dict) else None
-
-
-def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Replace a file such that no reader ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def digest_of(path: Path, kind: str) -> str:
@@ -151,7 +139,8 @@ class Checks:
 
         A file that was intact and kept its size and time of change is trusted, unless `thorough`.
         """
-        problems = list(_structure(folder)) if not problems_are_known(folder) else []
+        # Where there are checksums, they say more than a look at the structure could.
+        problems = list(_structure(folder)) if read_manifest(folder) is None else []
         passed = self._read()
         before = dict(passed)
         for expected in expected_files(folder):
@@ -190,11 +179,6 @@ class Checks:
         # A read-only models folder costs a hash at every start, nothing else.
         with suppress(OSError):
             write_atomically(self._path, json.dumps({k: v for k, v in passed.items() if Path(k).exists()}))
-
-
-def problems_are_known(folder: Path) -> bool:
-    """Tell whether checksums say more about a folder than a look at its structure could."""
-    return read_manifest(folder) is not None
 
 
 def _structure(folder: Path) -> Iterator[str]:
@@ -252,7 +236,5 @@ def _transformers_languages(folder: Path) -> tuple[str, ...]:
         return codes
     # openai/whisper: multilingual vocabularies have 51865 tokens or more, the English one 51864.
     if not codes and int(_config(folder).get("vocab_size", 0)) >= 51865:
-        from hearsay.cards import WHISPER_LANGUAGES
-
         return WHISPER_LANGUAGES
     return ("en",)
