@@ -72,7 +72,15 @@ ROOMS: dict[str, frozenset[str]] = {
 }
 """Each room and the rooms that it may import besides itself."""
 
-PARTS: dict[str, str] = {"hub": "models", "cards": "models", "machine": "models", "weights": "models"}
+PARTS: dict[str, str] = {
+    "hub": "models",
+    "cards": "models",
+    "machine": "models",
+    "weights": "models",
+    "tracks": "audio",
+    "truncation": "audio",
+    "decoder_process": "decoders",
+}
 """Modules at the top of the package that belong to a room of another name."""
 
 SETTINGS_READERS = re.compile(r"settings|composition|api\.app|cli(\..+)?")
