@@ -1,0 +1,1 @@
+"""The HTTP API: the only room that imports the web framework."""

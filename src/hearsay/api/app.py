@@ -1,0 +1,198 @@
+"""The composition root: rooms are joined here into one ASGI app.
+
+Knows no request. `from_settings` is, with the command line, the only reader of settings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+import hearsay
+from hearsay import composition
+from hearsay.api import openapi, pages, system
+from hearsay.api.audio import Decoders, Job, Studio
+from hearsay.api.auth import Guarded, Keys
+from hearsay.api.boundary import Bounded, answer_http_exception, answer_validation_error, told
+from hearsay.api.draining import Drained
+from hearsay.api.fetch import Fetcher, FetchPolicy
+from hearsay.api.forms import FormLimits
+from hearsay.api.mounting import Mounted
+from hearsay.api.observing import EXPOSED, Observed
+from hearsay.decoders import DecoderPool
+from hearsay.dialects import PREFIX
+from hearsay.domain import DecodeSettings, Task
+from hearsay.keys import KeyFile, Keyring
+from hearsay.models import Catalogue
+from hearsay.pool import ModelPool
+from hearsay.settings import Settings
+
+Chore = Callable[[], Awaitable[None]]
+"""Something to do beside serving, from the server's start; a failure is logged and ends only the chore."""
+
+_MEBIBYTE = 1 << 20
+_log = structlog.get_logger("hearsay.api")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What callers may ask of the server, and how it behaves towards them."""
+
+    form: FormLimits = field(default_factory=FormLimits)
+    fetch: FetchPolicy = field(default_factory=FetchPolicy)
+    cors_origins: tuple[str, ...] = ()
+    """Web origins whose pages may call; by default no page may."""
+    pulse_seconds: float = 20.0
+    """After how much silence an answer that takes long shows that it is alive."""
+
+
+def create_app(
+    *,
+    catalogue: Catalogue,
+    pool: ModelPool,
+    decoders: Decoders,
+    keys: Keys,
+    limits: Limits | None = None,
+    decode: DecodeSettings | None = None,
+    folder: Path | None = None,
+    fetcher: Fetcher | None = None,
+    chores: Sequence[Chore] = (),
+) -> FastAPI:
+    """Join everything into an app; its shutdown closes `pool` and `decoders`.
+
+    `folder` is where uploads are spooled, `chores` run beside serving, `fetcher` stands in for the one
+    that `limits` make.
+    """
+    limits = limits or Limits()
+    studio = Studio(
+        catalogue=catalogue,
+        pool=pool,
+        decoders=decoders,
+        fetcher=fetcher or Fetcher(limits.fetch),
+        limits=limits.form,
+        decode=decode or DecodeSettings(),
+        folder=folder,
+        pulse_seconds=limits.pulse_seconds,
+    )
+    app = FastAPI(
+        title="Hearsay",
+        version=hearsay.__version__,
+        description=openapi.DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lambda _: _life(pool, decoders, chores),
+        middleware=_middleware(keys, limits),
+        exception_handlers={
+            HTTPException: answer_http_exception,
+            RequestValidationError: answer_validation_error,
+        },
+    )
+    app.include_router(_audio_routes(studio))
+    app.include_router(system.routes(catalogue, pool))
+    app.include_router(pages.routes())
+    return app
+
+
+def from_settings(settings: Settings, *, chores: Sequence[Chore] = ()) -> FastAPI:
+    """Make the app that the settings describe. Raises: `ConfigurationError`."""
+    catalogue = composition.catalogue(settings)
+    limits = Limits(
+        form=FormLimits(upload_bytes=round(settings.upload_limit_mb * _MEBIBYTE)),
+        fetch=FetchPolicy(
+            max_bytes=round(settings.fetch_limit_mb * _MEBIBYTE),
+            timeout=settings.fetch_timeout_seconds,
+            max_redirects=settings.fetch_max_redirects,
+            allow_private=settings.fetch_allow_private,
+        ),
+        cors_origins=settings.cors_origins,
+    )
+    return create_app(
+        catalogue=catalogue,
+        pool=composition.pool(settings, catalogue),
+        decoders=DecoderPool(
+            n_workers=settings.decode_workers,
+            timeout=settings.decode_timeout_seconds,
+            folder=settings.work_folder,
+        ),
+        keys=Keyring(KeyFile(settings.keys_file), settings.all_api_keys),
+        limits=limits,
+        decode=composition.decode_settings(settings),
+        folder=settings.work_folder,
+        chores=chores,
+    )
+
+
+def _middleware(keys: Keys, limits: Limits) -> list[Middleware]:
+    """List what surrounds the routes, outermost first."""
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=limits.cors_origins,
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=EXPOSED,
+    )
+    return [
+        Middleware(Observed),
+        Middleware(Drained),
+        *([cors] if limits.cors_origins else []),
+        Middleware(Bounded),
+        Middleware(Mounted),
+        Middleware(Guarded, keys=keys),
+    ]
+
+
+def _audio_routes(studio: Studio) -> APIRouter:
+    router = APIRouter(prefix=f"{PREFIX}/audio", tags=["audio"])
+
+    @router.post(
+        "/transcriptions",
+        responses=openapi.TRANSCRIPT,
+        openapi_extra=openapi.request_body(Task.TRANSCRIBE),
+        response_class=Response,
+    )
+    async def create_transcription(_: Request) -> Response:
+        """Write what is said in a recording, in the language in which it is said."""
+        return Job(studio, Task.TRANSCRIBE)
+
+    @router.post(
+        "/translations",
+        responses=openapi.TRANSCRIPT,
+        openapi_extra=openapi.request_body(Task.TRANSLATE),
+        response_class=Response,
+    )
+    async def create_translation(_: Request) -> Response:
+        """Write in English what is said in a recording."""
+        return Job(studio, Task.TRANSLATE)
+
+    return router
+
+
+@asynccontextmanager
+async def _life(pool: ModelPool, decoders: Decoders, chores: Sequence[Chore]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(_watched(chore)) for chore in chores]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await pool.close()
+        await decoders.close()
+
+
+async def _watched(chore: Chore) -> None:
+    try:
+        await chore()
+    except Exception as error:
+        _log.error("chore failed", chore=getattr(chore, "__name__", str(chore)), traceback=told(error))

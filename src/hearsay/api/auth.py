@@ -1,0 +1,45 @@
+"""Who may come in: the key in `Authorization: Bearer`, checked before a byte of the body is read.
+
+Knows neither how keys are stored nor what lies behind the door. Without any key configured the door is
+open.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from hearsay.api.observing import trace_of
+
+OPEN = frozenset({"/", "/health", "/ready", "/openapi.json", "/docs"})
+"""Paths that need no key: they tell nothing about anybody's recordings."""
+
+
+class Keys(Protocol):
+    """What knows the keys."""
+
+    def check(self, key: str | None) -> str | None:
+        """Give the name of a caller's key, None where no key is needed. Raises `Unauthorized`."""
+        ...
+
+
+class Guarded:
+    """Middleware that lets nobody without a key through to the guarded paths."""
+
+    def __init__(self, app: ASGIApp, *, keys: Keys) -> None:
+        self._app = app
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request. Raises `Unauthorized`."""
+        if scope["type"] == "http" and scope["path"] not in OPEN:
+            name = self._keys.check(_bearer(Headers(scope=scope).get("authorization")))
+            trace_of(scope).key = name
+        await self._app(scope, receive, send)
+
+
+def _bearer(header: str | None) -> str | None:
+    scheme, _, token = (header or "").strip().partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None

@@ -1,0 +1,143 @@
+"""What the OpenAPI document says beside what the framework finds out by itself: bodies, answers, errors.
+
+Knows no behaviour; the shapes come from `dialects.bodies`, which the renderers are typed with.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from hearsay.dialects import ALIAS_PREFIX, PREFIX
+from hearsay.dialects.bodies import ErrorBody, ModelBody, ModelList, TranscriptBody, VerboseBody
+from hearsay.domain import Task
+
+Responses = dict[int | str, dict[str, Any]]
+
+DESCRIPTION = f"""\
+Speech to text with the APIs of the big vendors, on your own machine. Every path below `{PREFIX}` is also
+served below `{ALIAS_PREFIX}`. Answers carry `x-request-id`; transcriptions also `x-hearsay-model` (the model that
+really served), `x-hearsay-warning` (what you should know, once per warning) and `server-timing`.
+"""
+
+_ERRORS = {
+    400: "The request or the recording is at fault.",
+    401: "No API key, or a wrong one.",
+    404: "There is no such model or path.",
+    405: "The path does not take this method.",
+    413: "More than this server accepts.",
+    415: "The body is of the wrong type.",
+    429: "Too much work is waiting; `retry-after` says when to come back.",
+    500: "The server is at fault.",
+    503: "The model is known but cannot serve; `x-should-retry: false` says that trying again does not help.",
+}
+"""What each status means; the body is always the same."""
+
+_TEXT = {"type": "string"}
+_FILE = {
+    "type": "string",
+    "format": "binary",
+    "description": "The recording: flac, mp3, mp4, m4a, mpeg, mpga, ogg, wav, webm, …, told by its content.",
+}
+_LIST = {"type": "array", "items": {"type": "string", "enum": ["word", "segment"]}}
+
+
+def errors(*statuses: int) -> Responses:
+    """Describe error answers."""
+    return {status: {"description": _ERRORS[status], "model": ErrorBody} for status in statuses}
+
+
+def _answer(description: str, content: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": content}
+
+
+def _schema(shape: Any) -> dict[str, Any]:
+    """Write out the JSON schema of a shape with its parts inside."""
+    schema = TypeAdapter(shape).json_schema()
+    parts = schema.pop("$defs", {})
+    inlined: dict[str, Any] = _inlined(schema, parts)
+    return inlined
+
+
+def _inlined(schema: Any, parts: dict[str, Any]) -> Any:
+    if isinstance(schema, dict):
+        if "$ref" in schema:
+            return _inlined(parts[schema["$ref"].rpartition("/")[2]], parts)
+        return {key: _inlined(value, parts) for key, value in schema.items()}
+    if isinstance(schema, list):
+        return [_inlined(item, parts) for item in schema]
+    return schema
+
+
+READY: Responses = {503: {"description": _ERRORS[503], "model": ErrorBody}}
+
+MODELS: Responses = {
+    200: _answer(
+        "All models: an object, or for some clients a bare array.",
+        {"application/json": {"schema": {"anyOf": [_schema(ModelList), _schema(list[ModelBody])]}}},
+    ),
+    **errors(400, 401),
+}
+
+MODEL: Responses = {
+    200: _answer("The model.", {"application/json": {"schema": _schema(ModelBody)}}),
+    **errors(400, 401, 404),
+}
+
+TRANSCRIPT: Responses = {
+    200: _answer(
+        "The text in the format asked for. After 20 silent seconds a JSON answer begins with line breaks.",
+        {
+            "application/json": {"schema": {"anyOf": [_schema(VerboseBody), _schema(TranscriptBody)]}},
+            "text/plain": {"schema": _TEXT},
+            "text/event-stream": {"schema": _TEXT},
+        },
+    ),
+    **errors(400, 401, 404, 413, 415, 429, 500, 503),
+}
+
+
+def request_body(task: Task) -> dict[str, Any]:
+    """Describe the body of a request to transcribe or translate."""
+    fields = _fields(task)
+    form = {"type": "object", "properties": {"file": _FILE, **fields}}
+    document = {"type": "object", "properties": fields, "required": ["url"]}
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {"schema": form},
+                "application/json": {"schema": document},
+                "application/x-www-form-urlencoded": {"schema": document},
+            },
+        }
+    }
+
+
+def _fields(task: Task) -> dict[str, Any]:
+    translating = task is Task.TRANSLATE
+    return {
+        "url": _TEXT | {"description": "Instead of file: an http or https address, a data: URL, or base64."},
+        "model": _TEXT | {"description": "Id or alias of a model; left out, the server's default serves."},
+        "language": _TEXT
+        | {
+            "description": "ISO 639-1 code or English name of what is spoken; `auto` or nothing to detect it."
+            + (" `en` is taken for the language to write." if translating else "")
+        },
+        "prompt": _TEXT
+        | {"description": "Text to go before: spelling, style, context. The end of it counts."},
+        "response_format": {
+            "type": "string",
+            "enum": ["json", "text", "srt", "vtt", "verbose_json"],
+            "default": "json",
+        },
+        "temperature": {"type": "number", "minimum": 0, "maximum": 1, "default": 0},
+        "timestamp_granularities[]": _LIST
+        | {"description": "`word` needs response_format verbose_json; only `word` leaves segments out."},
+        "stream": {
+            "type": "boolean",
+            "default": False,
+            "description": "Send the text as server-sent events while it is recognised (json and text only).",
+        },
+    }

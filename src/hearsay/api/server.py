@@ -1,0 +1,75 @@
+"""How the app is put behind a socket: the server's configuration, and its answer to what is not even HTTP.
+
+Knows no route.
+"""
+
+from __future__ import annotations
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from hearsay.dialects.failures import render_status
+from hearsay.dialects.wire import encode
+
+MAX_HEADER_BYTES = 64 << 10
+"""Most bytes of request line and headers together."""
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """The server's HTTP parser with a limit on headers and with our error body."""
+
+    n_header_bytes = 0
+
+    def on_message_begin(self) -> None:
+        """Begin to count."""
+        self.n_header_bytes = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the request line."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one header."""
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def _count(self, n_bytes: int) -> None:
+        self.n_header_bytes += n_bytes
+        if self.n_header_bytes > MAX_HEADER_BYTES:
+            raise ValueError("the headers are too long")
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP, or is not acceptable as such."""
+        failure = render_status(
+            400, "The request is not valid HTTP, or its headers are too long.", "invalid_http"
+        )
+        body = encode(failure.body)
+        head = (
+            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode("ascii") + body)
+        self.transport.close()
+
+
+def configure(
+    app: ASGIApp, *, host: str = "127.0.0.1", port: int = 8000, keepalive: float = 75.0, drain: float = 30.0
+) -> uvicorn.Config:
+    """Make the server's configuration; logging is left to whoever starts it."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=HttpProtocol,
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=round(keepalive),
+        timeout_graceful_shutdown=round(drain),
+    )

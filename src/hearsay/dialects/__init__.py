@@ -1,0 +1,66 @@
+"""The vendors' accents: the only room that spells a vendor's name.
+
+Knows no web framework: it turns plain fields into options, and records into plain bodies. Which accent a
+caller hears depends on the path and the `User-Agent`, unless the caller names one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hearsay.dialects import groq, openai, together
+from hearsay.dialects.dialect import Dialect
+from hearsay.errors import InvalidRequest
+
+DIALECTS: Mapping[str, Dialect] = {
+    dialect.name: dialect for dialect in (openai.OPENAI, groq.GROQ, together.TOGETHER)
+}
+"""Every accent by its name."""
+
+PREFIX = openai.PREFIX
+"""Where the routes are; every other way to write the path is turned into this one."""
+
+ALIAS_PREFIX = groq.PREFIX
+"""The other prefix under which clients look for the same routes."""
+
+
+def canonical_path(path: str) -> tuple[str, bool]:
+    """Turn any prefix, also a repeated one, into `PREFIX`; tell whether `ALIAS_PREFIX` was among them.
+
+    Clients append their own prefix to a base URL that already has one, so `/openai/v1/openai/v1/models` and
+    `/v1/v1/models` are what users' mistakes look like on the wire.
+    """
+    rest, aliased, found = path, False, False
+    while True:
+        if _begins(rest, ALIAS_PREFIX):
+            rest, aliased, found = rest[len(ALIAS_PREFIX) :], True, True
+        elif _begins(rest, PREFIX):
+            rest, found = rest[len(PREFIX) :], True
+        else:
+            return (PREFIX + rest if found else path), aliased
+
+
+def choose(*, aliased: bool, user_agent: str, named: str | None) -> Dialect:
+    """Pick the accent of a request.
+
+    Raises:
+        InvalidRequest: `named` is no accent that we speak.
+    """
+    if named:
+        dialect = DIALECTS.get(named.strip().lower())
+        if dialect is None:
+            known = ", ".join(DIALECTS)
+            raise InvalidRequest(f"Unknown dialect {named[:40]!r}. Known ones are {known}.", param="dialect")
+        return dialect
+    if aliased:
+        return groq.GROQ
+    if together.USER_AGENT in user_agent:
+        return together.TOGETHER
+    return openai.OPENAI
+
+
+def _begins(path: str, prefix: str) -> bool:
+    return path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/")
+
+
+__all__ = ["ALIAS_PREFIX", "DIALECTS", "PREFIX", "Dialect", "canonical_path", "choose"]

@@ -1,0 +1,144 @@
+"""Transcripts and models → the bodies that vendors' clients read.
+
+Knows neither HTTP nor JSON encoding. Times are rounded to milliseconds here, once. A number that a client
+demands and the model cannot know gets its `NEUTRAL` value, and the name of the field is listed in
+`x_hearsay.unknown`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from hearsay import languages
+from hearsay.dialects.bodies import (
+    ModelBody,
+    ModelList,
+    Pricing,
+    SegmentBody,
+    Serving,
+    TranscriptBody,
+    Usage,
+    VerboseBody,
+    WordBody,
+)
+from hearsay.dialects.dialect import Dialect
+from hearsay.dialects.requests import TranscriptionRequest
+from hearsay.domain import ModelCard, Segment, Task, Transcript, Word
+
+NEUTRAL = {"temperature": 0.0, "avg_logprob": 0.0, "compression_ratio": 1.0, "no_speech_prob": 0.0}
+"""Values that no usual threshold objects to, for numbers that the model cannot know."""
+
+UNKNOWN_LANGUAGE = "unknown"
+"""What verbose answers say where nobody can know the language."""
+
+
+def render_json(transcript: Transcript, request_id: str) -> TranscriptBody:
+    """Make the short answer."""
+    return {"text": transcript.text, "usage": usage(transcript.duration), "x_groq": {"id": request_id}}
+
+
+def render_verbose(
+    transcript: Transcript, asked: TranscriptionRequest, dialect: Dialect, request_id: str
+) -> VerboseBody:
+    """Make the long answer, with segments and words as asked for."""
+    body: VerboseBody = {
+        "id": request_id,
+        "task": transcript.task.value,
+        "language": _language(transcript, dialect),
+        "duration": _ms(transcript.duration),
+        "text": transcript.text,
+        "usage": usage(transcript.duration),
+        "x_groq": {"id": request_id},
+        "x_hearsay": serving(transcript),
+    }
+    if asked.segments:
+        body["segments"] = [_segment(i, segment) for i, segment in enumerate(transcript.segments)]
+    if asked.options.words:
+        body["words"] = [_word(word) for word in transcript.words]
+    return body
+
+
+def usage(duration: float) -> Usage:
+    """Count what a recording of `duration` seconds used."""
+    return {"type": "duration", "seconds": _ms(duration)}
+
+
+def serving(transcript: Transcript) -> Serving:
+    """Say how a request was served."""
+    return {
+        "model": transcript.model,
+        "language": transcript.language,
+        "unknown": _unknown(transcript.segments),
+        "warnings": list(transcript.warnings),
+    }
+
+
+def render_model(card: ModelCard, *, installed: bool, default: bool) -> ModelBody:
+    """Describe one model for every vendor's clients at once."""
+    return {
+        "id": card.id,
+        "object": "model",
+        "created": card.created,
+        "owned_by": card.owner,
+        "active": installed,
+        "installed": installed,
+        "default": default,
+        "aliases": list(card.aliases),
+        "tasks": sorted(task.value for task in card.tasks),
+        "languages": list(card.languages),
+        "description": card.description,
+        "size_bytes": card.size_bytes,
+        "context_window": card.context_window,
+        "context_length": card.context_window,
+        "public_apps": None,
+        "type": "transcribe",
+        "display_name": card.id,
+        "organization": card.owner,
+        "link": None,
+        "license": None,
+        "pricing": Pricing(base=0.0, finetune=0.0, hourly=0.0, input=0.0, output=0.0),
+    }
+
+
+def render_models(models: Sequence[ModelBody], dialect: Dialect) -> ModelList | list[ModelBody]:
+    """List models in the caller's accent."""
+    return list(models) if dialect.bare_model_list else {"object": "list", "data": list(models)}
+
+
+def _language(transcript: Transcript, dialect: Dialect) -> str:
+    code = "en" if transcript.task is Task.TRANSLATE else transcript.language
+    if code is None:
+        return UNKNOWN_LANGUAGE
+    return code if dialect.language_codes else languages.name(code)
+
+
+def _unknown(segments: Iterable[Segment]) -> list[str]:
+    return [name for name in NEUTRAL if any(getattr(segment, name) is None for segment in segments)]
+
+
+def _known(segment: Segment, name: str) -> float:
+    value: float | None = getattr(segment, name)
+    return NEUTRAL[name] if value is None else float(value)
+
+
+def _segment(number: int, segment: Segment) -> SegmentBody:
+    return {
+        "id": number,
+        "seek": segment.seek,
+        "start": _ms(segment.start),
+        "end": _ms(segment.end),
+        "text": segment.text,
+        "tokens": list(segment.tokens),
+        "temperature": _known(segment, "temperature"),
+        "avg_logprob": _known(segment, "avg_logprob"),
+        "compression_ratio": _known(segment, "compression_ratio"),
+        "no_speech_prob": _known(segment, "no_speech_prob"),
+    }
+
+
+def _word(word: Word) -> WordBody:
+    return {"word": word.text.strip(), "start": _ms(word.start), "end": _ms(word.end)}
+
+
+def _ms(seconds: float) -> float:
+    return round(float(seconds), 3)

@@ -1,0 +1,159 @@
+"""The shapes of bodies on the wire; types for the renderers, and the source of the OpenAPI document.
+
+Knows no values. One superset serves every vendor's clients: unknown fields are safe everywhere, wrong
+types are not (Together's 1.x client validates). Source: the response classes of the vendors' clients.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired
+
+from typing_extensions import TypedDict
+
+
+class ErrorDetail(TypedDict):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(TypedDict):
+    """The body of every answer that is not a success."""
+
+    error: ErrorDetail
+
+
+class Usage(TypedDict):
+    """What was used: seconds of audio."""
+
+    type: Literal["duration"]
+    seconds: float
+
+
+class RequestName(TypedDict):
+    """The id of the request, as `x-request-id` says it too."""
+
+    id: str
+
+
+class Serving(TypedDict):
+    """How the request was served; nothing that a vendor's client looks for."""
+
+    model: str
+    language: str | None
+    """Code of the language that was spoken, or null where the model cannot know it."""
+    unknown: list[str]
+    """Segment fields that the model cannot know; they hold neutral values."""
+    warnings: list[str]
+
+
+class TranscriptBody(TypedDict):
+    """The answer for `response_format=json`."""
+
+    text: str
+    usage: Usage
+    x_groq: RequestName
+
+
+class SegmentBody(TypedDict):
+    """One timed stretch of text."""
+
+    id: int
+    seek: int
+    start: float
+    end: float
+    text: str
+    tokens: list[int]
+    temperature: float
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+
+
+class WordBody(TypedDict):
+    """One timed word."""
+
+    word: str
+    start: float
+    end: float
+
+
+class VerboseBody(TypedDict):
+    """The answer for `response_format=verbose_json`."""
+
+    id: str
+    task: Literal["transcribe", "translate"]
+    language: str
+    duration: float
+    text: str
+    segments: NotRequired[list[SegmentBody]]
+    words: NotRequired[list[WordBody]]
+    usage: Usage
+    x_groq: RequestName
+    x_hearsay: Serving
+
+
+class DeltaEvent(TypedDict):
+    """More text; the deltas of a stream, joined, are its text."""
+
+    type: Literal["transcript.text.delta"]
+    delta: str
+
+
+class DoneEvent(TypedDict):
+    """The whole text, once, at the end."""
+
+    type: Literal["transcript.text.done"]
+    text: str
+    usage: Usage
+    x_groq: RequestName
+    x_hearsay: Serving
+
+
+class Pricing(TypedDict):
+    """What a model costs: nothing."""
+
+    base: float
+    finetune: float
+    hourly: float
+    input: float
+    output: float
+
+
+class ModelBody(TypedDict):
+    """One model."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+    active: bool
+    """Whether it can serve now; the same as `installed`."""
+    installed: bool
+    """Whether its weights are on this machine."""
+    default: bool
+    """Whether it serves requests that name no model."""
+    aliases: list[str]
+    tasks: list[str]
+    languages: list[str]
+    description: str
+    size_bytes: int | None
+    context_window: int
+    context_length: int
+    public_apps: None
+    type: Literal["transcribe"]
+    display_name: str
+    organization: str
+    link: str | None
+    license: str | None
+    pricing: Pricing
+
+
+class ModelList(TypedDict):
+    """All models that are known, installed or not."""
+
+    object: Literal["list"]
+    data: list[ModelBody]

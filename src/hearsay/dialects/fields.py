@@ -1,0 +1,114 @@
+"""The text fields of a request, in every spelling that clients use for lists, objects, flags and numbers.
+
+Knows neither the names of the fields nor what they mean.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from hearsay.errors import InvalidRequest
+
+_TRUE = frozenset({"true", "1", "yes", "on"})
+_FALSE = frozenset({"false", "0", "no", "off"})
+
+
+class Fields:
+    """The text fields of one request in the order in which they came, repeats included."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        self.pairs: tuple[tuple[str, str], ...] = tuple(pairs)
+
+    def one(self, name: str) -> str | None:
+        """Give the last non-blank value of `name` (or `name[]`); None where there is none."""
+        values = [value for value in self._values(name) if value.strip()]
+        return values[-1] if values else None
+
+    def many(self, name: str) -> list[str]:
+        """Give all values of a list: repeated, with or without brackets, comma-separated, or a JSON list."""
+        return [item for value in self._values(name) for item in _items(value, name)]
+
+    def mapping(self, name: str) -> Mapping[str, str]:
+        """Give an object sent as `name[key]=value` parts or as one JSON object; empty where there is none."""
+        found = {
+            key[len(name) + 1 : -1]: value
+            for key, value in self.pairs
+            if key.startswith(f"{name}[") and key.endswith("]") and len(key) > len(name) + 2
+        }
+        text = self.one(name)
+        if text is not None and text.lstrip().startswith("{"):
+            found |= {key: _text(value) for key, value in _object(text, name).items()}
+        return MappingProxyType(found)
+
+    def flag(self, name: str) -> bool:
+        """Give a boolean, absent being false. Raises `InvalidRequest` for unusual spellings."""
+        text = (self.one(name) or "false").strip().lower()
+        if text in _TRUE:
+            return True
+        if text in _FALSE:
+            return False
+        raise InvalidRequest(f"{name} must be true or false, not {_shown(text)}.", param=name)
+
+    def number(self, name: str) -> float | None:
+        """Give a finite number. Raises `InvalidRequest` for anything else."""
+        text = self.one(name)
+        if text is None:
+            return None
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise InvalidRequest(f"{name} must be a number, not {_shown(text)}.", param=name)
+        return value
+
+    def _values(self, name: str) -> list[str]:
+        return [value for key, value in self.pairs if key in (name, f"{name}[]")]
+
+
+def _items(value: str, name: str) -> list[str]:
+    value = value.strip()
+    if not value.startswith("["):
+        return [item.strip() for item in value.split(",") if item.strip()]
+    try:
+        items = json.loads(value)
+    except (ValueError, RecursionError):
+        # Unquoted shells turn ["word"] into [word].
+        return [item.strip(" \t\"'") for item in value.strip("[]").split(",") if item.strip(" \t\"'")]
+    if not isinstance(items, list):
+        raise InvalidRequest(f"{name} must be a list.", param=name)
+    return [_text(item) for item in items]
+
+
+def _object(text: str, name: str) -> dict[str, object]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"{name} is not a valid JSON object.", param=name) from error
+    if not isinstance(found, dict):
+        raise InvalidRequest(f"{name} must be an object.", param=name)
+    return found
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:40] + "…")
+
+
+def flatten(found: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Turn a JSON body into the pairs that a form with the same meaning would have had; nulls are absent."""
+    pairs: list[tuple[str, str]] = []
+    for key, value in found.items():
+        if isinstance(value, list):
+            pairs += [(f"{key}[]", _text(item)) for item in value]
+        elif isinstance(value, dict):
+            pairs += [(f"{key}[{inner}]", _text(item)) for inner, item in value.items()]
+        elif value is not None:
+            pairs.append((key, _text(value)))
+    return pairs

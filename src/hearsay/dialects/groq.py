@@ -1,0 +1,15 @@
+"""Groq's accent: OpenAI's, but for the path and the meaning of `language` on translations.
+
+Knows only flags. Source: Groq's OpenAPI document and speech guide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hearsay.dialects.openai import OPENAI
+
+GROQ = replace(OPENAI, name="groq", language_is_target=True)
+
+PREFIX = "/openai/v1"
+"""Where the vendor's API begins; a request below it is spoken to in this accent."""

@@ -1,0 +1,42 @@
+"""Fixtures for every test: a server with the fake engine, and the flag that renews golden files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.golden import Golden
+
+if TYPE_CHECKING:  # The whole server is imported by those tests only that use it.
+    from tests.server import Running, Stage
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the flag."""
+    parser.addoption("--update-golden", action="store_true", help="write tests/golden anew")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """Compare bytes with a file in tests/golden."""
+    return Golden(update=bool(request.config.getoption("--update-golden")))
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    """Give a server that is not yet started: change it, then `with stage.open() as server`."""
+    from tests.server import Stage
+
+    return Stage(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Serve the fake engine without keys, shared by the tests of a module."""
+    from tests.server import Stage
+
+    with Stage(tmp_path_factory.mktemp("server")).open() as running:
+        yield running

@@ -1,0 +1,159 @@
+"""A real server for tests: uvicorn on a free loopback port in a thread of its own, with any app.
+
+Knows no test. `Staged` is a catalogue whose `fake` model is whatever recogniser a test wants.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import numpy as np
+import uvicorn
+from starlette.types import ASGIApp
+
+from hearsay import audio
+from hearsay.api.app import Limits, create_app
+from hearsay.api.audio import Decoders
+from hearsay.api.auth import Keys
+from hearsay.api.server import configure
+from hearsay.domain import SAMPLE_RATE, Audio, ModelCard
+from hearsay.engines.fake import FakeWindowRecognizer
+from hearsay.engines.protocols import Recognizer
+from hearsay.hub import Hub
+from hearsay.models import Catalogue
+from hearsay.pool import ModelPool
+
+
+class Server(uvicorn.Server):
+    """uvicorn that tells when it has begun and leaves signals alone."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.begun = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        self.begun.set()
+
+
+@contextmanager
+def serving(app: ASGIApp) -> Iterator[str]:
+    """Serve `app` and give its address, `http://127.0.0.1:PORT`."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    server = Server(configure(app, drain=5))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), name="test server")
+    thread.start()
+    try:
+        if not server.begun.wait(60):
+            raise RuntimeError("the test server did not start")
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(60)
+        listener.close()
+        if thread.is_alive():
+            raise RuntimeError("the test server did not stop")
+
+
+class InlineDecoders:
+    """Decoders without worker processes, quick to start; for tests that are not about decoding."""
+
+    async def decode(self, source: Path) -> Audio:
+        """Decode in a thread of this process."""
+        return await asyncio.to_thread(audio.load, source)
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+class OpenDoor:
+    """Keys of a server that needs none."""
+
+    def check(self, key: str | None) -> str | None:
+        """Let everyone in."""
+        return None
+
+
+class Staged(Catalogue):
+    """A catalogue without downloads whose default is `fake`; each load of it calls `make`."""
+
+    def __init__(self, models_folder: Path, make: Callable[[], Recognizer] = FakeWindowRecognizer) -> None:
+        super().__init__(models_folder=models_folder, default="fake", hub=Hub(allowed=False), offer_fake=True)
+        self._make = make
+
+    def load(self, card: ModelCard) -> Recognizer:
+        """Load the staged recogniser, or what else was asked for."""
+        return self._make() if card.engine == "fake" else super().load(card)
+
+
+@dataclass(slots=True)
+class Running:
+    """A server under test and a client for it."""
+
+    url: str
+    http: httpx.Client
+
+    def post(
+        self,
+        path: str = "/v1/audio/transcriptions",
+        *,
+        file: bytes | None = None,
+        data: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """Send a form; `file` is the bytes of an upload."""
+        files = {"file": ("recording.wav", file)} if file is not None else {"unused": (None, b"")}
+        return self.http.post(path, data=dict(data or {}), files=files, headers=dict(headers or {}))
+
+
+@dataclass(slots=True)
+class Stage:
+    """What a server under test is made of; tests change what they are about."""
+
+    folder: Path
+    make: Callable[[], Recognizer] = FakeWindowRecognizer
+    decoders: Decoders = field(default_factory=InlineDecoders)
+    keys: Keys = field(default_factory=OpenDoor)
+    limits: Limits = field(default_factory=Limits)
+    max_waiting: int = 32
+
+    def app(self) -> ASGIApp:
+        """Make the app."""
+        catalogue = Staged(self.folder / "models", self.make)
+        spool = self.folder / "spool"
+        spool.mkdir(exist_ok=True)
+        return create_app(
+            catalogue=catalogue,
+            pool=ModelPool(catalogue, max_waiting=self.max_waiting),
+            decoders=self.decoders,
+            keys=self.keys,
+            limits=self.limits,
+            folder=spool,
+        )
+
+    @contextmanager
+    def open(self) -> Iterator[Running]:
+        """Serve the app."""
+        with serving(self.app()) as url, httpx.Client(base_url=url, timeout=30, trust_env=False) as http:
+            yield Running(url, http)
+
+    def spooled(self) -> list[Path]:
+        """List the files that requests left behind."""
+        return list((self.folder / "spool").iterdir())
+
+
+def speech(seconds: float = 2.0, *, silence: tuple[float, float] = (0.0, 0.0)) -> bytes:
+    """Make a WAV file with a tone, which the fake engine hears as one word each half second."""
+    n_samples = round(seconds * SAMPLE_RATE)
+    tone = 0.3 * np.sin(np.arange(n_samples) * (2 * np.pi * 440 / SAMPLE_RATE))
+    tone[round(silence[0] * SAMPLE_RATE) : round(silence[1] * SAMPLE_RATE)] = 0
+    return audio.encode(tone.astype(np.float32), "wav")
