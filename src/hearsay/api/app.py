@@ -37,7 +37,7 @@ from hearsay.models import Catalogue
 from hearsay.pool import ModelPool
 from hearsay.settings import Settings
 
-Chore = Callable[[], Awaitable[None]]
+Chore = Callable[[ModelPool], Awaitable[None]]
 """Something to do beside serving, from the server's start; a failure is logged and ends only the chore."""
 
 _MEBIBYTE = 1 << 20
@@ -180,7 +180,7 @@ def _audio_routes(studio: Studio) -> APIRouter:
 
 @asynccontextmanager
 async def _life(pool: ModelPool, decoders: Decoders, chores: Sequence[Chore]) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(_watched(chore)) for chore in chores]
+    tasks = [asyncio.create_task(_watched(chore, pool)) for chore in chores]
     try:
         yield
     finally:
@@ -191,8 +191,8 @@ async def _life(pool: ModelPool, decoders: Decoders, chores: Sequence[Chore]) ->
         await decoders.close()
 
 
-async def _watched(chore: Chore) -> None:
+async def _watched(chore: Chore, pool: ModelPool) -> None:
     try:
-        await chore()
+        await chore(pool)
     except Exception as error:
         _log.error("chore failed", chore=getattr(chore, "__name__", str(chore)), traceback=told(error))
