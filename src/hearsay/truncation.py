@@ -36,7 +36,7 @@ def refusal(head: bytes) -> str:
     if _PICTURE.match(head):
         return "The file is a picture, not a recording."
     if _DAMAGED.match(head):
-        return "The recording is damaged at its beginning."
+        return "The recording is damaged or cut off at its beginning."
     if _is_text(head):
         return "The file is text, not a recording."
     return "The file is not a recording in a format that is known."
