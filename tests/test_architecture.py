@@ -20,15 +20,28 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "hearsay"
 
 SAME = frozenset({"errors", "domain"})
-GROUND = SAME | {"audio", "segments", "subtitles", "quality"}
+GROUND = SAME | {"alignment", "audio", "languages", "quality", "segments", "subtitles"}
 SPEECH = GROUND | {"engines.protocols"}
 MODELS = SPEECH | {"engines", "models", "atomic"}
+SERVING = MODELS | {
+    "composition",
+    "decoders",
+    "dialects",
+    "keys",
+    "pool",
+    "samples",
+    "sequential",
+    "settings",
+    "transcription",
+}
 
 ROOMS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "atomic": frozenset(),
     "domain": frozenset(),
+    "alignment": SAME,
     "audio": SAME,
+    "languages": SAME,
     "segments": SAME,
     "subtitles": SAME,
     "quality": SAME,
@@ -44,31 +57,8 @@ ROOMS: dict[str, frozenset[str]] = {
     "settings": SAME,
     "keys": SAME | {"atomic"},
     "samples": frozenset(),
-    "api": MODELS
-    | {
-        "decoders",
-        "pool",
-        "composition",
-        "sequential",
-        "transcription",
-        "dialects",
-        "settings",
-        "keys",
-        "samples",
-    },
-    "cli": MODELS
-    | {
-        "decoders",
-        "pool",
-        "composition",
-        "sequential",
-        "transcription",
-        "dialects",
-        "settings",
-        "keys",
-        "samples",
-        "api",
-    },
+    "api": SERVING,
+    "cli": SERVING | {"api"},
 }
 """Each room and the rooms that it may import besides itself."""
 
@@ -91,6 +81,7 @@ VENDOR_ROOMS = re.compile(r"dialects(\..+)?|engines\.remote")
 VENDOR_STRINGS: dict[str, str] = {
     "cards": "ids, aliases and owners of models are data",
     "models": "ids of models are data",
+    "cli.announcement": "shows how to use the server through a vendor's client",
 }
 """Modules whose string literals may name a vendor, and why; their identifiers may not."""
 
@@ -171,7 +162,8 @@ def top_level_imports(tree: ast.Module) -> Iterator[str]:
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             waiting += node.orelse
         elif isinstance(node, (ast.If, ast.Try, ast.With, ast.ClassDef)):
-            waiting += [child for child in ast.walk(node) if isinstance(child, (ast.Import, ast.ImportFrom))]
+            waiting += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
+            waiting += [line for handler in getattr(node, "handlers", []) for line in handler.body]
 
 
 def identifiers(tree: ast.Module) -> Iterator[str]:
