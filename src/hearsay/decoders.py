@@ -266,6 +266,8 @@ class _Job:
                 message = f"Decoding the file took longer than {self.limits.timeout:g} seconds."
                 raise InvalidAudio(message, code="decode_timeout") from error
             except _Lost as error:
+                if self.bench.closed:
+                    raise EngineFailed(_CLOSED) from error
                 raise InvalidAudio("The file breaks the decoder.", code="damaged_audio") from error
             finally:
                 self._hold(None)
