@@ -1,0 +1,53 @@
+"""What the server prints when it is up: where it is, two ways to try it, and what serves.
+
+Knows no socket and no model; a pure function of what it is told. The examples work as printed.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """Everything that is worth saying at the start."""
+
+    url: str
+    """Such as `http://127.0.0.1:8000`."""
+    sample: Path
+    """A recording to try the server on."""
+    needs_key: bool
+    model: str
+    """Id of the model that serves requests that name none."""
+    advice: str | None = None
+    """How to get a better one."""
+
+    def text(self) -> str:
+        """Write it down."""
+        key = '-H "Authorization: Bearer $HEARSAY_API_KEY" ' if self.needs_key else ""
+        secret = "os.environ['HEARSAY_API_KEY']" if self.needs_key else "'none'"
+        imports = "import os\n  " if self.needs_key else ""
+        sample = str(self.sample)
+        return f"""
+Hearsay listens on {self.url}   (docs: {self.url}/docs, stop: Ctrl-C)
+Model: {self.model}{f". {self.advice}" if self.advice else ""}
+
+Try it:
+
+  curl {self.url}/v1/audio/transcriptions {key}-F model=whisper-1 -F file=@{shlex.quote(sample)}
+
+or in Python (pip install openai):
+
+  {imports}from openai import OpenAI
+  client = OpenAI(base_url="{self.url}/v1", api_key={secret})
+  print(client.audio.transcriptions.create(model="whisper-1", file=open({sample!r}, "rb")).text)
+"""
+
+
+def address(host: str, port: int) -> str:
+    """Write the address at which people reach a server that listens on `host`."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(host, host)
+    bracketed = f"[{reachable}]" if ":" in reachable and not reachable.startswith("[") else reachable
+    return f"http://{bracketed}:{port}"

@@ -1,0 +1,114 @@
+"""`hearsay models`: list what there is, install, check and remove weights.
+
+Knows how to ask the catalogue and how to show its answers; every decision is the catalogue's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hearsay.cli import EXIT_INTERRUPTED, console
+
+if TYPE_CHECKING:
+    from hearsay.domain import ModelCard
+    from hearsay.models import Catalogue
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="List, install and remove models.")
+
+
+@app.command("list", epilog="Example: `hearsay models list --installed --json`")
+def list_models(
+    installed: Annotated[bool, typer.Option("--installed", help="Only those that are installed.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with aliases and folders.")] = False,
+) -> None:
+    """List all models: what is installed, what it can do, how large it is, which one is the default."""
+    catalogue = _catalogue()
+    default = catalogue.card()
+    models = [_described(catalogue, card, default) for card in catalogue.cards()]
+    shown = [model for model in models if model["installed"] or not installed]
+    if as_json:
+        console.print_json(shown)
+        return
+    console.print_table(
+        ("Model", "State", "Size", "Languages", "Tasks", "About"), [_row(model) for model in shown]
+    )
+    if advice := catalogue.advice(default):
+        console.say(advice)
+
+
+@app.command(
+    epilog="Examples: `hearsay models pull` (what suits this machine), `hearsay models pull whisper-large-v3`"
+)
+def pull(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL]…",
+            help="Models to install; without any, the one that suits this machine.",
+            autocompletion=console.complete_model,
+        ),
+    ] = None,
+) -> None:
+    """Download models. Ctrl-C stops, the same command goes on; what is damaged is replaced."""
+    catalogue = _catalogue()
+    for name in names or [catalogue.recommended().id]:
+        _pull(catalogue, name)
+
+
+@app.command()
+def rm(
+    names: Annotated[list[str], typer.Argument(metavar="MODEL…", autocompletion=console.complete_model)],
+) -> None:
+    """Delete models that `pull` installed; nothing that other programs downloaded is touched."""
+    catalogue = _catalogue()
+    for name in names:
+        folder = catalogue.remove(name)
+        typer.echo(f"Removed {folder}")
+
+
+def _catalogue() -> Catalogue:
+    from hearsay import composition
+
+    return composition.catalogue(console.resolved().settings)
+
+
+def _pull(catalogue: Catalogue, name: str) -> None:
+    try:
+        with console.download_bar(name) as progress:
+            folder = catalogue.pull(name, progress)
+    except KeyboardInterrupt:
+        console.say(f"Stopped. `hearsay models pull {name}` goes on from here.")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    typer.echo(f"{name} is in {folder}")
+
+
+def _described(catalogue: Catalogue, card: ModelCard, default: ModelCard) -> dict[str, Any]:
+    folder = catalogue.folder(card) if card.engine == "whisper" else None
+    data = {
+        name: value
+        for name, value in ((f.name, getattr(card, f.name)) for f in dataclasses.fields(card))
+        if name != "extra"
+    }
+    return {
+        **data,
+        "tasks": sorted(card.tasks),
+        "installed": catalogue.installed(card),
+        "default": card.id == default.id,
+        "folder": str(folder) if folder else None,
+    }
+
+
+def _row(model: dict[str, Any]) -> tuple[str, ...]:
+    state = "installed" if model["installed"] else "-"
+    languages = model["languages"]
+    return (
+        model["id"],
+        f"{state}, default" if model["default"] else state,
+        f"{model['size_bytes'] / 1e6:.0f} MB" if model["size_bytes"] else "-",
+        str(len(languages)) if len(languages) > 3 else " ".join(languages),
+        "+".join(model["tasks"]),
+        model["description"],
+    )

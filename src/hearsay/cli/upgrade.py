@@ -1,0 +1,99 @@
+"""What the server does about its models beside serving: pull a better one, load the default beforehand.
+
+Knows no route. A pull runs in a thread that does not keep the process alive, and stops within a block when
+the server does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+import structlog
+
+from hearsay.cli import console
+from hearsay.errors import Cancelled, HearsayError
+from hearsay.models import Catalogue
+from hearsay.pool import ModelPool
+
+T = TypeVar("T")
+
+_log = structlog.get_logger("hearsay.models")
+
+Chore = Callable[[ModelPool], Awaitable[None]]
+
+
+def preload(name: str | None = None) -> Chore:
+    """Load the default model, so that the first request does not wait for it."""
+
+    async def preload_default(pool: ModelPool) -> None:
+        try:
+            async with await pool.lease(name) as lease:
+                _log.info("model loaded", model=lease.card.id, seconds=round(lease.timings.loading, 3))
+        except HearsayError as error:
+            _log.error("model not loaded", model=name or "default", reason=error.message)
+
+    return preload_default
+
+
+def upgrade(catalogue: Catalogue) -> Chore:
+    """Pull the model that suits this machine, if none does, and switch the default over to it."""
+
+    async def pull_better_model(pool: ModelPool) -> None:
+        wanted = await asyncio.to_thread(catalogue.wanted)
+        if wanted is None:
+            return
+        serving = catalogue.card().id
+        problem = await asyncio.to_thread(catalogue.hub.problem)
+        if problem is not None:
+            _log.warning(
+                "no better model", serving=serving, reason=problem, advice=catalogue.advice(catalogue.card())
+            )
+            return
+        _log.info(
+            "pulling a better model",
+            serving=serving,
+            pulling=wanted.id,
+            size_mb=_megabytes(wanted.size_bytes),
+        )
+        stopped = threading.Event()
+        tell = console.lines(wanted.id, lambda text: _log.info("pulling", progress=text))
+
+        def progress(done: int, total: int) -> None:
+            if stopped.is_set():
+                raise Cancelled()
+            tell(done, total)
+
+        try:
+            await _in_thread(lambda: catalogue.pull(wanted.id, progress))
+        except asyncio.CancelledError:
+            stopped.set()
+            raise
+        except HearsayError as error:
+            _log.error("pull failed", model=wanted.id, reason=error.message, serving=serving)
+            return
+        async with await pool.lease(wanted.id):
+            _log.info("switched over", serving=wanted.id, before=serving)
+
+    return pull_better_model
+
+
+async def _in_thread(function: Callable[[], T]) -> T:
+    """Call a function in a daemon thread: a download that hangs must not keep the process from ending."""
+    future: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=work, name="pull", daemon=True).start()
+    return await asyncio.wrap_future(future)
+
+
+def _megabytes(n_bytes: int | None) -> int | None:
+    return round(n_bytes / 1e6) if n_bytes is not None else None
