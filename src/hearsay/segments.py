@@ -65,6 +65,11 @@ class _Token:
         return (self.start + self.end) / 2
 
 
+def unspaced(text: str) -> bool:
+    """Tell whether `text` begins in a script that is written without spaces between words."""
+    return re.match(f"[{_UNSPACED}]", text) is not None
+
+
 def offset(segment: Segment, seconds: float) -> Segment:
     """Move a segment and its words by `seconds`; `seek` moves along (10 ms frames)."""
     words = segment.words

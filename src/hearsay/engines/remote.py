@@ -1,0 +1,415 @@
+"""A client of servers that speak the transcription API: the vendors' own, another Hearsay, any other.
+
+Knows no command line and no terminal. Recordings over a server's limits are cut into overlapping parts, sent
+a few at a time, and merged by `segments`. Limits and addresses are those of the vendors' documentation
+(OpenAI: 25 MB; Groq: 25 MB, 100 MB for paying customers) and of their error messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from hearsay import __version__, audio, segments
+from hearsay.domain import SAMPLE_RATE, Audio, Segment, Task, TranscribeOptions, Transcript
+from hearsay.engines.remote_answers import Answer, parse_answer, spaced
+from hearsay.engines.remote_failures import AudioTooLong, failure, pause
+from hearsay.errors import EngineFailed, HearsayError, InvalidRequest, PayloadTooLarge
+
+MEGABYTE = 1024 * 1024
+
+KEY_VARIABLE = "HEARSAY_API_KEY"
+"""Environment variable with the key for servers that are no vendor's."""
+
+SUFFIXES = frozenset({".flac", ".mp3", ".mp4", ".mpeg", ".mpga", ".m4a", ".ogg", ".wav", ".webm"})
+"""Names of files that every vendor takes as they are; others are decoded here and sent as FLAC."""
+
+_FORM_BYTES = 4096
+"""What a request's fields and boundaries may add to the file; servers count the whole body."""
+_FLAC_BYTES_PER_SECOND = 33_000
+"""FLAC of 16 kHz mono noise, the worst case."""
+_MAX_RECUTS = 5
+_MIN_PART_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """What is known about a public service."""
+
+    name: str
+    hosts: tuple[str, ...]
+    prefix: str
+    """What precedes `/audio/...` where the caller gives the bare host."""
+    key_variable: str
+    models: Mapping[Task, str]
+    """The model that is meant where the caller names none."""
+
+
+VENDORS = (
+    Vendor(
+        "OpenAI",
+        ("api.openai.com",),
+        "/v1",
+        "OPENAI_API_KEY",
+        {Task.TRANSCRIBE: "whisper-1", Task.TRANSLATE: "whisper-1"},
+    ),
+    Vendor(
+        "Groq",
+        ("api.groq.com",),
+        "/openai/v1",
+        "GROQ_API_KEY",
+        {Task.TRANSCRIBE: "whisper-large-v3-turbo", Task.TRANSLATE: "whisper-large-v3"},
+    ),
+    Vendor(
+        "Together AI",
+        ("api.together.xyz", "api.together.ai"),
+        "/v1",
+        "TOGETHER_API_KEY",
+        {Task.TRANSCRIBE: "openai/whisper-large-v3", Task.TRANSLATE: "openai/whisper-large-v3"},
+    ),
+)
+
+_TEXT_ONLY = re.compile(r"gpt-.*transcribe")
+"""OpenAI's models that give no times and take at most `_TEXT_ONLY_SECONDS` at once."""
+_TEXT_ONLY_SECONDS = 1380.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is sent at once, and how patiently."""
+
+    part_bytes: int = 25 * MEGABYTE
+    """Largest upload; longer recordings are cut."""
+    part_seconds: float = 600.0
+    """Longest part of a recording that is cut."""
+    overlap: float = 10.0
+    """Seconds that neighbouring parts share."""
+    n_requests: int = 4
+    """Requests in flight at once."""
+    retries: int = 4
+    """New tries after an answer that may be better next time."""
+    patience: float = 600.0
+    """Seconds that the tries of one request may wait altogether."""
+    timeout: float = 900.0
+    """Seconds that a server may take to answer."""
+
+
+def vendor_of(base_url: str) -> Vendor | None:
+    """Recognise a public service by its host."""
+    host = urlsplit(base_url).hostname or ""
+    return next((v for v in VENDORS if any(host == h or host.endswith("." + h) for h in v.hosts)), None)
+
+
+def endpoint(base_url: str, task: Task) -> str:
+    """Join the address that a user may paste, with or without `/v1`, and the path, as the vendors' clients
+    do.
+
+    Raises: `InvalidRequest` for what is no http address.
+    """
+    address = urlsplit(base_url.strip())
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise InvalidRequest(f"{base_url!r} is no http:// or https:// address.", param="base_url")
+    path = re.sub(r"/audio/(transcriptions|translations)/?$", "", address.path).rstrip("/")
+    vendor = vendor_of(base_url)
+    if not re.search(r"/v\d", path):
+        path = vendor.prefix if vendor else f"{path}/v1"
+    kind = "translations" if task is Task.TRANSLATE else "transcriptions"
+    return address._replace(path=f"{path}/audio/{kind}", query="", fragment="").geturl()
+
+
+def find_key(base_url: str, environment: Mapping[str, str]) -> str | None:
+    """Find the key meant for that server; no vendor is ever shown a key meant for another server."""
+    vendor = vendor_of(base_url)
+    return environment.get(vendor.key_variable if vendor else KEY_VARIABLE) or None
+
+
+class RemoteServer:
+    """One server, and how to talk to it; an async context manager."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str | None = None,
+        model: str | None = None,
+        limits: Limits = Limits(),
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        note: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """Prepare to use the server; `note` is told about waiting and cutting, one sentence at a time."""
+        endpoint(base_url, Task.TRANSCRIBE)  # refuse a bad address now
+        self.base_url = base_url
+        self.vendor = vendor_of(base_url)
+        self._model, self._limits, self._sleep, self._note = model, limits, sleep, note
+        self._permits = asyncio.Semaphore(limits.n_requests)
+        headers = {"User-Agent": f"hearsay/{__version__}"}
+        if api_key:
+            headers["Authorization"] = f"Bearer {api_key}"
+        timeout = httpx.Timeout(limits.timeout, connect=15.0)
+        self._client = httpx.AsyncClient(headers=headers, timeout=timeout, transport=transport)
+        self._refused: set[str] = set()
+
+    async def __aenter__(self) -> RemoteServer:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    def model(self, task: Task) -> str:
+        """Name the model that will be asked for."""
+        default = self.vendor.models[task] if self.vendor else "whisper-1"
+        return self._model or default
+
+    def gives_times(self, task: Task) -> bool:
+        """Tell whether the model gives segments with times, as far as is known."""
+        known = self.vendor is not None and self.vendor.name == "OpenAI"
+        return "verbose_json" not in self._refused and not (known and _TEXT_ONLY.match(self.model(task)))
+
+    async def transcribe(
+        self,
+        source: Path,
+        options: TranscribeOptions,
+        *,
+        progress: Callable[[float, float], None] = lambda done, total: None,
+    ) -> Transcript:
+        """Transcribe one recording; `progress` is told the seconds done and the seconds in all.
+
+        The transcript has no segments where the server gives no times. Raises: what the server's answers
+        mean, with the server's words; `EngineFailed` where it cannot be reached.
+        """
+        limits = self._limits
+        if not self.gives_times(options.task):
+            limits = replace(limits, part_seconds=_TEXT_ONLY_SECONDS)  # without times, every seam is a risk
+        elif source.suffix.lower() in SUFFIXES and source.stat().st_size + _FORM_BYTES <= limits.part_bytes:
+            try:
+                return await self._whole(source, options, progress)
+            except (PayloadTooLarge, AudioTooLong) as error:
+                limits = self._narrowed(limits, error, source.stat().st_size)
+        recording = await asyncio.to_thread(audio.load, source)
+        for _ in range(_MAX_RECUTS):
+            try:
+                return await self._in_parts(recording, options, limits, progress)
+            except (PayloadTooLarge, AudioTooLong) as error:
+                limits = self._narrowed(limits, error, limits.part_bytes)
+        raise PayloadTooLarge(f"{self.base_url} finds even {limits.part_seconds:.0f} s of sound too much.")
+
+    def _narrowed(self, limits: Limits, error: HearsayError, n_bytes: int) -> Limits:
+        """Learn from a refusal what the server takes; halve what was sent where it does not say."""
+        if isinstance(error, AudioTooLong):
+            return replace(limits, part_seconds=min(limits.part_seconds / 2, error.limit * 0.98))
+        told = re.search(r"limit \((\d{5,})\)", error.message)
+        allowed = int(told[1]) if told and int(told[1]) < n_bytes else min(n_bytes, limits.part_bytes) // 2
+        self._note(
+            f"The server takes less than {n_bytes / MEGABYTE:.1f} MB at once; cutting into smaller parts."
+        )
+        return replace(limits, part_bytes=allowed)
+
+    async def _whole(
+        self, source: Path, options: TranscribeOptions, progress: Callable[[float, float], None]
+    ) -> Transcript:
+        async with self._permits:
+            answer = await self._ask(f"audio{source.suffix.lower()}", source, options, words=options.words)
+        duration = answer.duration
+        if duration is None:
+            duration = (await asyncio.to_thread(audio.load, source)).duration
+        progress(duration, duration)
+        return self._transcript([((0.0, duration), answer)], options, duration)
+
+    async def _in_parts(
+        self,
+        recording: Audio,
+        options: TranscribeOptions,
+        limits: Limits,
+        progress: Callable[[float, float], None],
+    ) -> Transcript:
+        """Cut, send and merge; the first part goes ahead, so that all agree on the language it is in."""
+        spans = _spans(recording, limits)
+        done = 0.0
+
+        async def send(span: segments.Span, chosen: TranscribeOptions) -> Answer:
+            nonlocal done
+            flac = await asyncio.to_thread(_encode, recording, span)
+            answer = await self._ask("part.flac", flac, chosen, words=options.words or len(spans) > 1)
+            done += recording.duration / len(spans)
+            progress(min(done, recording.duration), recording.duration)
+            return answer
+
+        first = await self._permitted(send, spans[0], options)
+        language = options.language or first.language
+        rest = replace(options, language=language if options.task is Task.TRANSCRIBE else options.language)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._permitted(send, span, rest)) for span in spans[1:]]
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        answers = [first, *(task.result() for task in tasks)]
+        return self._transcript(list(zip(spans, answers, strict=True)), options, recording.duration)
+
+    async def _permitted(
+        self,
+        send: Callable[[segments.Span, TranscribeOptions], Awaitable[Answer]],
+        span: segments.Span,
+        options: TranscribeOptions,
+    ) -> Answer:
+        async with self._permits:
+            return await send(span, options)
+
+    def _transcript(
+        self,
+        answers: list[tuple[segments.Span, Answer]],
+        options: TranscribeOptions,
+        duration: float,
+    ) -> Transcript:
+        """Merge the answers to the parts, moved to where the parts lie in the recording."""
+        timed = all(answer.timed or not answer.text for _, answer in answers)
+        merged = segments.merge([(span, _placed(span, answer)) for span, answer in answers])
+        text = "".join(segment.text for segment in merged).strip() if len(answers) > 1 else answers[0][1].text
+        spoken = Counter[str]()
+        for (start, end), answer in answers:
+            if answer.language:
+                spoken[answer.language] += round(1000 * (end - start))
+        warnings = list(dict.fromkeys(text for _, answer in answers for text in answer.warnings))
+        if options.words and not all(segment.words for segment in merged):
+            warnings.append("The server gave no word times for some or all of this recording.")
+        if not options.words:  # they served the merging only
+            merged = [replace(segment, words=None) for segment in merged]
+        return Transcript(
+            text=text,
+            segments=tuple(merged) if timed else (),
+            language=spoken.most_common(1)[0][0] if spoken else None,
+            duration=duration,
+            task=options.task,
+            model=next((a.model for _, a in answers if a.model), None) or self.model(options.task),
+            warnings=tuple(warnings),
+        )
+
+    async def _ask(
+        self, name: str, content: Path | bytes, options: TranscribeOptions, *, words: bool
+    ) -> Answer:
+        """Send one upload, leaving out in a second try what the server says that it does not know."""
+        while True:
+            form = self._form(options, words=words)
+            try:
+                response = await self._post(form, name, content, options.task)
+            except InvalidRequest as error:
+                refused = self._learn(error, form)
+                if refused is None:
+                    raise
+                self._refused.add(refused)
+                self._note(f"The server refuses {refused}; trying without it.")
+                continue
+            return parse_answer(_json(response))
+
+    def _learn(self, error: InvalidRequest, form: Mapping[str, Any]) -> str | None:
+        """Find in a refusal the optional feature at fault, if it was asked for."""
+        said = f"{error.param} {error.message}"
+        asked = {
+            "word times": "timestamp_granularities[]" in form and "timestamp_granularities" in said,
+            "verbose_json": form["response_format"] == "verbose_json"
+            and ("response_format" in said or "verbose_json" in said),
+        }
+        return next((feature for feature, found in asked.items() if found), None)
+
+    def _form(self, options: TranscribeOptions, *, words: bool) -> dict[str, Any]:
+        """Spell the options as servers want them; translations take fewer."""
+        timed = self.gives_times(options.task)
+        form: dict[str, Any] = {
+            "model": self.model(options.task),
+            "response_format": "verbose_json" if timed else "json",
+        }
+        translate = options.task is Task.TRANSLATE
+        if options.language and not (translate and self.vendor):
+            form["language"] = options.language
+        if options.prompt:
+            form["prompt"] = options.prompt
+        if options.temperature:
+            form["temperature"] = f"{options.temperature:g}"
+        if words and timed and "word times" not in self._refused and not (translate and self.vendor):
+            form["timestamp_granularities[]"] = ["word", "segment"]
+        return form
+
+    async def _post(
+        self, form: Mapping[str, Any], name: str, content: Path | bytes, task: Task
+    ) -> httpx.Response:
+        """Send, and send again while that may help; the last failure is raised."""
+        waited = 0.0
+        for attempt in range(self._limits.retries + 1):
+            problem, wait = await self._try(form, name, content, task, attempt)
+            if isinstance(problem, httpx.Response):
+                return problem
+            if wait is None or attempt == self._limits.retries or waited + wait > self._limits.patience:
+                raise problem
+            self._note(f"{problem.message} Trying again in {wait:.0f} s.")
+            await self._sleep(wait)
+            waited += wait
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    async def _try(
+        self, form: Mapping[str, Any], name: str, content: Path | bytes, task: Task, attempt: int
+    ) -> tuple[httpx.Response | HearsayError, float | None]:
+        """Send once; give the answer, or the failure and the seconds to wait before the next try, if any."""
+        url = endpoint(self.base_url, task)
+        host = urlsplit(url).netloc
+        try:
+            with _opened(content) as body:
+                response = await self._client.post(url, data=form, files={"file": (name, body)})
+        except httpx.ConnectError as error:
+            backoff = pause(None, attempt) if attempt == 0 else None
+            return EngineFailed(f"{host} cannot be reached: {error}.", code="unreachable"), backoff
+        except httpx.TimeoutException:
+            text = f"{host} did not answer within {self._limits.timeout:.0f} s."
+            return EngineFailed(text, code="timeout"), None
+        except httpx.TransportError as error:
+            text = f"The connection to {host} broke: {error or type(error).__name__}."
+            return EngineFailed(text, code="unreachable"), pause(None, attempt)
+        if response.is_success:
+            return response, None
+        return failure(response), pause(response, attempt)
+
+
+def _opened(content: Path | bytes) -> IO[bytes]:
+    return io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
+
+
+def _json(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError as error:
+        kind = response.headers.get("content-type", "no type")
+        raise EngineFailed(f"The server's answer is not JSON ({kind}): {response.text[:200]}") from error
+
+
+def _spans(recording: Audio, limits: Limits) -> list[segments.Span]:
+    """Cut a recording so that each part, as FLAC, is within the limits."""
+    by_size = (limits.part_bytes - _FORM_BYTES) / _FLAC_BYTES_PER_SECOND
+    part = min(limits.part_seconds, by_size)
+    if part < _MIN_PART_SECONDS:
+        raise PayloadTooLarge(
+            f"Uploads of at most {limits.part_bytes} bytes hold too little sound to cut into."
+        )
+    return segments.cut_quietly(recording, part=part, overlap=min(limits.overlap, part / 3))
+
+
+def _encode(recording: Audio, span: segments.Span) -> bytes:
+    start, end = (round(edge * SAMPLE_RATE) for edge in span)
+    return audio.encode(recording.samples(start, end), "flac")
+
+
+def _placed(span: segments.Span, answer: Answer) -> list[Segment]:
+    """Move an answer's segments to where its part lies; a text without times fills the part."""
+    if not answer.timed:
+        return spaced([Segment(*span, answer.text)]) if answer.text else []
+    return [segments.offset(segment, span[0]) for segment in answer.segments]
