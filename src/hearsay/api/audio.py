@@ -139,6 +139,8 @@ class Transcribing:
                 lease = await stack.enter_async_context(await studio.pool.lease(asked.model, task))
             _check_language(lease.card, asked)
             trace.model = lease.card.id
+            if advice := studio.catalogue.advice(lease.card):
+                trace.warn(advice)
             with trace.stage("decode"):
                 audio = await studio.decoders.decode(path)
             trace.audio_seconds = audio.duration

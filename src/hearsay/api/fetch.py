@@ -24,7 +24,7 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
 _MEBIBYTE = 1 << 20
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_LOWEST_FREE_PORT = 1024
+_LOWEST_FREE_PORT, _HIGHEST_PORT = 1024, 65_535
 _USER_AGENT = "hearsay"
 
 _REFUSED = tuple(
@@ -150,7 +150,7 @@ class Fetcher:
         )
 
     async def _checked(self, host: str, port: int) -> Address:
-        if port not in (80, 443) and port < _LOWEST_FREE_PORT:
+        if port not in (80, 443) and not _LOWEST_FREE_PORT <= port <= _HIGHEST_PORT:
             raise FetchFailed("The url names a port that recordings are not fetched from.")
         try:
             found = await self._resolver(host, port)

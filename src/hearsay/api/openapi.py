@@ -17,8 +17,8 @@ Responses = dict[int | str, dict[str, Any]]
 
 DESCRIPTION = f"""\
 Speech to text with the APIs of the big vendors, on your own machine. Every path below `{PREFIX}` is also
-served below `{ALIAS_PREFIX}`. Answers carry `x-request-id`; transcriptions also `x-hearsay-model` (the model that
-really served), `x-hearsay-warning` (what you should know, once per warning) and `server-timing`.
+served below `{ALIAS_PREFIX}`. Answers carry `x-request-id`; transcriptions also `x-hearsay-model` (the model
+that really served), `x-hearsay-warning` (what you should know, once per warning) and `server-timing`.
 """
 
 _ERRORS = {

@@ -6,6 +6,7 @@ Knows no engine: health is answered without asking any, so that it is told at on
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -48,10 +49,6 @@ def routes(catalogue: Catalogue, pool: ModelPool) -> APIRouter:
     """Make the routes."""
     router = APIRouter()
 
-    def described(card: ModelCard) -> ModelBody:
-        default = card.id == catalogue.card(None).id
-        return render_model(card, installed=catalogue.installed(card), default=default)
-
     @router.get("/health", tags=["server"])
     async def health() -> Health:
         """Tell that the server lives."""
@@ -70,16 +67,25 @@ def routes(catalogue: Catalogue, pool: ModelPool) -> APIRouter:
     @router.get(f"{PREFIX}/models", tags=["models"], responses=MODELS)
     async def list_models(request: Request) -> Response:
         """List all known models, installed or not."""
-        models = await asyncio.to_thread(lambda: [described(card) for card in catalogue.cards()])
+        models = await asyncio.to_thread(lambda: [_described(catalogue, card) for card in catalogue.cards()])
         return Response(encode(render_models(models, dialect_of(request.scope))), media_type=JSON)
 
     @router.get(f"{PREFIX}/models/{{model:path}}", tags=["models"], responses=MODEL)
     async def retrieve_model(model: str) -> Response:
         """Describe one model, by its id or any other name that it has; slashes may be raw or encoded."""
-        body = await asyncio.to_thread(lambda: described(catalogue.card(model)))
+        body = await asyncio.to_thread(lambda: _described(catalogue, catalogue.card(model)))
         return Response(encode(body), media_type=JSON)
 
     return router
+
+
+def _described(catalogue: Catalogue, card: ModelCard) -> ModelBody:
+    names = (*card.aliases, *catalogue.aliases, *catalogue.stand_ins)
+    return render_model(
+        replace(card, aliases=tuple(name for name in names if catalogue.card(name).id == card.id)),
+        installed=catalogue.installed(card),
+        default=card.id == catalogue.card(None).id,
+    )
 
 
 def _servable(catalogue: Catalogue) -> ModelCard:

@@ -7,6 +7,7 @@ demands and the model cannot know gets its `NEUTRAL` value, and the name of the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from hearsay import languages
@@ -113,12 +114,18 @@ def _language(transcript: Transcript, dialect: Dialect) -> str:
 
 
 def _unknown(segments: Iterable[Segment]) -> list[str]:
-    return [name for name in NEUTRAL if any(getattr(segment, name) is None for segment in segments)]
+    listed = list(segments)
+    return [name for name in NEUTRAL if any(_value(segment, name) is None for segment in listed)]
+
+
+def _value(segment: Segment, name: str) -> float | None:
+    value: float | None = getattr(segment, name)
+    return None if value is None or not math.isfinite(value) else float(value)
 
 
 def _known(segment: Segment, name: str) -> float:
-    value: float | None = getattr(segment, name)
-    return NEUTRAL[name] if value is None else float(value)
+    value = _value(segment, name)
+    return NEUTRAL[name] if value is None else value
 
 
 def _segment(number: int, segment: Segment) -> SegmentBody:

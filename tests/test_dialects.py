@@ -1,0 +1,292 @@
+"""Which accent a caller hears, and what every spelling of a request means."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hearsay.dialects import DIALECTS, canonical_path, choose
+from hearsay.dialects.dialect import Dialect
+from hearsay.dialects.fields import Fields, flatten
+from hearsay.dialects.requests import ResponseFormat, TranscriptionRequest, parse_transcription
+from hearsay.domain import Task, TranscribeOptions
+from hearsay.errors import InvalidRequest, UnsupportedOption
+
+OPENAI, GROQ, TOGETHER = (DIALECTS[name] for name in ("openai", "groq", "together"))
+
+
+def parse(
+    *pairs: tuple[str, str], task: Task = Task.TRANSCRIBE, dialect: Dialect = OPENAI
+) -> TranscriptionRequest:
+    return parse_transcription(Fields(pairs), task=task, dialect=dialect)
+
+
+@pytest.mark.parametrize(
+    ("path", "canonical", "aliased"),
+    [
+        ("/v1/models", "/v1/models", False),
+        ("/openai/v1/models", "/v1/models", True),
+        ("/v1/v1/models", "/v1/models", False),
+        ("/v1/v1/v1/models", "/v1/models", False),
+        ("/openai/v1/openai/v1/models/openai/whisper", "/v1/models/openai/whisper", True),
+        ("/openai/v1/v1/models", "/v1/models", True),
+        ("/v1", "/v1", False),
+        ("/v10/models", "/v10/models", False),
+        ("/openai/v1x", "/openai/v1x", False),
+        ("/openai/models", "/openai/models", False),
+        ("/health", "/health", False),
+        ("/v1/models/v1/x", "/v1/models/v1/x", False),
+    ],
+)
+def test_paths(path: str, canonical: str, aliased: bool) -> None:
+    assert canonical_path(path) == (canonical, aliased)
+
+
+@given(st.lists(st.sampled_from(["/v1", "/openai/v1"]), min_size=1, max_size=6))
+def test_any_pile_of_prefixes_is_one(prefixes: list[str]) -> None:
+    path = "".join(prefixes) + "/audio/transcriptions"
+    assert canonical_path(path) == ("/v1/audio/transcriptions", "/openai/v1" in prefixes)
+
+
+@pytest.mark.parametrize(
+    ("aliased", "user_agent", "named", "name"),
+    [
+        (False, "OpenAI/Python 3.52.0", None, "openai"),
+        (False, "curl/8.0", None, "openai"),
+        (False, "", None, "openai"),
+        (True, "Groq/Python 1.7.0", None, "groq"),
+        (True, "curl/8.0", None, "groq"),
+        (False, "Together/v1 PythonBindings/1.6.0", None, "together"),
+        (False, "AsyncTogether/Python 3.1.1", None, "together"),
+        (False, "Together/JS 0.52.0", None, "together"),
+        (True, "Together/Python 3.1.1", None, "groq"),
+        (True, "curl/8.0", "Together", "together"),
+        (False, "Together/Python 3.1.1", " openai ", "openai"),
+        (False, "", "", "openai"),
+    ],
+)
+def test_choice(aliased: bool, user_agent: str, named: str | None, name: str) -> None:
+    assert choose(aliased=aliased, user_agent=user_agent, named=named) is DIALECTS[name]
+
+
+def test_unknown_dialect() -> None:
+    with pytest.raises(InvalidRequest, match="openai, groq, together"):
+        choose(aliased=False, user_agent="", named="klingon")
+
+
+def test_nothing_but_defaults() -> None:
+    assert parse() == TranscriptionRequest(model=None, options=TranscribeOptions())
+
+
+def test_everything() -> None:
+    asked = parse(
+        ("model", "whisper-1"),
+        ("language", "de"),
+        ("prompt", " Grüße, "),
+        ("response_format", "verbose_json"),
+        ("temperature", "0.5"),
+        ("timestamp_granularities[]", "word"),
+        ("timestamp_granularities[]", "segment"),
+        ("unknown", "ignored"),
+        ("nested[a]", "1"),
+    )
+    assert asked == TranscriptionRequest(
+        model="whisper-1",
+        options=TranscribeOptions(language="de", prompt=" Grüße, ", temperature=0.5, words=True),
+        response_format=ResponseFormat.VERBOSE_JSON,
+    )
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [("timestamp_granularities[]", "word"), ("timestamp_granularities[]", "segment")],
+        [("timestamp_granularities", "word"), ("timestamp_granularities", "segment")],
+        [("timestamp_granularities", "word"), ("timestamp_granularities[]", "segment")],
+        [("timestamp_granularities", "word,segment")],
+        [("timestamp_granularities[]", " word , segment ")],
+        [("timestamp_granularities", '["word", "segment"]')],
+        [("timestamp_granularities[]", '["word","segment"]')],
+        [("timestamp_granularities", "[word, segment]")],
+        [("timestamp_granularities", "['Word', 'Segment']")],
+    ],
+)
+def test_granularities_in_every_spelling(pairs: list[tuple[str, str]]) -> None:
+    asked = parse(("response_format", "verbose_json"), *pairs)
+    assert (asked.options.words, asked.segments) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "granularities", "words", "segments"),
+    [
+        (OPENAI, [], False, True),
+        (OPENAI, ["segment"], False, True),
+        (OPENAI, ["word"], True, False),
+        (GROQ, ["word"], True, False),
+        (TOGETHER, ["word"], True, True),
+        (TOGETHER, [], False, True),
+        (OPENAI, ["word", "segment"], True, True),
+    ],
+)
+def test_segments_by_dialect(dialect: Dialect, granularities: list[str], words: bool, segments: bool) -> None:
+    pairs = [("timestamp_granularities[]", item) for item in granularities]
+    asked = parse(("response_format", "verbose_json"), *pairs, dialect=dialect)
+    assert (asked.options.words, asked.segments) == (words, segments)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("response_format", ["json", "text", "srt", "vtt", ""])
+def test_word_needs_verbose_json(dialect: Dialect, response_format: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse(("response_format", response_format), ("timestamp_granularities[]", "word"), dialect=dialect)
+    assert refused.value.param == "timestamp_granularities"
+
+
+def test_segment_alone_needs_nothing() -> None:
+    assert parse(("timestamp_granularities[]", "segment")).response_format is ResponseFormat.JSON
+
+
+@pytest.mark.parametrize(
+    ("pair", "param"),
+    [
+        (("temperature", "1.01"), "temperature"),
+        (("temperature", "-0.1"), "temperature"),
+        (("temperature", "nan"), "temperature"),
+        (("temperature", "inf"), "temperature"),
+        (("temperature", "warm"), "temperature"),
+        (("temperature", "1e400"), "temperature"),
+        (("response_format", "xml"), "response_format"),
+        (("timestamp_granularities[]", "sentence"), "timestamp_granularities"),
+        (("timestamp_granularities", '{"a": 1}'), "timestamp_granularities"),
+        (("stream", "maybe"), "stream"),
+        (("diarize", "maybe"), "diarize"),
+        (("language", "klingonese"), "language"),
+        (("include[]", "everything"), "include"),
+        (("chunking_strategy", "sometimes"), "chunking_strategy"),
+        (("chunking_strategy", "{"), "chunking_strategy"),
+        (("chunking_strategy", '{"type": "magic"}'), "chunking_strategy.type"),
+        (("chunking_strategy[threshold]", "0.5"), "chunking_strategy.type"),
+        (("chunking_strategy", '{"type": "server_vad", "threshold": "x"}'), "threshold"),
+        (("chunking_strategy", '{"type": "server_vad", "threshold": -1}'), "chunking_strategy"),
+    ],
+)
+def test_values_that_cannot_be_right(pair: tuple[str, str], param: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse(pair)
+    assert refused.value.param == param
+    assert not isinstance(refused.value, UnsupportedOption)
+
+
+@pytest.mark.parametrize(
+    ("pair", "param"),
+    [
+        (("response_format", "diarized_json"), "response_format"),
+        (("diarize", "True"), "diarize"),
+        (("diarize", "1"), "diarize"),
+        (("include[]", "logprobs"), "include"),
+        (("include", "logprobs"), "include"),
+    ],
+)
+def test_what_is_not_offered_is_refused(pair: tuple[str, str], param: str) -> None:
+    with pytest.raises(UnsupportedOption) as refused:
+        parse(pair)
+    assert refused.value.param == param
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("diarize", "false"),
+        ("diarize", "False"),
+        ("stream", "false"),
+        ("stream", "0"),
+        ("language", ""),
+        ("language", "auto"),
+        ("response_format", ""),
+        ("temperature", ""),
+        ("prompt", ""),
+        ("chunking_strategy", "auto"),
+        ("timestamp_granularities", ""),
+        ("timestamp_granularities", "[]"),
+        ("model", ""),
+    ],
+)
+def test_spellings_of_nothing(pair: tuple[str, str]) -> None:
+    assert parse(pair) == parse()
+
+
+@pytest.mark.parametrize("response_format", ["json", "text"])
+@pytest.mark.parametrize("true", ["true", "True", "1", "yes"])
+def test_stream(response_format: str, true: str) -> None:
+    assert parse(("stream", true), ("response_format", response_format)).stream
+
+
+@pytest.mark.parametrize("response_format", ["srt", "vtt", "verbose_json"])
+def test_stream_gives_text_only(response_format: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse(("stream", "true"), ("response_format", response_format))
+    assert refused.value.param == "stream"
+
+
+@pytest.mark.parametrize("text", ["de", "DE", "German", " german "])
+def test_languages_by_code_and_name(text: str) -> None:
+    assert parse(("language", text)).options.language == "de"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("text", ["en", "auto", ""])
+def test_translation_detects_what_is_spoken(dialect: Dialect, text: str) -> None:
+    asked = parse(("language", text), task=Task.TRANSLATE, dialect=dialect)
+    assert (asked.options.task, asked.options.language) == (Task.TRANSLATE, None)
+
+
+def test_translation_from_a_language() -> None:
+    assert parse(("language", "de"), task=Task.TRANSLATE).options.language == "de"
+    for dialect in (GROQ, TOGETHER):
+        with pytest.raises(InvalidRequest) as refused:
+            parse(("language", "de"), task=Task.TRANSLATE, dialect=dialect)
+        assert refused.value.param == "language"
+
+
+def test_hints_that_change_nothing_are_told() -> None:
+    asked = parse(
+        ("keywords[]", "Hearsay"),
+        ("known_speaker_names[]", "Ann"),
+        ("chunking_strategy[type]", "server_vad"),
+        ("chunking_strategy[threshold]", "0.5"),
+    )
+    assert len(asked.warnings) == 3
+    assert "keywords" in asked.warnings[0]
+
+
+VALUES = st.text(max_size=30) | st.sampled_from(["[", "{", "[[", '{"a":', '["a"', "true", "1e999", "nan"])
+NAMES = st.sampled_from(
+    ["model", "language", "response_format", "temperature", "timestamp_granularities", "include", "stream"]
+    + ["chunking_strategy", "chunking_strategy[type]", "timestamp_granularities[]", "diarize", "prompt"]
+)
+
+
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=5))
+def test_any_text_is_understood_or_refused(pairs: list[tuple[str, str]]) -> None:
+    try:
+        asked = parse(*pairs)
+    except InvalidRequest as error:
+        assert error.param
+    else:
+        assert 0 <= asked.options.temperature <= 1
+
+
+def test_flatten() -> None:
+    assert flatten({"a": 1, "b": [1, "x", None], "c": {"d": True}, "e": None, "f": 0.5}) == [
+        ("a", "1"),
+        ("b[]", "1"),
+        ("b[]", "x"),
+        ("b[]", "null"),
+        ("c[d]", "true"),
+        ("f", "0.5"),
+    ]
+
+
+def test_the_last_of_several_values_counts() -> None:
+    assert Fields([("a", "1"), ("a", "2"), ("a", " ")]).one("a") == "2"

@@ -1,0 +1,227 @@
+"""Bodies, errors and events as vendors' clients read them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from hearsay import errors
+from hearsay.dialects import DIALECTS
+from hearsay.dialects.answers import NEUTRAL, render_json, render_model, render_models, render_verbose
+from hearsay.dialects.bodies import DoneEvent, ErrorBody, ModelBody, ModelList, TranscriptBody, VerboseBody
+from hearsay.dialects.events import Deltas, frame, render_done
+from hearsay.dialects.failures import STATUS, render_error, render_status, render_unexpected
+from hearsay.dialects.requests import TranscriptionRequest
+from hearsay.dialects.wire import encode
+from hearsay.domain import ModelCard, Segment, Task, TranscribeOptions, Transcript, Word
+from hearsay.errors import HearsayError
+
+OPENAI, GROQ, TOGETHER = (DIALECTS[name] for name in ("openai", "groq", "together"))
+WORDS = (Word(0.12345, 0.5, " Hello", 0.9), Word(0.5, 0.9996, " world."))
+KNOWN = Segment(0.1234567, 1.0, " Hello world.", WORDS, (1, 2), 0, 0.2, -0.25, 1.1, 0.01)
+BARE = Segment(1.0, 2.0, " Again.", words=())
+
+
+def transcript(**changes: Any) -> Transcript:
+    made: dict[str, Any] = {
+        "text": "Hello world. Again.",
+        "segments": (KNOWN, BARE),
+        "language": "en",
+        "duration": 2.0004,
+        "task": Task.TRANSCRIBE,
+        "model": "fake",
+    }
+    return Transcript(**(made | changes))
+
+
+def asked(*, words: bool = False, segments: bool = True) -> TranscriptionRequest:
+    return TranscriptionRequest(model=None, options=TranscribeOptions(words=words), segments=segments)
+
+
+def fits(shape: Any, body: Any) -> bool:
+    """Check a body against its own description, strictly."""
+    TypeAdapter(shape).validate_python(body, strict=True, extra="forbid")
+    return True
+
+
+def test_json() -> None:
+    body = render_json(transcript(), "req_1")
+    assert body == {
+        "text": "Hello world. Again.",
+        "usage": {"type": "duration", "seconds": 2.0},
+        "x_groq": {"id": "req_1"},
+    }
+    assert fits(TranscriptBody, body)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("words", [False, True])
+@pytest.mark.parametrize("segments", [False, True])
+def test_verbose(dialect: Any, words: bool, segments: bool) -> None:
+    body = render_verbose(transcript(), asked(words=words, segments=segments), dialect, "req_1")
+    assert fits(VerboseBody, body)
+    assert ("words" in body, "segments" in body) == (words, segments)
+    assert (body["task"], body["duration"]) == ("transcribe", 2.0)
+
+
+def test_times_are_rounded_to_milliseconds() -> None:
+    body = render_verbose(transcript(), asked(words=True), OPENAI, "req_1")
+    assert body["segments"][0]["start"] == 0.123
+    assert body["words"] == [
+        {"word": "Hello", "start": 0.123, "end": 0.5},
+        {"word": "world.", "start": 0.5, "end": 1.0},
+    ]
+
+
+def test_what_the_model_cannot_know_is_neutral_and_said() -> None:
+    body = render_verbose(transcript(), asked(), OPENAI, "req_1")
+    known, bare = body["segments"]
+    assert (known["temperature"], known["avg_logprob"]) == (0.2, -0.25)
+    assert {name: bare[name] for name in NEUTRAL} == NEUTRAL  # type: ignore[literal-required]
+    assert body["x_hearsay"]["unknown"] == list(NEUTRAL)
+    infinite = render_verbose(
+        transcript(segments=(replace(KNOWN, avg_logprob=float("-inf")),)), asked(), OPENAI, "req_1"
+    )
+    assert infinite["segments"][0]["avg_logprob"] == 0.0
+    assert infinite["x_hearsay"]["unknown"] == ["avg_logprob"]
+    all_known = render_verbose(transcript(segments=(KNOWN,)), asked(), OPENAI, "req_1")
+    assert all_known["x_hearsay"]["unknown"] == []
+
+
+@pytest.mark.parametrize(
+    ("dialect", "language", "task", "said"),
+    [
+        (OPENAI, "en", Task.TRANSCRIBE, "english"),
+        (GROQ, "de", Task.TRANSCRIBE, "german"),
+        (TOGETHER, "de", Task.TRANSCRIBE, "de"),
+        (OPENAI, "de", Task.TRANSLATE, "english"),
+        (TOGETHER, "de", Task.TRANSLATE, "en"),
+        (OPENAI, None, Task.TRANSCRIBE, "unknown"),
+        (TOGETHER, None, Task.TRANSCRIBE, "unknown"),
+        (OPENAI, None, Task.TRANSLATE, "english"),
+    ],
+)
+def test_language(dialect: Any, language: str | None, task: Task, said: str) -> None:
+    body = render_verbose(transcript(language=language, task=task), asked(), dialect, "req_1")
+    assert body["language"] == said
+    assert body["x_hearsay"]["language"] == language
+
+
+CARD = ModelCard(
+    id="fake",
+    engine="fake",
+    owner="hearsay",
+    created=1,
+    tasks=frozenset(Task),
+    languages=("en",),
+    context_window=448,
+    aliases=("whisper-1",),
+)
+
+
+def test_models() -> None:
+    model = render_model(CARD, installed=False, default=True)
+    assert fits(ModelBody, model)
+    assert (model["active"], model["installed"], model["context_window"]) == (False, False, 448)
+    listed = render_models([model], OPENAI)
+    assert fits(ModelList, listed)
+    assert render_models([model], GROQ) == listed
+    assert render_models([model], TOGETHER) == [model]
+
+
+ERRORS = [
+    (errors.InvalidRequest(), 400),
+    (errors.InvalidAudio(), 400),
+    (errors.AudioTooShort(), 400),
+    (errors.UnsupportedOption(), 400),
+    (errors.FetchFailed(), 400),
+    (errors.PayloadTooLarge(), 413),
+    (errors.UnsupportedMediaType(), 415),
+    (errors.Unauthorized(), 401),
+    (errors.ModelNotFound(), 404),
+    (errors.ModelNotInstalled(), 503),
+    (errors.DownloadFailed(), 503),
+    (errors.Overloaded(), 429),
+    (errors.EngineFailed(), 500),
+    (errors.Cancelled(), 503),
+    (errors.ConfigurationError(), 500),
+    (errors.HearsayError(), 500),
+]
+
+
+def test_every_class_of_errors_is_listed() -> None:
+    def below(cls: type[HearsayError]) -> set[type[HearsayError]]:
+        found = {cls}.union(*(below(sub) for sub in cls.__subclasses__()))
+        return {sub for sub in found if sub.__module__ == "hearsay.errors"}
+
+    assert below(HearsayError) == {type(error) for error, _ in ERRORS}
+    assert set(STATUS) <= below(HearsayError)
+
+
+@pytest.mark.parametrize(("error", "status"), ERRORS, ids=lambda value: type(value).__name__)
+def test_errors(error: HearsayError, status: int) -> None:
+    failure = render_error(error)
+    assert failure.status == status
+    assert fits(ErrorBody, failure.body)
+    assert failure.body["error"]["code"] == error.code
+    permanent = failure.headers.get("x-should-retry") == "false"
+    # Clients try 408, 409, 429 and everything from 500 up again; only overload shall be.
+    assert permanent == (status >= 500)
+
+
+def test_a_subclass_has_the_status_of_its_parent() -> None:
+    class Odd(errors.PayloadTooLarge):
+        """Odd."""
+
+    assert render_error(Odd()).status == 413
+
+
+@pytest.mark.parametrize(
+    ("wait", "seconds", "ms"), [(1.0, "1", "1000"), (0.2, "1", "200"), (0.0, "1", "1"), (7.4, "8", "7400")]
+)
+def test_overload_says_when_to_come_back(wait: float, seconds: str, ms: str) -> None:
+    headers = render_error(errors.Overloaded(retry_after=wait)).headers
+    assert (headers["retry-after"], headers["retry-after-ms"]) == (seconds, ms)
+    assert "x-should-retry" not in headers
+
+
+def test_unauthorized_says_how() -> None:
+    assert render_error(errors.Unauthorized()).headers["www-authenticate"].startswith("Bearer")
+
+
+def test_other_failures() -> None:
+    assert fits(ErrorBody, render_status(404, "Nothing.", "not_found").body)
+    assert render_status(404, "Nothing.", "not_found").body["error"]["type"] == "invalid_request_error"
+    unexpected = render_unexpected("req_1")
+    assert fits(ErrorBody, unexpected.body)
+    assert (unexpected.status, unexpected.headers) == (500, {"x-should-retry": "false"})
+
+
+@given(st.lists(st.text(alphabet=" \n\tab", max_size=6), max_size=8))
+def test_deltas_joined_are_the_text_without_its_edges(texts: list[str]) -> None:
+    deltas = Deltas()
+    events = [event for text in texts if (event := deltas.add(text)) is not None]
+    assert "".join(event["delta"] for event in events) == "".join(texts).strip() == deltas.text
+    assert all(event["delta"].strip() for event in events)
+
+
+def test_events() -> None:
+    done = render_done(transcript(warnings=("Cut.",)), "Hi.", "req_1")
+    assert fits(DoneEvent, done)
+    assert done["x_hearsay"]["warnings"] == ["Cut."]
+    framed = frame({"type": "transcript.text.delta", "delta": "a\n\nb: ü"})
+    assert framed.startswith(b"data: ") and framed.endswith(b"\n\n")
+    assert framed.count(b"\n") == 2
+    assert json.loads(framed[6:])["delta"] == "a\n\nb: ü"
+
+
+def test_encode() -> None:
+    assert encode({"a": "ü\ud800"}) == '{"a":"ü?"}'.encode()
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        encode({"a": float("nan")})
