@@ -1,4 +1,4 @@
-"""The pool: admission at once, loading once, fair turns, prompt cancellation, room by unloading, clean end."""
+"""The pool: admission at once, loading once, fair turns, prompt cancellation, room by unloading, its end."""
 
 from __future__ import annotations
 

@@ -1,0 +1,232 @@
+"""Pulling from a hub: progress, going on after interruptions, damage, refusals; all on this machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hearsay.errors import DownloadFailed
+from hearsay.hub import PARTIAL, Hub
+from hearsay.weights import MANIFEST
+from tests.local_hub import REVISION, LocalHub, serving, toy_model
+
+REPOSITORY = "Somebody/faster-whisper-toy"
+
+
+@pytest.fixture
+def local() -> Iterator[LocalHub]:
+    with serving(LocalHub({REPOSITORY: toy_model()})) as hub:
+        yield hub
+
+
+@pytest.fixture(autouse=True)
+def no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no-token"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "models" / "toy"
+
+
+def pull(local: LocalHub, folder: Path) -> list[tuple[int, int]]:
+    told: list[tuple[int, int]] = []
+    Hub(endpoint=local.address).download(
+        REPOSITORY, folder, lambda done, total: told.append((done, total)), pause=lambda seconds: None
+    )
+    return told
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != MANIFEST}
+
+
+def wanted() -> dict[str, bytes]:
+    return {name: data for name, data in toy_model().items() if name != "README.md"}
+
+
+def test_fetches_what_a_model_needs_and_nothing_else(local: LocalHub, folder: Path) -> None:
+    told = pull(local, folder)
+    assert contents(folder) == wanted()
+    assert json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["revision"] == REVISION
+    total = sum(map(len, wanted().values()))
+    assert told[-1] == (total, total)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert len(told) > 5 and {size for _, size in told} == {total}
+
+
+def test_goes_on_within_a_pull_when_the_connection_breaks(local: LocalHub, folder: Path) -> None:
+    local.break_after = 300_000
+    pull(local, folder)
+    assert contents(folder) == wanted()
+    first, second = local.ranges()
+    assert first is None and second is not None
+    assert 0 < int(second.removeprefix("bytes=").removesuffix("-")) <= 300_000
+
+
+def test_goes_on_where_a_stopped_pull_was(local: LocalHub, folder: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        if done > 400_000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Hub(endpoint=local.address).download(REPOSITORY, folder, stop)
+    assert not folder.exists()
+    half = folder.with_name("toy.part") / f"model.bin{PARTIAL}"
+    n_bytes = half.stat().st_size
+    assert n_bytes > 300_000
+    told = pull(local, folder)
+    assert local.ranges() == [None, f"bytes={n_bytes}-"]
+    assert told[0][0] >= n_bytes
+    assert contents(folder) == wanted()
+    assert not folder.with_name("toy.part").exists()
+
+
+def test_gives_up_when_nothing_comes_but_keeps_what_came(local: LocalHub, folder: Path) -> None:
+    local.break_after = 300_000
+    local.broken_answers = 0
+
+    def then_nothing(done: int, total: int) -> None:
+        local.broken_answers = 1000
+
+    hub = Hub(endpoint=local.address)
+    pauses: list[float] = []
+    with pytest.raises(DownloadFailed, match="try again to go on"):
+        hub.download(REPOSITORY, folder, then_nothing, pause=pauses.append)
+    assert len(pauses) >= 4 and pauses == sorted(pauses)
+    local.broken_answers = 0
+    pull(local, folder)
+    assert contents(folder) == wanted()
+
+
+def test_starts_over_where_ranges_are_ignored(local: LocalHub, folder: Path) -> None:
+    local.break_after, local.ignore_ranges = 300_000, True
+    pull(local, folder)
+    assert contents(folder) == wanted()
+
+
+def test_a_file_that_arrives_damaged_is_not_kept(local: LocalHub, folder: Path) -> None:
+    local.corrupt.add("model.bin")
+    with pytest.raises(DownloadFailed, match=r"model\.bin .* damaged"):
+        pull(local, folder)
+    assert not folder.exists()
+    assert not list(folder.parent.glob(f"**/model.bin{PARTIAL}"))
+    local.corrupt.clear()
+    pull(local, folder)
+    assert contents(folder) == wanted()
+
+
+@pytest.mark.parametrize("rest", [b"wrong start", b"x" * 900_000])
+def test_a_wrong_beginning_is_thrown_away(local: LocalHub, folder: Path, rest: bytes) -> None:
+    part = folder.with_name("toy.part")
+    part.mkdir(parents=True)
+    (part / f"model.bin{PARTIAL}").write_bytes(rest)
+    pull(local, folder)
+    assert contents(folder) == wanted()
+
+
+def test_a_complete_but_unverified_file_is_not_fetched_again(local: LocalHub, folder: Path) -> None:
+    part = folder.with_name("toy.part")
+    part.mkdir(parents=True)
+    (part / f"model.bin{PARTIAL}").write_bytes(toy_model()["model.bin"])
+    pull(local, folder)
+    assert local.ranges() == [f"bytes={len(toy_model()['model.bin'])}-"]
+    assert contents(folder) == wanted()
+
+
+def test_only_what_is_damaged_is_fetched_again(local: LocalHub, folder: Path) -> None:
+    pull(local, folder)
+    (folder / "vocabulary.json").write_bytes(b"[]")
+    (folder / "config.json").unlink()
+    local.requests.clear()
+    pull(local, folder)
+    assert contents(folder) == wanted()
+    fetched = [path.rpartition("/")[2] for _, path, _ in local.requests if "resolve" in path]
+    assert sorted(fetched) == ["config.json", "vocabulary.json"]
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [(404, "no repository"), (401, "HF_TOKEN"), (403, "HF_TOKEN"), (500, "answers 500")],
+)
+def test_refusals_are_explained(local: LocalHub, folder: Path, status: int, message: str) -> None:
+    local.status = status
+    with pytest.raises(DownloadFailed, match=message):
+        pull(local, folder)
+
+
+def test_the_token_goes_to_the_hub_but_not_to_where_it_sends_us(
+    local: LocalHub, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    local.token = "hf_secret"
+    with serving(LocalHub(local.files)) as content:
+        local.redirect_to = content.address
+        pull(local, folder)
+    assert contents(folder) == wanted()
+    assert content.requests and all("authorization" not in headers for _, _, headers in content.requests)
+
+
+def test_what_is_no_model_repository_is_refused(local: LocalHub, folder: Path) -> None:
+    del local.files[REPOSITORY]["model.bin"]
+    with pytest.raises(DownloadFailed, match=r"model\.bin is missing"):
+        pull(local, folder)
+
+
+def test_names_that_leave_the_folder_are_not_fetched(local: LocalHub, folder: Path) -> None:
+    local.files[REPOSITORY]["../vocabulary.json"] = b"evil"
+    pull(local, folder)
+    assert contents(folder) == wanted()
+
+
+def test_a_server_that_is_no_hub_is_named(folder: Path) -> None:
+    with serving(LocalHub({})) as other:
+        other.files = {}
+        other.status = 200
+        with pytest.raises(DownloadFailed, match="does not answer like a model hub"):
+            pull(other, folder)
+
+
+def test_nothing_is_asked_where_downloads_are_off(local: LocalHub, folder: Path) -> None:
+    hub = Hub(endpoint=local.address, allowed=False)
+    with pytest.raises(DownloadFailed, match="switched off"):
+        hub.download(REPOSITORY, folder)
+    assert "switched off" in (hub.problem() or "")
+    assert local.requests == []
+
+
+def test_the_probe_tells_whether_the_hub_answers(local: LocalHub) -> None:
+    assert Hub(endpoint=local.address).problem() is None
+    local.status = 503
+    assert "503" in (Hub(endpoint=local.address).problem() or "")
+    assert "does not answer" in (Hub(endpoint="http://127.0.0.1:9").problem() or "")
+    assert "does not answer" in (Hub(endpoint="http://[broken").problem() or "")
+
+
+def test_finds_what_other_programs_left_in_the_cache(tmp_path: Path) -> None:
+    cache = tmp_path / "hub"
+    assert Hub(cache=cache).cached(REPOSITORY) is None
+    snapshot = fill_cache(cache, REPOSITORY, toy_model())
+    assert Hub(cache=cache).cached(REPOSITORY) == snapshot
+    (snapshot / "vocabulary.json").unlink()
+    assert Hub(cache=cache).cached(REPOSITORY) is None
+
+
+def fill_cache(cache: Path, repository: str, files: dict[str, bytes]) -> Path:
+    """Lay files out as the hub's library does: blobs named by checksum, a snapshot of links, a ref."""
+    from tests.local_hub import listing
+
+    root = cache / f"models--{repository.replace('/', '--')}"
+    snapshot = root / "snapshots" / REVISION
+    for path in (root / "blobs", root / "refs", snapshot):
+        path.mkdir(parents=True)
+    (root / "refs" / "main").write_text(REVISION, encoding="ascii")
+    for sibling in listing(repository, files)["siblings"]:
+        digest = sibling.get("lfs", {}).get("sha256", sibling["blobId"])
+        (root / "blobs" / digest).write_bytes(files[sibling["rfilename"]])
+        (snapshot / sibling["rfilename"]).symlink_to(Path("../../blobs") / digest)
+    return snapshot
