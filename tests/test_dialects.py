@@ -262,8 +262,20 @@ def test_hints_that_change_nothing_are_told() -> None:
 
 VALUES = st.text(max_size=30) | st.sampled_from(["[", "{", "[[", '{"a":', '["a"', "true", "1e999", "nan"])
 NAMES = st.sampled_from(
-    ["model", "language", "response_format", "temperature", "timestamp_granularities", "include", "stream"]
-    + ["chunking_strategy", "chunking_strategy[type]", "timestamp_granularities[]", "diarize", "prompt"]
+    [
+        "model",
+        "language",
+        "response_format",
+        "temperature",
+        "timestamp_granularities",
+        "timestamp_granularities[]",
+        "include",
+        "stream",
+        "chunking_strategy",
+        "chunking_strategy[type]",
+        "diarize",
+        "prompt",
+    ]
 )
 
 

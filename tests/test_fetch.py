@@ -50,18 +50,18 @@ def body(content: bytes, *, status: int = 200, headers: dict[str, str] | None = 
 def serving() -> Iterator[Origin]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            origin.asked.append((self.path, dict(self.headers.items())))
-            origin.respond(self)
+            served.asked.append((self.path, dict(self.headers.items())))
+            served.respond(self)
 
         def log_message(self, format: str, *args: object) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        origin = Origin(httpd.server_port, body(b"sound"))
+        served = Origin(httpd.server_port, body(b"sound"))
         thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            yield origin
+            yield served
         finally:
             httpd.shutdown()
             thread.join()
@@ -147,7 +147,7 @@ def test_redirects_to_places_that_are_none(origin: Origin, tmp_path: Path, locat
 
 @pytest.fixture
 def loopback_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Play that this machine is the public internet, so that a public address can be fetched from in a test."""
+    """Play that this machine is the public internet, so that something public can be fetched."""
 
     def judge(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
         return str(address) == "127.0.0.1" or is_public(address)

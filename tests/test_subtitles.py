@@ -34,7 +34,7 @@ class Cue:
 def parse(document: str, point: str) -> list[Cue]:
     """Read blocks of an optional number, a timing line and text, parted by blank lines."""
     assert document == "" or document.endswith("\n\n")
-    cues = []
+    cues: list[Cue] = []
     for block in document.split("\n\n")[:-1]:
         lines = block.split("\n")
         if "-->" not in lines[0]:
@@ -60,7 +60,7 @@ def parse_vtt(document: str) -> list[Cue]:
 
 
 def spoken(text: str) -> str:
-    """Say what must survive: everything but control characters, white space at the ends, kinds of line breaks."""
+    """Say what must survive: all but control characters, white space at the ends, kinds of line breaks."""
     text = re.sub(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+", " ", text)
     return re.sub(r"[\x00-\x08\x0e-\x1b\x1f\x7f]", "", text).strip()
 

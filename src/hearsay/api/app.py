@@ -29,7 +29,7 @@ from hearsay.api.fetch import Fetcher, FetchPolicy
 from hearsay.api.forms import FormLimits
 from hearsay.api.mounting import Mounted
 from hearsay.api.observing import EXPOSED, Observed
-from hearsay.decoders import DecoderPool
+from hearsay.decoders import MAX_DURATION, DecoderPool
 from hearsay.dialects import PREFIX
 from hearsay.domain import DecodeSettings, Task
 from hearsay.keys import KeyFile, Keyring
@@ -124,6 +124,7 @@ def from_settings(settings: Settings, *, chores: Sequence[Chore] = ()) -> FastAP
             n_workers=settings.decode_workers,
             timeout=settings.decode_timeout_seconds,
             folder=settings.work_folder,
+            max_duration=settings.max_duration_seconds or MAX_DURATION,
         ),
         keys=Keyring(KeyFile(settings.keys_file), settings.all_api_keys),
         limits=limits,

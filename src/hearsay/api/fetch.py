@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +96,7 @@ class Fetcher:
     def __init__(self, policy: FetchPolicy | None = None, *, resolver: Resolver = resolve) -> None:
         self._policy = policy or FetchPolicy()
         self._resolver = resolver
+        self._tls: ssl.SSLContext | None = None
 
     async def fetch(self, url: str, target: Path) -> None:
         """Write what `url` leads to into `target`.
@@ -103,12 +105,13 @@ class Fetcher:
             FetchFailed: refused by the policy, unreachable, too slow, or not a success.
             PayloadTooLarge: more bytes than the policy allows.
         """
+        if self._tls is None:  # Reading all certificates takes long enough to be noticed by other callers.
+            self._tls = await asyncio.to_thread(httpx.create_ssl_context)
         timeout = httpx.Timeout(self._policy.timeout)
-        limits = httpx.Limits(max_keepalive_connections=0)
         try:
             async with (
                 asyncio.timeout(self._policy.timeout),
-                httpx.AsyncClient(trust_env=False, timeout=timeout, limits=limits) as client,
+                httpx.AsyncClient(trust_env=False, verify=self._tls, timeout=timeout) as client,
             ):
                 await self._follow(client, url, target)
         except TimeoutError as error:
