@@ -1,0 +1,12 @@
+"""Whisper: every size and family, from a local folder, on CPU or GPU.
+
+Knows no catalogue and no hub: a folder in, a recogniser out. The weights are those of openai/whisper,
+converted for CTranslate2 or as Hugging Face publishes them.
+"""
+
+from hearsay.engines.whisper.conversion import convert
+from hearsay.engines.whisper.loading import load
+from hearsay.engines.whisper.recognizer import WhisperRecognizer
+from hearsay.engines.whisper.weights import check
+
+__all__ = ["WhisperRecognizer", "check", "convert", "load"]

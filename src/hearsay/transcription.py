@@ -1,0 +1,144 @@
+"""One transcription: a recording and wishes in, segments out as they are found, then the transcript.
+
+Knows no HTTP and no runtime. Both kinds of recogniser are driven from here; whoever iterates owns the thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hearsay import languages
+from hearsay.domain import (
+    SAMPLE_RATE,
+    Audio,
+    DecodeSettings,
+    ModelCard,
+    Segment,
+    Task,
+    TranscribeOptions,
+    Transcript,
+)
+from hearsay.engines.protocols import Cancelled as IsCancelled
+from hearsay.engines.protocols import Recognizer, Stream, UtteranceRecognizer, WindowRecognizer
+from hearsay.errors import Cancelled, UnsupportedOption
+from hearsay.sequential import WindowLoop
+
+FEED_SECONDS = 1
+"""Audio given to a stream at once; between two such pieces a caller who has gone is noticed."""
+
+
+class Transcription:
+    """A transcription in progress; iterate for its segments, once."""
+
+    def __init__(
+        self,
+        audio: Audio,
+        options: TranscribeOptions,
+        recognizer: Recognizer,
+        card: ModelCard,
+        *,
+        decode: DecodeSettings | None = None,
+        cancelled: IsCancelled = lambda: False,
+    ) -> None:
+        """Check the wishes against the model; work begins with iteration.
+
+        Raises: `UnsupportedOption` for a task (`param` is `model`) or language that the model lacks.
+        """
+        check_options(options, recognizer, card)
+        self.language: str | None = None
+        """Code of the language; known once the first segment came or iteration ended."""
+        self.warnings: list[str] = list(audio.warnings)
+        """What the caller should know, one sentence each."""
+        self._done = 0.0
+        self._loop: WindowLoop | None = None
+        self._audio = audio
+        self._options = options
+        self._card = card
+        self._cancelled = cancelled
+        self._decode = decode or DecodeSettings()
+        self._segments: list[Segment] = []
+        self._coming = self._recognize(recognizer)
+
+    @property
+    def progress(self) -> float:
+        """Seconds of the recording that are done; may be read from another thread."""
+        done = self._done if self._loop is None else self._loop.seek_seconds
+        return min(done, self._audio.duration)
+
+    def __iter__(self) -> Iterator[Segment]:
+        """Give the segments as they are found. Raises `Cancelled` when the caller has gone."""
+        for segment in self._coming:
+            self._segments.append(segment)
+            yield segment
+
+    def transcript(self) -> Transcript:
+        """Collect what was found, recognising whatever is left; silence gives no segments and empty text."""
+        for _ in self:
+            pass
+        return Transcript(
+            text="".join(segment.text for segment in self._segments).strip(),
+            segments=tuple(self._segments),
+            language=self.language,
+            duration=self._audio.duration,
+            task=self._options.task,
+            model=self._card.id,
+            warnings=tuple(self.warnings),
+        )
+
+    def _recognize(self, recognizer: Recognizer) -> Iterator[Segment]:
+        if isinstance(recognizer, WindowRecognizer):
+            yield from self._windows(recognizer)
+        else:
+            yield from self._utterances(recognizer)
+
+    def _windows(self, recognizer: WindowRecognizer) -> Iterator[Segment]:
+        loop = WindowLoop(
+            recognizer.features(self._audio),
+            self._options,
+            recognizer,
+            decode=self._decode,
+            cancelled=self._cancelled,
+        )
+        self._loop = loop
+        self.warnings += loop.warnings
+        for segment in loop:
+            self.language = loop.language
+            yield segment
+        self.language = loop.language
+
+    def _utterances(self, recognizer: UtteranceRecognizer) -> Iterator[Segment]:
+        stream = recognizer.open(self._options)
+        self._ask(stream)
+        step = FEED_SECONDS * SAMPLE_RATE
+        for start in range(0, self._audio.n_samples, step):
+            self._check()
+            yield from stream.feed(self._audio.samples(start, start + step))
+            self._done = (start + step) / SAMPLE_RATE
+        self._check()
+        yield from stream.finish()
+        self._ask(stream)
+
+    def _ask(self, stream: Stream) -> None:
+        """Take over what a stream says about itself, once."""
+        self.language = getattr(stream, "language", None) or self._options.language
+        self.warnings += [w for w in getattr(stream, "warnings", ()) if w not in self.warnings]
+
+    def _check(self) -> None:
+        if self._cancelled():
+            raise Cancelled
+
+
+def check_options(options: TranscribeOptions, recognizer: Recognizer, card: ModelCard) -> None:
+    """Refuse what a model cannot do. Raises `UnsupportedOption`."""
+    english_only = isinstance(recognizer, WindowRecognizer) and not recognizer.multilingual
+    if options.task not in card.tasks or (options.task is Task.TRANSLATE and english_only):
+        doing = {Task.TRANSLATE: "translate", Task.TRANSCRIBE: "transcribe"}[options.task]
+        raise UnsupportedOption(f"The model `{card.id}` cannot {doing}.", param="model")
+    known = set(recognizer.languages) & set(card.languages or recognizer.languages)
+    if options.language is not None and options.language not in known:
+        spoken = languages.name(options.language).title()
+        few = ", ".join(sorted(known)) if len(known) < 10 else f"{len(known)} other languages"
+        raise UnsupportedOption(
+            f"The model `{card.id}` does not understand {spoken} ({options.language}), only {few}.",
+            param="language",
+        )
