@@ -1,0 +1,144 @@
+"""Who does the work: a model in this process, or a server elsewhere.
+
+Knows no output format and no exit code; it is given a file and gives a transcript.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from hearsay.cli import console
+from hearsay.cli.progress import Reporter
+from hearsay.domain import Segment, Task, TranscribeOptions, Transcript
+from hearsay.engines import remote
+from hearsay.errors import EngineFailed, HearsayError, ModelNotFound, Unauthorized
+from hearsay.settings import Settings
+
+if TYPE_CHECKING:
+    from hearsay.models import Catalogue
+
+Result = TypeVar("Result")
+
+
+class LocalModel:
+    """The model of this machine, loaded once for all recordings."""
+
+    def __init__(self, settings: Settings, model: str | None, task: Task, reporter: Reporter) -> None:
+        """Find, if need be download, and load the model.
+
+        Raises: `ModelNotFound`, `ModelNotInstalled`, `DownloadFailed`, `UnsupportedOption`,
+        `ConfigurationError`.
+        """
+        from hearsay import composition
+        from hearsay.models import AUTO
+
+        catalogue = composition.catalogue(settings)
+        if not model or model.casefold() in {AUTO, *catalogue.stand_ins}:
+            _install_wanted(catalogue, reporter)
+        self.card = catalogue.card(model, task)
+        self._decode = composition.decode_settings(settings)
+        self._recognizer = catalogue.load(self.card)
+        reporter.say(f"Model: {self.card.id}.")
+        advice = catalogue.advice(self.card)
+        if advice:
+            reporter.say(advice)
+
+    def transcribe(
+        self,
+        path: Path,
+        options: TranscribeOptions,
+        *,
+        progress: Callable[[float, float], None],
+        heard: Callable[[Segment], None],
+    ) -> Transcript:
+        """Transcribe one file; `heard` is given every segment as it comes."""
+        from hearsay import audio
+        from hearsay.transcription import Transcription
+
+        recording = audio.load(path)
+        work = Transcription(recording, options, self._recognizer, self.card, decode=self._decode)
+        for segment in work:
+            heard(segment)
+            progress(work.progress, recording.duration)
+        return work.transcript()
+
+    def close(self) -> None:
+        """Give the model's memory back."""
+        self._recognizer.close()
+
+
+def _install_wanted(catalogue: Catalogue, reporter: Reporter) -> None:
+    """Download the model that suits this machine where none does and the hub can be reached."""
+    wanted = catalogue.wanted()
+    if wanted is None:
+        return
+    problem = catalogue.hub.problem()
+    if problem is not None:
+        reporter.say(f"{wanted.id}, which suits this machine, is not downloaded: {problem}")
+        return
+    reporter.say(f"Downloading {wanted.id}, once; Ctrl-C stops it, and another run goes on from there.")
+    try:
+        with console.download_bar(wanted.id) as progress:
+            catalogue.pull(wanted.id, progress)
+    except HearsayError as error:
+        reporter.complain(f"{wanted.id} could not be downloaded: {error.message}")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerChoice:
+    """A server to send recordings to, as the caller chose it."""
+
+    base_url: str
+    api_key: str | None
+    model: str | None
+    limits: remote.Limits
+
+    def open(self, reporter: Reporter) -> remote.RemoteServer:
+        """Prepare to use it. Raises: `InvalidRequest` for a bad address."""
+        return remote.RemoteServer(
+            self.base_url,
+            api_key=self.api_key,
+            model=self.model,
+            limits=self.limits,
+            note=reporter.say,
+        )
+
+
+def server_choice(
+    base_url: str, api_key: str | None, model: str | None, limits: remote.Limits, settings: Settings
+) -> ServerChoice:
+    """Choose a server and the key that is meant for it; no vendor is shown Hearsay's own key."""
+    own = settings.api_key.get_secret_value() if settings.api_key is not None else None
+    found = remote.find_key(base_url, os.environ) or (own if remote.vendor_of(base_url) is None else None)
+    return ServerChoice(base_url, api_key or found, model, limits)
+
+
+def is_hopeless(error: HearsayError) -> bool:
+    """Tell whether a server that said this will say it to every other recording too."""
+    gone = isinstance(error, EngineFailed) and error.code == "unreachable"
+    return gone or isinstance(error, (Unauthorized, ModelNotFound))
+
+
+async def in_order(
+    works: Sequence[Callable[[], Awaitable[Result]]], *, at_once: int, each: Callable[[Result], None]
+) -> None:
+    """Run works side by side, a few at a time, and give their results in the order of the works."""
+    permits = asyncio.Semaphore(at_once)
+
+    async def permitted(work: Callable[[], Awaitable[Result]]) -> Result:
+        async with permits:
+            return await work()
+
+    tasks = [asyncio.create_task(permitted(work)) for work in works]
+    try:
+        for task in tasks:
+            each(await task)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

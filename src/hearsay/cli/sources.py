@@ -1,0 +1,144 @@
+"""What the caller named → recordings to read: files, folders, addresses, standard input.
+
+Knows neither engines nor outputs. Files inside a folder are chosen by name, for a folder also holds other
+things; a file that is named itself is always tried.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+from urllib.parse import unquote, urlsplit
+
+from hearsay.errors import FetchFailed, InvalidAudio
+
+SUFFIXES = frozenset(
+    f".{name}"
+    for names in (
+        "3gp aac ac3 aif aiff amr ape au avi caf flac flv m4a m4b m4v mka mkv mov mp2 mp3 mp4 mpeg mpg mpga",
+        "oga ogg ogv opus ts wav weba webm wma wmv wv",
+    )
+    for name in names.split()
+)
+"""What a recording in a folder is called."""
+
+STDIN = "-"
+
+MAX_FETCH_BYTES = 4 * 1024**3
+"""Largest file fetched from an address."""
+MAX_FETCH_SECONDS = 3600.0
+"""Longest that fetching one file may take."""
+_READ_SECONDS = 30.0
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One recording as the caller named it."""
+
+    label: str
+    """How it is called in messages."""
+    path: Path | None
+    """Where it lies; None for an address or standard input."""
+    url: str | None
+    place: PurePosixPath
+    """Its name and, when it was found in a folder, the folders inside that one: where its output belongs."""
+
+    @property
+    def beside(self) -> Path:
+        """The folder that its output goes to when the caller names none."""
+        return self.path.parent if self.path is not None else Path()
+
+
+def collect(arguments: Sequence[str], *, recursive: bool) -> list[Source]:
+    """Expand folders, drop repeats, keep the order.
+
+    Raises: `InvalidAudio` for a folder without recordings; a missing file is found out when it is read.
+    """
+    found: dict[object, Source] = {}
+    for argument in arguments:
+        for source in _expand(argument, recursive):
+            found.setdefault(source.path.resolve() if source.path else source.label, source)
+    return list(found.values())
+
+
+def _expand(argument: str, recursive: bool) -> list[Source]:
+    if argument == STDIN:
+        return [Source("standard input", None, None, PurePosixPath("stdin"))]
+    if argument.lower().startswith(("http://", "https://")):
+        return [Source(argument, None, argument, PurePosixPath(_url_name(argument)))]
+    path = Path(argument)
+    if not path.is_dir():
+        return [Source(argument, path, None, PurePosixPath(path.name))]
+    files = sorted(path.rglob("*") if recursive else path.iterdir())
+    chosen = [file for file in files if _is_recording(file, path)]
+    if not chosen:
+        inside = any(child.is_dir() for child in path.iterdir())
+        hint = " Look into its folders too with --recursive." if inside and not recursive else ""
+        raise InvalidAudio(f"There is no recording in the folder {argument}.{hint}")
+    return [Source(str(f), f, None, PurePosixPath(f.relative_to(path).as_posix())) for f in chosen]
+
+
+def _is_recording(file: Path, root: Path) -> bool:
+    hidden = any(part.startswith(".") for part in file.relative_to(root).parts)
+    return not hidden and file.suffix.lower() in SUFFIXES and file.is_file()
+
+
+def _url_name(url: str) -> str:
+    address = urlsplit(url)
+    name = unquote(address.path).rstrip("/").rpartition("/")[2].replace("\\", "_").replace("\0", "_")
+    return name if name not in ("", ".", "..") else (address.hostname or "recording")
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[Path]:
+    """Give a path at which the recording can be read; what had to be fetched is deleted afterwards.
+
+    Raises: `InvalidAudio` for a file that is not there or may not be read, `FetchFailed` for an address.
+    """
+    if source.path is not None:
+        yield _readable(source.path)
+        return
+    with tempfile.TemporaryDirectory(prefix="hearsay-") as folder:
+        path = Path(folder) / f"recording{source.place.suffix[:8]}"
+        with path.open("wb") as file:
+            if source.url is not None:
+                _fetch(source.url, file)
+            else:
+                shutil.copyfileobj(sys.stdin.buffer, file, _BLOCK)
+        yield path
+
+
+def _readable(path: Path) -> Path:
+    try:
+        with path.open("rb"):
+            return path
+    except OSError as error:
+        raise InvalidAudio(f"It cannot be read: {error.strerror}.") from error
+
+
+def _fetch(url: str, into: IO[bytes]) -> None:
+    """Download an address that the user named; it is as trusted as a file of theirs, but not endless."""
+    import httpx
+
+    n_bytes, begun = 0, time.monotonic()
+    try:
+        with httpx.stream("GET", url, follow_redirects=True, timeout=_READ_SECONDS) as answer:
+            if not answer.is_success:
+                raise FetchFailed(f"It cannot be fetched: {answer.status_code} {answer.reason_phrase}.")
+            for block in answer.iter_bytes(_BLOCK):
+                n_bytes += len(block)
+                if n_bytes > MAX_FETCH_BYTES:
+                    raise FetchFailed(f"It is larger than {MAX_FETCH_BYTES >> 30} GB.")
+                if time.monotonic() - begun > MAX_FETCH_SECONDS:
+                    raise FetchFailed(f"Fetching it takes longer than {MAX_FETCH_SECONDS / 60:.0f} minutes.")
+                into.write(block)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise FetchFailed(f"It cannot be fetched: {error or type(error).__name__}.") from error
