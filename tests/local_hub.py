@@ -51,7 +51,7 @@ class LocalHub:
     """What the hub serves, what it does wrong, and what it was asked."""
 
     files: dict[str, dict[str, bytes]]
-    """Repository -> file name -> contents; files over 1 kB are listed with a SHA-256, as in large file storage."""
+    """Repository -> file name -> contents; those over 1 kB are listed with a SHA-256, as large files are."""
     address: str = ""
     break_after: int | None = None
     """The next answer with more bytes than this is cut off there, once."""
