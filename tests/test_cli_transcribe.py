@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from hearsay import audio
 from hearsay.cli import app, outputs, progress
@@ -236,6 +235,7 @@ def test_an_output_that_cannot_be_written_is_a_failure_of_that_recording(here: P
         (["a.wav", "--base-url", "localhost:8000"], "no http"),
         ([], "RECORDING"),
         (["a.wav", "--what"], "--what"),
+        (["a.wav", "--language", "finnish"], "does not understand Finnish"),
     ],
 )
 def test_mistakes_in_the_command(here: Path, arguments: list[str], said: str) -> None:
@@ -346,7 +346,7 @@ def test_an_interruption_leaves_what_is_finished_and_nothing_else(
     (tmp_path / "a.wav").write_bytes(speech(1))
     process = start(environment, tmp_path, "a.wav", "-", "--output", "out")
     assert process.stderr is not None and process.stdin is not None
-    said = []
+    said: list[str] = []
     while not any("a.txt" in line for line in said):  # then it waits for standard input
         said.append(process.stderr.readline())
         assert said[-1], said

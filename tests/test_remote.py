@@ -545,6 +545,11 @@ def test_parse_answer_refuses_what_is_no_transcript(body: Any) -> None:
         parse_answer(body)
 
 
+@pytest.mark.parametrize("language", ["unknown", "elvish", "", None, 7])
+def test_a_language_that_nobody_knows_is_none(language: object) -> None:
+    assert parse_answer({"text": "a", "language": language}).language is None
+
+
 def test_words_alone_make_a_segment() -> None:
     words = [{"word": "hello", "start": 0.5, "end": 0.9}, {"word": "you", "start": 1, "end": 1.2}]
     parsed = parse_answer({"text": "Hello, you.", "words": words})

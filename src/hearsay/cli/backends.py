@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hearsay.cli import console
 from hearsay.cli.progress import Reporter
-from hearsay.domain import Segment, Task, TranscribeOptions, Transcript
+from hearsay.domain import Segment, TranscribeOptions, Transcript
 from hearsay.engines import remote
 from hearsay.errors import EngineFailed, HearsayError, ModelNotFound, Unauthorized
 from hearsay.settings import Settings
@@ -28,7 +28,9 @@ Result = TypeVar("Result")
 class LocalModel:
     """The model of this machine, loaded once for all recordings."""
 
-    def __init__(self, settings: Settings, model: str | None, task: Task, reporter: Reporter) -> None:
+    def __init__(
+        self, settings: Settings, model: str | None, options: TranscribeOptions, reporter: Reporter
+    ) -> None:
         """Find, if need be download, and load the model.
 
         Raises: `ModelNotFound`, `ModelNotInstalled`, `DownloadFailed`, `UnsupportedOption`,
@@ -36,13 +38,15 @@ class LocalModel:
         """
         from hearsay import composition
         from hearsay.models import AUTO
+        from hearsay.transcription import check_options
 
         catalogue = composition.catalogue(settings)
         if not model or model.casefold() in {AUTO, *catalogue.stand_ins}:
             _install_wanted(catalogue, reporter)
-        self.card = catalogue.card(model, task)
+        self.card = catalogue.card(model, options.task)
         self._decode = composition.decode_settings(settings)
         self._recognizer = catalogue.load(self.card)
+        check_options(options, self._recognizer, self.card)
         reporter.say(f"Model: {self.card.id}.")
         advice = catalogue.advice(self.card)
         if advice:

@@ -164,7 +164,7 @@ def transcribe(
             choice = server_choice(settings.base_url, api_key, model, limits, settings)
             worker.run_there(waiting, choice)
         elif waiting:
-            worker.run_here(waiting, LocalModel(settings, model, options.task, report))
+            worker.run_here(waiting, LocalModel(settings, model, options, report))
     except KeyboardInterrupt:
         report.complain("Interrupted.")
         _summarise(tally, len(jobs), report)

@@ -12,7 +12,7 @@ from typing import Any
 
 from hearsay import languages
 from hearsay.domain import Segment, Word
-from hearsay.errors import EngineFailed
+from hearsay.errors import EngineFailed, InvalidRequest
 from hearsay.segments import unspaced
 
 
@@ -100,7 +100,10 @@ def _language(body: Mapping[str, Any], ours: Mapping[str, Any]) -> str | None:
         code = ours["language"]
         return str(code) if code else None
     named = body.get("language")
-    return languages.parse(str(named)) if named else None
+    try:
+        return languages.parse(str(named)) if named else None
+    except InvalidRequest:
+        return None  # a language that only this server knows; the text is none the worse for it
 
 
 def _duration(body: Mapping[str, Any]) -> float | None:
