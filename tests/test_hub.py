@@ -191,6 +191,12 @@ def test_a_server_that_is_no_hub_is_named(folder: Path) -> None:
             pull(other, folder)
 
 
+def test_a_folder_that_cannot_be_written_is_named(local: LocalHub, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    with pytest.raises(DownloadFailed, match="could not be stored in"):
+        pull(local, tmp_path / "file" / "toy")
+
+
 def test_nothing_is_asked_where_downloads_are_off(local: LocalHub, folder: Path) -> None:
     hub = Hub(endpoint=local.address, allowed=False)
     with pytest.raises(DownloadFailed, match="switched off"):

@@ -201,10 +201,3 @@ def test_a_state_that_cannot_be_kept_or_read_costs_time_only(converted: Path, tm
     broken = tmp_path / "broken.json"
     broken.write_text("[", encoding="utf-8")
     assert Checks(broken).damaged(converted) == []
-
-
-def test_the_fingerprint_follows_the_files(converted: Path) -> None:
-    before = weights.fingerprint(converted)
-    assert before == weights.fingerprint(converted)
-    (converted / "config.json").write_bytes(b"{}")
-    assert weights.fingerprint(converted) != before

@@ -108,6 +108,10 @@ class Hub:
                 _Download(client, self.address(), repository, pause).into(folder, progress)
             except httpx.HTTPStatusError as error:
                 raise DownloadFailed(_refusal(repository, error.response.status_code)) from error
+            except OSError as error:
+                raise DownloadFailed(
+                    f"{repository} could not be stored in {folder.parent}: {error}"
+                ) from error
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise DownloadFailed(
                     f"{repository} could not be downloaded from {self.address()} "

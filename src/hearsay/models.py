@@ -10,6 +10,7 @@ import difflib
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from hearsay.errors import (
 )
 from hearsay.hub import Hub, Progress
 from hearsay.machine import Machine, detect, ranking, recommend, suits
-from hearsay.weights import Checks, fingerprint, is_transformers, local_card
+from hearsay.weights import Checks, is_transformers, local_card
 
 AUTO = "auto"
 """The default that is whatever installed model suits the machine best."""
@@ -69,6 +70,7 @@ class Catalogue:
         self._runtime = runtime or Runtime()
         self._machine = machine
         self._clock = clock
+        self._conversions = models_folder / "converted"
         self._checks = Checks(models_folder / "checked.json")
         self._local = dict(local or {})
         own = [local_card(name, folder) for name, folder in self._local.items()]
@@ -167,7 +169,7 @@ class Catalogue:
         found = self.folder(card)
         if found is not None and not self._checks.damaged(found, thorough=True):
             return found
-        self.models_folder.mkdir(parents=True, exist_ok=True)
+        _make_folder(self.models_folder)
         folder = self._own_folder(card)
         with FileLock(f"{folder}.lock"):
             self.hub.download(card.repository, folder, progress or (lambda done, total: None))
@@ -305,16 +307,21 @@ class Catalogue:
         problems = self._checks.damaged(folder)
         if problems:
             folder = self._repaired(card, folder, problems)
-        if is_transformers(folder):
-            folder = self._converted(card, folder)
         run = self._runtime
-        return whisper.load(
-            folder,
-            device=run.device,
-            device_index=run.device_index,
-            compute_type=run.compute_type,
-            cpu_threads=run.cpu_threads,
-        )
+        # A folder in Hugging Face format is converted by the first who loads it; others wait for that.
+        with self._conversions_locked() if is_transformers(folder) else nullcontext():
+            return whisper.load(
+                folder,
+                device=run.device,
+                device_index=run.device_index,
+                compute_type=run.compute_type,
+                cpu_threads=run.cpu_threads,
+                conversions=self._conversions,
+            )
+
+    def _conversions_locked(self) -> FileLock:
+        _make_folder(self._conversions)
+        return FileLock(self._conversions / ".lock")
 
     def _repaired(self, card: ModelCard, folder: Path, problems: list[str]) -> Path:
         if card.repository is not None and self.hub.allowed:
@@ -324,16 +331,9 @@ class Catalogue:
             f"The weights of {card.id} in {folder} are damaged: {' '.join(problems)}{remedy}"
         )
 
-    def _converted(self, card: ModelCard, folder: Path) -> Path:
-        """Convert a Hugging Face folder once; a change of its files makes a new conversion."""
-        from hearsay.engines import whisper
 
-        into = self.models_folder / "converted" / f"{folder.name}-{fingerprint(folder)}"
-        into.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{into}.lock"):
-            if not into.is_dir():
-                half = into.with_name(f"{into.name}.part")
-                shutil.rmtree(half, ignore_errors=True)
-                whisper.convert(folder, half)
-                half.rename(into)
-        return into
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"The folder {folder} cannot be made: {error.strerror}.") from error

@@ -1,7 +1,7 @@
 """Folders of Whisper weights: which format they are in, what their files must be, whether those are intact.
 
 Knows neither the hub nor the catalogue, and loads nothing. Formats: CTranslate2 (`model.bin`, `config.json`,
-`vocabulary.*`) and Hugging Face transformers (`config.json` with `model_type`, safetensors or PyTorch files).
+`vocabulary.*`) and Hugging Face transformers (`config.json` with `model_type`, safetensors).
 """
 
 from __future__ import annotations
@@ -47,8 +47,7 @@ def is_converted(folder: Path) -> bool:
 
 def is_transformers(folder: Path) -> bool:
     """Tell whether a folder holds a Whisper in Hugging Face format."""
-    patterns = ("*.safetensors", "pytorch_model*.bin")
-    if (folder / "model.bin").exists() or not any(True for p in patterns for _ in folder.glob(p)):
+    if (folder / "model.bin").exists() or not any(folder.glob("*.safetensors")):
         return False
     return _config(folder).get("model_type") == "whisper"
 
@@ -93,12 +92,6 @@ def expected_files(folder: Path) -> list[Expected]:
         digest = blob if len(blob) in _HEX and re.fullmatch(r"[0-9a-f]+", blob) else None
         found.append(Expected(file.name, None, digest))
     return found
-
-
-def fingerprint(folder: Path) -> str:
-    """Name the state of a folder: it changes when a file in it is replaced, added or taken away."""
-    files = sorted((f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in folder.iterdir() if f.is_file())
-    return hashlib.sha256(repr((str(folder.resolve()), files)).encode()).hexdigest()[:12]
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
