@@ -84,10 +84,11 @@ class OpenDoor:
 
 
 class Staged(Catalogue):
-    """A catalogue without downloads whose default is `fake`; each load of it calls `make`."""
+    """A catalogue without downloads; each load of its model `fake` calls `make`."""
 
-    def __init__(self, models_folder: Path, make: Callable[[], Recognizer] = FakeWindowRecognizer) -> None:
-        super().__init__(models_folder=models_folder, default="fake", hub=Hub(allowed=False), offer_fake=True)
+    def __init__(self, models_folder: Path, make: Callable[[], Recognizer], default: str) -> None:
+        hub = Hub(allowed=False)
+        super().__init__(models_folder=models_folder, default=default, hub=hub, offer_fake=True)
         self._make = make
 
     def load(self, card: ModelCard) -> Recognizer:
@@ -125,10 +126,11 @@ class Stage:
     keys: Keys = field(default_factory=OpenDoor)
     limits: Limits = field(default_factory=Limits)
     max_waiting: int = 32
+    default: str = "fake"
 
     def app(self) -> ASGIApp:
         """Make the app."""
-        catalogue = Staged(self.folder / "models", self.make)
+        catalogue = Staged(self.folder / "models", self.make, self.default)
         spool = self.folder / "spool"
         spool.mkdir(exist_ok=True)
         return create_app(

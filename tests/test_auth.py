@@ -45,7 +45,7 @@ def guarded(stage: Stage) -> Stage:
     "path", ["/v1/models", "/openai/v1/models", "/v1/v1/models/fake", "/nowhere", "/v1/audio/transcriptions"]
 )
 def test_no_way_in(locked: Running, header: str | None, path: str) -> None:
-    headers = {} if header is None else {"authorization": header.encode("utf-8")}
+    headers = {} if header is None else {b"authorization": header.encode("utf-8")}
     answer = locked.http.get(path, headers=headers)
     assert answer.status_code == 401
     assert answer.json()["error"]["code"] == "invalid_api_key"

@@ -30,11 +30,10 @@ from hearsay.dialects.answers import render_json, render_verbose
 from hearsay.dialects.events import DONE, PING, Deltas, frame, render_done
 from hearsay.dialects.requests import ResponseFormat, TranscriptionRequest, parse_transcription
 from hearsay.dialects.wire import encode
-from hearsay.domain import Audio, DecodeSettings, ModelCard, Segment, Task, Transcript
-from hearsay.errors import UnsupportedOption
+from hearsay.domain import Audio, DecodeSettings, Segment, Task, Transcript
 from hearsay.models import Catalogue
 from hearsay.pool import Lease, ModelPool
-from hearsay.transcription import Transcription
+from hearsay.transcription import Transcription, check_options
 
 JSON = "application/json"
 PLAIN = "text/plain; charset=utf-8"
@@ -124,7 +123,8 @@ class Transcribing:
     async def _transcribe(self, form: Form) -> Transcript:
         studio, trace, asked = self._studio, self._trace, self._asked
         task = asked.options.task
-        _check_language(await asyncio.to_thread(studio.catalogue.card, asked.model, task), asked)
+        # A name that means nothing is told before anything is fetched; the lease looks it up again.
+        await asyncio.to_thread(studio.catalogue.card, asked.model, task)
         async with AsyncExitStack() as stack:
             with trace.stage("fetch"):
                 path = await stack.enter_async_context(
@@ -137,7 +137,7 @@ class Transcribing:
                 )
             with trace.stage("load"):
                 lease = await stack.enter_async_context(await studio.pool.lease(asked.model, task))
-            _check_language(lease.card, asked)
+            check_options(asked.options, lease.recognizer, lease.card)
             trace.model = lease.card.id
             if advice := studio.catalogue.advice(lease.card):
                 trace.warn(advice)
@@ -208,10 +208,3 @@ class Transcribing:
                 return subtitles.srt(transcript.segments).encode("utf-8", "replace"), PLAIN
             case ResponseFormat.VTT:
                 return subtitles.vtt(transcript.segments).encode("utf-8", "replace"), PLAIN
-
-
-def _check_language(card: ModelCard, asked: TranscriptionRequest) -> None:
-    """Refuse a language that the model does not know, before any work. Raises `UnsupportedOption`."""
-    language = asked.options.language
-    if language is not None and card.languages and language not in card.languages:
-        raise UnsupportedOption(f"The model `{card.id}` does not understand {language!r}.", param="language")

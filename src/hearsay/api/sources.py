@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hearsay.api.fetch import Fetcher
-from hearsay.api.forms import Form, Part
+from hearsay.api.forms import SPOOLED, Form, Part
 from hearsay.errors import InvalidAudio, InvalidRequest, PayloadTooLarge
 
 _ADDRESS = re.compile(rb"\s*(https?|ftps?|file|gopher|s3|gs)://", re.IGNORECASE)
@@ -62,7 +62,8 @@ def choose_source(form: Form) -> Source:
         InvalidRequest: none, more than one, or text that is no address.
         InvalidAudio: only empty ones.
     """
-    sources = [_of_part(part) for part in form.parts if part.n_bytes and part.name in ("file", "url")]
+    filled = [part for part in form.parts if part.name in SPOOLED and not _is_blank(part)]
+    sources = [_of_part(part) for part in filled]
     sources += [_of_text(value.encode(), name, value.encode()) for name, value in _texts(form)]
     if len(sources) > 1:
         raise InvalidRequest("Send one recording: either one file or one url.", param="file")
@@ -74,14 +75,22 @@ def choose_source(form: Form) -> Source:
 
 
 def _texts(form: Form) -> list[tuple[str, str]]:
-    return [(name, value) for name, value in form.fields.pairs if name in ("file", "url") and value.strip()]
+    return [(name, value) for name, value in form.fields.pairs if name in SPOOLED and value.strip()]
+
+
+def _is_blank(part: Part) -> bool:
+    return part.n_bytes == 0 or not (part.named_file or _head(part).strip())
+
+
+def _head(part: Part) -> bytes:
+    with part.path.open("rb") as file:
+        return file.read(_HEAD_BYTES)
 
 
 def _of_part(part: Part) -> Source:
     if part.named_file:
         return Upload(part.path)
-    with part.path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
+    head = _head(part)
     if part.name == "file" and not _is_text(head):
         return Upload(part.path)
     return _of_text(head, part.name, part.path)
