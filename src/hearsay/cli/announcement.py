@@ -5,6 +5,7 @@ Knows no socket and no model; a pure function of what it is told. The examples w
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,22 +28,22 @@ class Announcement:
     def text(self) -> str:
         """Write it down."""
         key = '-H "Authorization: Bearer $HEARSAY_API_KEY" ' if self.needs_key else ""
-        secret = "os.environ['HEARSAY_API_KEY']" if self.needs_key else "'none'"
+        secret = 'os.environ["HEARSAY_API_KEY"]' if self.needs_key else '"none"'
         imports = "import os\n  " if self.needs_key else ""
-        sample = str(self.sample)
+        sample = json.dumps(str(self.sample), ensure_ascii=False)
         return f"""
 Hearsay listens on {self.url}   (docs: {self.url}/docs, stop: Ctrl-C)
 Model: {self.model}{f". {self.advice}" if self.advice else ""}
 
 Try it:
 
-  curl {self.url}/v1/audio/transcriptions {key}-F model=whisper-1 -F file=@{shlex.quote(sample)}
+  curl {self.url}/v1/audio/transcriptions {key}-F model=whisper-1 -F file=@{shlex.quote(str(self.sample))}
 
 or in Python (pip install openai):
 
   {imports}from openai import OpenAI
   client = OpenAI(base_url="{self.url}/v1", api_key={secret})
-  print(client.audio.transcriptions.create(model="whisper-1", file=open({sample!r}, "rb")).text)
+  print(client.audio.transcriptions.create(model="whisper-1", file=open({sample}, "rb")).text)
 """
 
 

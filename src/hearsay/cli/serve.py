@@ -125,7 +125,7 @@ def run(settings: Settings) -> None:
     check_exposure(settings, has_keys=keyring.required)
     catalogue = composition.catalogue(settings)
     install_default(catalogue)
-    chores = [upgrade.upgrade(catalogue), *([upgrade.preload()] if settings.preload else [])]
+    chores = [upgrade.upgrade(catalogue), *([upgrade.preload(catalogue)] if settings.preload else [])]
     app = from_settings(settings, chores=chores)
     listener = bind(settings.host, settings.port)
     card = catalogue.card()

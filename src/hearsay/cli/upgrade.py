@@ -26,15 +26,16 @@ _log = structlog.get_logger("hearsay.models")
 Chore = Callable[[ModelPool], Awaitable[None]]
 
 
-def preload(name: str | None = None) -> Chore:
+def preload(catalogue: Catalogue) -> Chore:
     """Load the default model, so that the first request does not wait for it."""
 
     async def preload_default(pool: ModelPool) -> None:
         try:
-            async with await pool.lease(name) as lease:
-                _log.info("model loaded", model=lease.card.id, seconds=round(lease.timings.loading, 3))
+            async with await pool.lease() as lease:
+                seconds, advice = round(lease.timings.loading, 3), catalogue.advice(lease.card)
+                _log.info("model loaded", model=lease.card.id, seconds=seconds, advice=advice)
         except HearsayError as error:
-            _log.error("model not loaded", model=name or "default", reason=error.message)
+            _log.error("model not loaded", reason=error.message)
 
     return preload_default
 

@@ -1,0 +1,82 @@
+"""`hearsay doctor`: look at everything, say what is fine and what is not, transcribe a known clip.
+
+Knows what to look at and in which order; looking is done by `examination`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from hearsay.cli import EXIT_FAILED, console
+from hearsay.cli import examination as look
+from hearsay.cli.examination import Finding, State
+from hearsay.errors import HearsayError
+
+_MARKS = {State.FINE: ("ok", "green"), State.NOTE: ("note", "yellow"), State.BROKEN: ("BROKEN", "red")}
+
+
+def doctor(
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out checksums and transcribing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check this machine: versions, hardware, settings, hub, models; then transcribe a known clip.
+
+    The clip is transcribed by the embedded model and by the default one.
+
+    Exit status: 0 when nothing is broken, 1 when something is.
+
+    Examples:
+
+        hearsay doctor
+
+        hearsay doctor --quick --json
+    """
+    findings = []
+    for finding in examine(quick=quick):
+        findings.append(finding)
+        if not as_json:
+            _print(finding)
+    if as_json:
+        console.print_json([dataclasses.asdict(finding) for finding in findings])
+    broken = [finding for finding in findings if finding.state is State.BROKEN]
+    if broken:
+        console.say(f"Broken: {', '.join(finding.subject for finding in broken)}.")
+        raise typer.Exit(EXIT_FAILED)
+
+
+def examine(*, quick: bool) -> Iterator[Finding]:
+    """Look at everything, in an order in which each needs only what was fine before."""
+    from hearsay import cards, composition
+
+    yield from look.software()
+    try:
+        resolved = console.resolved()
+        catalogue = composition.catalogue(resolved.settings)
+    except HearsayError as error:
+        yield Finding("settings", State.BROKEN, error.message)
+        return
+    yield from look.hardware(resolved.settings.device)
+    yield from look.configuration(resolved)
+    yield from look.network(resolved.settings, catalogue)
+    default = catalogue.card()
+    yield Finding("default model", State.FINE, default.id)
+    if quick:
+        return
+    yield from look.weights(catalogue)
+    embedded = catalogue.card(cards.EMBEDDED)
+    for card in dict.fromkeys((embedded.id, default.id)):
+        yield look.self_test(catalogue, catalogue.card(card))
+
+
+def _print(finding: Finding) -> None:
+    mark, colour = _MARKS[finding.state]
+    if sys.stdout.isatty():
+        mark, subject = typer.style(f"{mark:6}", fg=colour), typer.style(finding.subject, bold=True)
+        typer.echo(f"{mark} {subject}: {finding.detail}")
+    else:
+        typer.echo(f"{mark}\t{finding.subject}\t{finding.detail}")
