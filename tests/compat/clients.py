@@ -11,13 +11,21 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.compat.setup import CLIENTS, JS, python_of
 
+Test = TypeVar("Test", bound=Callable[..., Any])
+
 ROOT = CLIENTS.parent
+
+FOREIGN = ("OPENAI_", "GROQ_", "TOGETHER_")
+"""How variables begin that would tell a client where to go and as whom."""
+
+QUIET = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "TOGETHER_NO_BANNER": "1"}
 
 TIME_LIMIT = 60.0
 """Seconds that a client may take for one request before it gives up."""
@@ -103,13 +111,36 @@ ALL = (
 )  # fmt: skip
 
 
+Condition = Callable[[Client], bool]
+_CONDITIONS: dict[Callable[..., Any], tuple[Condition, Condition]] = {}
+
+
+def always(_: Client) -> bool:
+    """Accept every client."""
+    return True
+
+
+def only(condition: Condition, *, if_async: Condition = always) -> Callable[[Test], Test]:
+    """Keep a test to the clients for which it means something; async classes must meet both conditions."""
+
+    def keep(test: Test) -> Test:
+        _CONDITIONS[test] = (condition, if_async)
+        return test
+
+    return keep
+
+
+def applies(test: Callable[..., Any], client: Client, is_async: bool) -> bool:
+    """Tell whether a test is for a client."""
+    condition, if_async = _CONDITIONS.get(test, (always, always))
+    return condition(client) and (not is_async or if_async(client))
+
+
 class Process:
     """A running driver; one job at a time."""
 
     def __init__(self, client: Client) -> None:
-        environment = {
-            k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "GROQ_", "TOGETHER_"))
-        }
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN)} | QUIET
         self.client = client
         self._process = subprocess.Popen(
             client.command(),

@@ -39,9 +39,15 @@ def answer(handle: Callable[[Job], Any], job: Job) -> dict[str, Any]:
 
 def settle(outcome: Any) -> dict[str, Any]:
     """Run what an async client gave, or take what a sync one gave."""
-    if inspect.iscoroutine(outcome):
-        outcome = asyncio.run(outcome)
-    return dict(outcome)
+    if not inspect.iscoroutine(outcome):
+        return dict(outcome)
+    # Not asyncio.run: in Python 3.11 its care for Ctrl-C takes the repr of the error; one client breaks it.
+    loop = asyncio.new_event_loop()
+    try:
+        return dict(loop.run_until_complete(outcome))
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
 
 
 def describe(error: BaseException) -> dict[str, Any]:

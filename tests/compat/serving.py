@@ -1,0 +1,119 @@
+"""The app with everything real but its engines, which behave as a test wants.
+
+Knows no client and no test; `tests.server` puts it on a socket.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from starlette.types import ASGIApp
+
+from hearsay import cards
+from hearsay.api.app import create_app
+from hearsay.api.fetch import Fetcher, FetchPolicy
+from hearsay.decoders import DecoderPool
+from hearsay.domain import ModelCard, Task, TranscribeOptions
+from hearsay.engines.fake import FakeStream, FakeUtteranceRecognizer, Mishaps
+from hearsay.engines.protocols import Recognizer
+from hearsay.hub import Hub
+from hearsay.keys import Keyring
+from hearsay.models import Catalogue
+from hearsay.pool import ModelPool
+
+ALIASES = {"whisper-large-v3": cards.FAKE, "openai/whisper-large-v3": cards.FAKE}
+"""Names that clients' defaults and examples use, served by the fake engine here."""
+
+
+@dataclass
+class Gate:
+    """What a slow engine waits at."""
+
+    opened: threading.Event = field(default_factory=threading.Event)
+    reached: threading.Event = field(default_factory=threading.Event)
+    """Set when an engine has come to the closed gate."""
+
+    def __post_init__(self) -> None:
+        self.opened.set()
+
+    def close(self) -> None:
+        """Let engines wait from now on."""
+        self.reached.clear()
+        self.opened.clear()
+
+    def wait(self) -> None:
+        """Wait until the gate is open."""
+        if not self.opened.is_set():
+            self.reached.set()
+            assert self.opened.wait(timeout=60)
+
+
+class FragileRecognizer(FakeUtteranceRecognizer):
+    """A fake engine that breaks in every recording after the same number of segments."""
+
+    def __init__(self, n_segments: int) -> None:
+        super().__init__()
+        self._n_segments = n_segments
+
+    def open(self, options: TranscribeOptions) -> FakeStream:
+        """Begin a recording with the mishap still ahead."""
+        self.mishaps = Mishaps(fail_after=self._n_segments)
+        return super().open(options)
+
+
+ENGINES: dict[str, Callable[[Gate], Recognizer]] = {
+    "breaks": lambda _: FragileRecognizer(0),
+    "breaks-later": lambda _: FragileRecognizer(1),
+    "slow": lambda gate: FakeUtteranceRecognizer(mishaps=Mishaps(pause=gate.wait)),
+}
+"""Further models of the test server: name → what makes its engine."""
+
+
+class StagedCatalogue(Catalogue):
+    """The real catalogue with the fake engine and its ill-behaved variants; nothing is ever downloaded."""
+
+    def __init__(self, folder: Path, gate: Gate, *, default: str = cards.FAKE) -> None:
+        super().__init__(
+            models_folder=folder,
+            aliases=ALIASES,
+            default=cards.FAKE if default in ENGINES else default,
+            hub=Hub(allowed=False),
+            offer_fake=True,
+        )
+        self._gate = gate
+        self._stands_for_default = default if default in ENGINES else None
+
+    def card(self, name: str | None = None, task: Task = Task.TRANSCRIBE) -> ModelCard:
+        """Find a model, the ill-behaved ones included."""
+        card = super().card(cards.FAKE if name in ENGINES else name, task)
+        staged = name if name in ENGINES else self._stands_for_default
+        return replace(card, id=staged) if staged and card.id == cards.FAKE else card
+
+    def load(self, card: ModelCard) -> Recognizer:
+        """Make an engine."""
+        return ENGINES[card.id](self._gate) if card.id in ENGINES else super().load(card)
+
+
+async def only_here(host: str, port: int) -> Sequence[str]:
+    """Resolve nothing but this machine: tests stay off the network."""
+    if host in ("127.0.0.1", "localhost"):
+        return ["127.0.0.1"]
+    raise OSError(f"{host} is unknown in tests")
+
+
+def staged_app(
+    folder: Path, *, key: str = "", gate: Gate | None = None, max_waiting: int = 32, default: str = cards.FAKE
+) -> ASGIApp:
+    """Join the real rooms around the fake engines; URLs may point to this machine."""
+    catalogue = StagedCatalogue(folder, gate or Gate(), default=default)
+    return create_app(
+        catalogue=catalogue,
+        pool=ModelPool(catalogue, max_waiting=max_waiting, max_loaded=4),
+        decoders=DecoderPool(n_workers=1, timeout=60.0),
+        keys=Keyring(fixed=(key,) if key else ()),
+        fetcher=Fetcher(FetchPolicy(allow_private=True), resolver=only_here),
+        folder=folder,
+    )
