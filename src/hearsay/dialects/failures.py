@@ -24,7 +24,7 @@ STATUS: Mapping[type[HearsayError], tuple[int, str]] = MappingProxyType(
         errors.InvalidRequest: (400, _INVALID),
         errors.PayloadTooLarge: (413, _INVALID),
         errors.UnsupportedMediaType: (415, _INVALID),
-        errors.Unauthorized: (401, "authentication_error"),
+        errors.Unauthorized: (401, _INVALID),
         errors.ModelNotFound: (404, _INVALID),
         errors.ModelNotInstalled: (503, _SERVER),
         errors.DownloadFailed: (503, _SERVER),
