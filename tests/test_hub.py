@@ -205,6 +205,20 @@ def test_nothing_is_asked_where_downloads_are_off(local: LocalHub, folder: Path)
     assert local.requests == []
 
 
+def test_the_environment_alone_keeps_everybody_off_the_public_hub(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object) -> None:
+        raise AssertionError("a connection was tried")
+
+    monkeypatch.setattr("socket.getaddrinfo", fail)
+    for value in ("off", "0", "False"):
+        monkeypatch.setenv("HEARSAY_DOWNLOADS", value)
+        assert "switched off" in (Hub().problem() or "")
+        with pytest.raises(DownloadFailed, match="switched off"):
+            Hub().download(REPOSITORY, folder)
+
+
 def test_the_probe_tells_whether_the_hub_answers(local: LocalHub) -> None:
     assert Hub(endpoint=local.address).problem() is None
     local.status = 503

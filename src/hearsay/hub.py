@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -34,6 +35,7 @@ PROBE_SECONDS = 3.0
 PARTIAL = ".partial"
 """How the name of a file that is not complete ends."""
 
+_OFF = {"off", "0", "false", "no"}
 _ATTEMPTS = 5
 _READ_SECONDS = 30.0
 _BLOCK = 1 << 18
@@ -60,11 +62,20 @@ class Hub:
 
         return (self.endpoint or constants.ENDPOINT).rstrip("/")
 
+    def closed(self) -> bool:
+        """Tell whether nothing may be asked: by choice, or because the environment keeps us off the public hub.
+
+        The latter holds for whoever makes a hub without reading settings, tests above all.
+        """
+        return not self.allowed or (
+            self.endpoint is None and os.environ.get("HEARSAY_DOWNLOADS", "").lower() in _OFF
+        )
+
     def problem(self, timeout: float = PROBE_SECONDS) -> str | None:
         """Say in a sentence why the hub cannot be used; None where it answers within `timeout` seconds."""
         import httpx
 
-        if not self.allowed:
+        if self.closed():
             return "Downloads are switched off (--offline, HEARSAY_DOWNLOADS=off or HF_HUB_OFFLINE=1)."
         try:
             with httpx.Client(timeout=timeout) as client:
@@ -98,7 +109,7 @@ class Hub:
         import httpx
         from huggingface_hub import get_token
 
-        if not self.allowed:
+        if self.closed():
             raise DownloadFailed(f"{repository} was not downloaded. {self.problem()}")
         headers = {"User-Agent": f"hearsay/{__version__}", "Accept-Encoding": "identity"}
         if token := get_token():

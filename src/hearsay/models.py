@@ -324,7 +324,7 @@ class Catalogue:
         return FileLock(self._conversions / ".lock")
 
     def _repaired(self, card: ModelCard, folder: Path, problems: list[str]) -> Path:
-        if card.repository is not None and self.hub.allowed:
+        if card.repository is not None and not self.hub.closed():
             return self.pull(card.id)
         remedy = f" `hearsay models pull {card.id}` mends it." if card.repository else ""
         raise DownloadFailed(
