@@ -177,9 +177,12 @@ def test_what_was_checked_is_not_hashed_again_unless_it_changed(
     with_manifest(converted)
     hashed: list[str] = []
     real = weights.digest_of
-    monkeypatch.setattr(
-        weights, "digest_of", lambda path, kind: (hashed.append(path.name), real(path, kind))[1]
-    )
+
+    def spy(path: Path, kind: str) -> str:
+        hashed.append(path.name)
+        return real(path, kind)
+
+    monkeypatch.setattr(weights, "digest_of", spy)
     checks.damaged(converted)
     assert len(hashed) == 5
     hashed.clear()

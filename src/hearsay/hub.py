@@ -63,7 +63,7 @@ class Hub:
         return (self.endpoint or constants.ENDPOINT).rstrip("/")
 
     def closed(self) -> bool:
-        """Tell whether nothing may be asked: by choice, or because the environment keeps us off the public hub.
+        """Tell whether nothing may be asked: by choice, or because the environment forbids the public hub.
 
         The latter holds for whoever makes a hub without reading settings, tests above all.
         """

@@ -52,7 +52,7 @@ SUBCOMMANDS = {
     ),
     "models": Subcommand("hearsay.cli.models", "app", "List, install and remove models."),
     "keys": Subcommand("hearsay.cli.keys", "app", "Make and revoke API keys."),
-    "config": Subcommand("hearsay.cli.config", "config", "Show the settings and where each comes from."),
+    "config": Subcommand("hearsay.cli.config", "config", "Show the settings as they apply."),
     "doctor": Subcommand("hearsay.cli.doctor", "doctor", "Check this machine, and transcribe a known clip."),
 }
 

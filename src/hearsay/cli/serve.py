@@ -77,17 +77,15 @@ def serve(
     environment variable (HEARSAY_HOST, HEARSAY_PORT, …) and a line in the settings file;
     `hearsay config --explain` shows all of them.
 
-    Without API keys it listens on this machine only. Give others access with keys:
+    Without API keys it listens on this machine only; `hearsay keys add NAME` makes one.
 
-        hearsay keys add laptop
-
-        hearsay serve --host 0.0.0.0
-
-    More examples:
+    Examples:
 
         hearsay serve --port 9000 --model whisper-small
 
         hearsay serve --models mine=./my-whisper --alias whisper-1=mine
+
+        hearsay keys add laptop && hearsay serve --host 0.0.0.0
     """
     from hearsay.settings import parse_pairs
 

@@ -1,0 +1,101 @@
+"""`hearsay models`: what is listed, pulled and removed, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from hearsay import cards
+from hearsay.cli import app, console
+from tests.local_hub import LocalHub, serving, toy_model
+from tests.test_weights import make
+
+BASE = "Systran/faster-whisper-base"
+run = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def models_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("HEARSAY_MODELS_FOLDER", str(tmp_path / "models"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HEARSAY_DOWNLOADS", "on")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    return tmp_path / "models"
+
+
+@pytest.fixture(autouse=True)
+def local(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
+    with serving(LocalHub({BASE: toy_model(50_000)})) as hub:
+        monkeypatch.setenv("HEARSAY_HUB_ENDPOINT", hub.address)
+        yield hub
+
+
+def test_lists_what_is_known_and_how_to_get_better() -> None:
+    result = run.invoke(app, ["models", "list"])
+    assert result.exit_code == 0
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    assert {len(row) for row in rows} == {6}
+    assert [row[0] for row in rows] == [card.id for card in cards.known()]
+    assert [row[0] for row in rows if "default" in row[1]] == [cards.EMBEDDED]
+    assert "hearsay models pull" in result.stderr
+
+
+def test_pulls_with_progress_and_becomes_the_default(models_folder: Path) -> None:
+    result = run.invoke(app, ["models", "pull", "base"])
+    assert result.exit_code == 0, result.stderr
+    assert f"base is in {models_folder}/Systran--faster-whisper-base\n" == result.stdout
+    assert "base: 0 % of" in result.stderr and "base: 100 % of" in result.stderr
+    listed = json.loads(run.invoke(app, ["models", "list", "--installed", "--json"]).stdout)
+    assert [model["id"] for model in listed] == ["whisper-base", cards.EMBEDDED]
+    assert (
+        listed[0]["default"]
+        and listed[0]["folder"].endswith("base")
+        and "openai/whisper-base" in listed[0]["aliases"]
+    )
+
+
+def test_a_stopped_pull_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, models_folder: Path) -> None:
+    def stop(label: str, tell: object) -> object:
+        def progress(done: int, total: int) -> None:
+            raise KeyboardInterrupt
+
+        return progress
+
+    monkeypatch.setattr(console, "lines", stop)
+    result = run.invoke(app, ["models", "pull", "base"])
+    assert result.exit_code == 130
+    assert "`hearsay models pull base` goes on from here" in result.stderr
+    assert list(models_folder.glob("*.part"))
+    monkeypatch.undo()
+
+
+def test_failures_name_the_reason(local: LocalHub) -> None:
+    local.status = 500
+    result = run.invoke(app, ["models", "pull", "base"])
+    assert result.exit_code == 1 and "answers 500" in result.stderr
+    assert run.invoke(app, ["models", "pull", "whisper-bas3"]).exit_code == 3
+    assert run.invoke(app, ["models", "pull", "pocketsphinx"]).exit_code == 2
+
+
+def test_removes(models_folder: Path) -> None:
+    folder = make(models_folder / "Systran--faster-whisper-base", toy_model(2000))
+    result = run.invoke(app, ["models", "rm", "whisper-base"])
+    assert result.exit_code == 0 and result.stdout == f"Removed {folder}\n"
+    assert not folder.exists()
+    assert run.invoke(app, ["models", "rm", "whisper-base"]).exit_code == 3
+
+
+def test_progress_tells_every_tenth_once() -> None:
+    told: list[str] = []
+    progress = console.lines("x", told.append)
+    for done in range(0, 2_000_001, 50_000):
+        progress(done, 2_000_000)
+    assert told == [f"x: {percent} % of 2 MB" for percent in range(0, 101, 10)]
+    progress(0, 0)
+    assert len(told) == 11
