@@ -154,7 +154,7 @@ def test_a_worker_lost_while_idle_costs_nothing() -> None:
         await pool.decode(HELLO)
         (worker,) = workers()
         os.kill(worker, signal.SIGKILL)
-        await until(lambda: worker not in workers())
+        await until(lambda: not _is_alive(worker))
         assert (await pool.decode(HELLO)).n_samples == 105_600
 
     run(test)

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -26,8 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-import hearsay
 from hearsay.audio import Decoded, map_pcm
+from hearsay.children import start_module
 from hearsay.domain import Audio
 from hearsay.errors import AudioTooShort, EngineFailed, InvalidAudio, Overloaded
 
@@ -37,7 +35,6 @@ MAX_DURATION = 12 * 3600.0
 _CLOSED = "The decoders have been shut down."
 _START_SECONDS = 120.0
 _JOBS_PER_WORKER = 500
-_KEPT_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +118,8 @@ class _Worker:
         self.n_jobs = 0
         self._channel, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "hearsay.decoder_process"],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                env=_environment(),
-                cwd="/",
-                process_group=0,
+            self._process = start_module(
+                "hearsay.decoder_process", stdin=theirs.fileno(), stdout=subprocess.DEVNULL
             )
         self._ready = False
 
@@ -296,11 +288,3 @@ def _decoded(answer: dict[str, Any]) -> Decoded:
     if "failed" in answer:
         raise OSError(answer["failed"], answer["message"])
     return Decoded(answer["n_samples"], answer["container"], answer["codec"], tuple(answer["warnings"]))
-
-
-def _environment() -> dict[str, str]:
-    """Give the worker what it needs to start, and no secrets."""
-    kept = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
-    package = str(Path(hearsay.__file__).resolve().parent.parent)
-    paths = [package, kept.get("PYTHONPATH", "")]
-    return kept | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "OPENBLAS_NUM_THREADS": "1"}
