@@ -53,6 +53,7 @@ def test_nearest_names(server: Running) -> None:
 
 
 def test_health(server: Running) -> None:
+    assert server.http.head("/health").status_code == 200
     assert server.http.get("/health").json()["status"] == "ok"
 
 
@@ -171,6 +172,20 @@ def test_what_is_not_http(server: Running, request_: bytes) -> None:
     assert head.startswith(b"HTTP/1.1 400 ")
     assert b"application/json" in head
     assert b'"code":"invalid_http"' in body
+
+
+def test_headers_that_never_end(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hearsay.api.server.HEADER_SECONDS", 0.05)
+    with stage.open() as server:
+        host, port = server.http.base_url.host, server.http.base_url.port
+        assert port is not None
+        with socket.create_connection((host, port), timeout=10) as connection:
+            connection.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+            answer = b""
+            while not answer.endswith(b"}"):
+                answer += connection.recv(65536)
+            connection.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\nx: ")
+            assert connection.recv(65536) == b""
 
 
 ORIGIN = {"origin": "https://app.example"}

@@ -32,6 +32,8 @@ def parse(
         ("/openai/v1/openai/v1/models/openai/whisper", "/v1/models/openai/whisper", True),
         ("/openai/v1/v1/models", "/v1/models", True),
         ("/v1", "/v1", False),
+        ("/v1/", "/v1", False),
+        ("/openai/v1/models//", "/v1/models", True),
         ("/v10/models", "/v10/models", False),
         ("/openai/v1x", "/openai/v1x", False),
         ("/openai/models", "/openai/models", False),

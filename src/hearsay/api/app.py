@@ -22,7 +22,7 @@ import hearsay
 from hearsay import composition
 from hearsay.api import openapi, pages, system
 from hearsay.api.audio import Decoders, Job, Studio
-from hearsay.api.auth import Guarded, Keys
+from hearsay.api.auth import BEARER, Guarded, Keys
 from hearsay.api.boundary import Bounded, answer_http_exception, answer_validation_error, told
 from hearsay.api.draining import Drained
 from hearsay.api.fetch import Fetcher, FetchPolicy
@@ -99,7 +99,8 @@ def create_app(
         },
     )
     app.include_router(_audio_routes(studio))
-    app.include_router(system.routes(catalogue, pool))
+    app.include_router(system.models(catalogue))
+    app.include_router(system.state(catalogue, pool))
     app.include_router(pages.routes())
     return app
 
@@ -154,7 +155,7 @@ def _middleware(keys: Keys, limits: Limits) -> list[Middleware]:
 
 
 def _audio_routes(studio: Studio) -> APIRouter:
-    router = APIRouter(prefix=f"{PREFIX}/audio", tags=["audio"])
+    router = APIRouter(prefix=f"{PREFIX}/audio", tags=["audio"], dependencies=[BEARER])
 
     @router.post(
         "/transcriptions",

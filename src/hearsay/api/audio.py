@@ -31,6 +31,7 @@ from hearsay.dialects.events import DONE, PING, Deltas, frame, render_done
 from hearsay.dialects.requests import ResponseFormat, TranscriptionRequest, parse_transcription
 from hearsay.dialects.wire import encode
 from hearsay.domain import Audio, DecodeSettings, Segment, Task, Transcript
+from hearsay.errors import UnsupportedMediaType
 from hearsay.models import Catalogue
 from hearsay.pool import Lease, ModelPool
 from hearsay.transcription import Transcription, check_options
@@ -87,6 +88,8 @@ class Job(Response):
     async def _form(self, scope: Scope, exchange: Exchange) -> Form:
         headers = Headers(scope=scope)
         length = headers.get("content-length", "")
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            raise UnsupportedMediaType("Send the body without a content encoding.")
         with trace_of(scope).stage("upload"):
             return await read_form(
                 exchange.body(),
@@ -190,7 +193,8 @@ class Transcribing:
             done = render_done(transcript, self._deltas.text, self._trace.id)
             await exchange.end(frame(done) + DONE)
             return
-        body, media_type = self._render(transcript)
+        # A long transcript takes long enough to write for other callers to notice.
+        body, media_type = await asyncio.to_thread(self._render, transcript)
         if not exchange.started:
             await exchange.start(200, [("content-type", media_type), ("content-length", str(len(body)))])
         await exchange.end(body)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from fastapi import Security
+from fastapi.security import HTTPBearer
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -15,6 +17,9 @@ from hearsay.api.observing import trace_of
 
 OPEN = frozenset({"/", "/health", "/ready", "/openapi.json", "/docs"})
 """Paths that need no key: they tell nothing about anybody's recordings."""
+
+BEARER = Security(HTTPBearer(auto_error=False, description="Needed where the operator has made keys."))
+"""Tells the OpenAPI document about keys; they are checked by `Guarded`, before any route is chosen."""
 
 
 class Keys(Protocol):

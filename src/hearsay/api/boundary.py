@@ -20,7 +20,7 @@ from hearsay.api.observing import trace_of
 from hearsay.api.streams import HungUp
 from hearsay.dialects.failures import Failure, render_error, render_status, render_unexpected
 from hearsay.dialects.wire import encode
-from hearsay.errors import Cancelled, HearsayError, InvalidRequest
+from hearsay.errors import HearsayError, InvalidRequest
 
 _log = structlog.get_logger("hearsay.api")
 
@@ -63,7 +63,7 @@ def failure_of(error: Exception, scope: Scope) -> Failure:
     trace = trace_of(scope)
     if isinstance(error, HearsayError):
         failure = render_error(error)
-        if failure.status >= 500 and not isinstance(error, Cancelled):
+        if failure.status == 500:
             _log.error("request failed", id=trace.id, code=error.code, traceback=told(error))
     else:
         failure = render_unexpected(trace.id)

@@ -102,7 +102,7 @@ async def read_form(
     if kind == b"multipart/form-data":
         return await _read_multipart(chunks, _boundary(options), limits, folder)
     if kind == b"application/json":
-        return Form(Fields(_json_pairs(await _read_document(chunks, limits))))
+        return Form(Fields(await asyncio.to_thread(_json_pairs, await _read_document(chunks, limits))))
     if kind == b"application/x-www-form-urlencoded":
         return Form(Fields(_encoded_pairs(await _read_document(chunks, limits))))
     raise UnsupportedMediaType(f"Send the recording as {_TYPES}, with the content type to match.")

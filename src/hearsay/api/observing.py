@@ -122,7 +122,7 @@ def _record(trace: Trace, method: str, path: str, status: int, wall: float) -> N
         wall_ms=round(wall * 1000, 1),
         rtfx=None if audio is None or status != 200 else round(audio / wall, 2),
         stages_ms={name: round(seconds * 1000, 1) for name, seconds in trace.stages.items()},
-        warnings=len(trace.warnings),
+        warnings=trace.warnings,
         failure=trace.failure,
     )
 

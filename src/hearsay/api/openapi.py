@@ -35,6 +35,12 @@ _ERRORS = {
 """What each status means; the body is always the same."""
 
 _TEXT = {"type": "string"}
+_EVENT = {
+    "type": "object",
+    "description": "One event of the stream; its data is a JSON object, or at the end `[DONE]`.",
+    "properties": {"data": _TEXT},
+    "required": ["data"],
+}
 _FILE = {
     "type": "string",
     "format": "binary",
@@ -91,7 +97,7 @@ TRANSCRIPT: Responses = {
         {
             "application/json": {"schema": {"anyOf": [_schema(VerboseBody), _schema(TranscriptBody)]}},
             "text/plain": {"schema": _TEXT},
-            "text/event-stream": {"schema": _TEXT},
+            "text/event-stream": {"schema": _EVENT},
         },
     ),
     **errors(400, 401, 404, 413, 415, 429, 500, 503),

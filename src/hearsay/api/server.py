@@ -5,6 +5,8 @@ Knows no route.
 
 from __future__ import annotations
 
+import asyncio
+
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -15,16 +17,36 @@ from hearsay.dialects.wire import encode
 MAX_HEADER_BYTES = 64 << 10
 """Most bytes of request line and headers together."""
 
+HEADER_SECONDS = 30.0
+"""How long request line and headers may take to arrive; then the connection is closed."""
+
 
 class HttpProtocol(HttpToolsProtocol):
-    """The server's HTTP parser with a limit on headers and with our error body."""
+    """The server's HTTP parser with limits on headers and with our error body."""
 
-    n_header_bytes = 0
+    _n_header_bytes = 0
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._wait_for_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._stop_waiting()
+        super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
-        """Begin to count."""
-        self.n_header_bytes = 0
+        """Begin to count, and to wait for the headers of a further request."""
+        self._n_header_bytes = 0
+        self._wait_for_headers()
         super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Stop waiting, and serve the request."""
+        self._stop_waiting()
+        super().on_headers_complete()
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the request line."""
@@ -37,9 +59,18 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def _count(self, n_bytes: int) -> None:
-        self.n_header_bytes += n_bytes
-        if self.n_header_bytes > MAX_HEADER_BYTES:
+        self._n_header_bytes += n_bytes
+        if self._n_header_bytes > MAX_HEADER_BYTES:
             raise ValueError("the headers are too long")
+
+    def _wait_for_headers(self) -> None:
+        self._stop_waiting()
+        self._deadline = self.loop.call_later(HEADER_SECONDS, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP, or is not acceptable as such."""

@@ -64,7 +64,7 @@ def choose_source(form: Form) -> Source:
     """
     filled = [part for part in form.parts if part.name in SPOOLED and not _is_blank(part)]
     sources = [_of_part(part) for part in filled]
-    sources += [_of_text(value.encode(), name, value.encode()) for name, value in _texts(form)]
+    sources += [_of_text(text[:_HEAD_BYTES], name, text) for name, text in _texts(form)]
     if len(sources) > 1:
         raise InvalidRequest("Send one recording: either one file or one url.", param="file")
     if sources:
@@ -74,8 +74,9 @@ def choose_source(form: Form) -> Source:
     raise InvalidRequest("Send a recording as file, or its address as url.", param="file")
 
 
-def _texts(form: Form) -> list[tuple[str, str]]:
-    return [(name, value) for name, value in form.fields.pairs if name in SPOOLED and value.strip()]
+def _texts(form: Form) -> list[tuple[str, bytes]]:
+    pairs = form.fields.pairs
+    return [(name, value.strip().encode()) for name, value in pairs if name in SPOOLED and value.strip()]
 
 
 def _is_blank(part: Part) -> bool:

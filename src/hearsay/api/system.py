@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from typing_extensions import TypedDict
 
 import hearsay
-from hearsay.api.boundary import failure_of, respond
+from hearsay.api.auth import BEARER
 from hearsay.api.mounting import dialect_of
 from hearsay.api.openapi import MODEL, MODELS, READY
 from hearsay.dialects import PREFIX
@@ -21,7 +20,7 @@ from hearsay.dialects.answers import render_model, render_models
 from hearsay.dialects.bodies import ModelBody
 from hearsay.dialects.wire import encode
 from hearsay.domain import ModelCard
-from hearsay.errors import HearsayError, ModelNotInstalled
+from hearsay.errors import ModelNotInstalled
 from hearsay.models import Catalogue
 from hearsay.pool import ModelPool
 
@@ -45,32 +44,37 @@ class Ready(TypedDict):
     """Ids of the models in memory."""
 
 
-def routes(catalogue: Catalogue, pool: ModelPool) -> APIRouter:
-    """Make the routes."""
-    router = APIRouter()
+def state(catalogue: Catalogue, pool: ModelPool) -> APIRouter:
+    """Make the routes about the server."""
+    router = APIRouter(tags=["server"])
 
-    @router.get("/health", tags=["server"])
+    @router.get("/health")
     async def health() -> Health:
         """Tell that the server lives."""
         return {"status": "ok", "version": hearsay.__version__}
 
-    @router.get("/ready", tags=["server"], responses=READY)
-    async def ready(request: Request) -> Any:
-        """Tell whether the default model is loaded or can be."""
-        try:
-            card = await asyncio.to_thread(_servable, catalogue)
-        except HearsayError as error:
-            return respond(failure_of(error, request.scope))
-        answer: Ready = {"status": "ready", "model": card.id, "loaded": pool.loaded()}
-        return Response(encode(answer), media_type=JSON)
+    router.add_api_route("/health", health, methods=["HEAD"], include_in_schema=False)
 
-    @router.get(f"{PREFIX}/models", tags=["models"], responses=MODELS)
+    @router.get("/ready", responses=READY)
+    async def ready() -> Ready:
+        """Tell whether the default model is loaded or can be."""
+        card = await asyncio.to_thread(_servable, catalogue)
+        return {"status": "ready", "model": card.id, "loaded": pool.loaded()}
+
+    return router
+
+
+def models(catalogue: Catalogue) -> APIRouter:
+    """Make the routes about models."""
+    router = APIRouter(tags=["models"], dependencies=[BEARER])
+
+    @router.get(f"{PREFIX}/models", responses=MODELS)
     async def list_models(request: Request) -> Response:
         """List all known models, installed or not."""
-        models = await asyncio.to_thread(lambda: [_described(catalogue, card) for card in catalogue.cards()])
-        return Response(encode(render_models(models, dialect_of(request.scope))), media_type=JSON)
+        found = await asyncio.to_thread(lambda: [_described(catalogue, card) for card in catalogue.cards()])
+        return Response(encode(render_models(found, dialect_of(request.scope))), media_type=JSON)
 
-    @router.get(f"{PREFIX}/models/{{model:path}}", tags=["models"], responses=MODEL)
+    @router.get(f"{PREFIX}/models/{{model:path}}", responses=MODEL)
     async def retrieve_model(model: str) -> Response:
         """Describe one model, by its id or any other name that it has; slashes may be raw or encoded."""
         body = await asyncio.to_thread(lambda: _described(catalogue, catalogue.card(model)))

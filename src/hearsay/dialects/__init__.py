@@ -27,6 +27,8 @@ ALIAS_PREFIX = groq.PREFIX
 def canonical_path(path: str) -> tuple[str, bool]:
     """Turn any prefix, also a repeated one, into `PREFIX`; tell whether `ALIAS_PREFIX` was among them.
 
+    A slash at the end is dropped.
+
     Clients append their own prefix to a base URL that already has one, so `/openai/v1/openai/v1/models` and
     `/v1/v1/models` are what users' mistakes look like on the wire.
     """
@@ -37,7 +39,7 @@ def canonical_path(path: str) -> tuple[str, bool]:
         elif _begins(rest, PREFIX):
             rest, found = rest[len(PREFIX) :], True
         else:
-            return (PREFIX + rest if found else path), aliased
+            return (PREFIX + rest.rstrip("/") if found else path), aliased
 
 
 def choose(*, aliased: bool, user_agent: str, named: str | None) -> Dialect:
