@@ -62,15 +62,15 @@ class Settings(BaseModel):
 
     host: str = "127.0.0.1"
     """Address that the server listens on; anything but loopback needs API keys, or `allow_anonymous`."""
-    port: int = Field(8000, ge=0, le=65535)
+    port: int = Field(default=8000, ge=0, le=65535)
     """Port that the server listens on; 0 takes any free one."""
     allow_anonymous: bool = False
     """Serve without API keys on an address that other machines can reach: whoever reaches it may use it."""
     cors_origins: tuple[str, ...] = ()
     """Web origins whose pages may call the API from a browser; `*` allows all."""
-    keepalive_seconds: float = Field(75.0, gt=0)
+    keepalive_seconds: float = Field(default=75.0, gt=0)
     """How long an idle connection is kept open."""
-    drain_seconds: float = Field(30.0, ge=0)
+    drain_seconds: float = Field(default=30.0, ge=0)
     """How long requests in progress may take to finish when the server is told to stop."""
 
     model: str = "auto"
@@ -92,42 +92,42 @@ class Settings(BaseModel):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where Whisper models run."""
-    device_index: int = Field(0, ge=0)
+    device_index: int = Field(default=0, ge=0)
     """Which GPU, counted from 0."""
     compute_type: str = "default"
     """Arithmetic of Whisper models (`int8`, `float32`, ...); `default` is int8 on CPU, float16 on GPU."""
-    cpu_threads: int = Field(0, ge=0)
+    cpu_threads: int = Field(default=0, ge=0)
     """Threads that a model may use on CPU; 0 lets the engine choose."""
-    beam_size: int = Field(5, ge=1, le=32)
+    beam_size: int = Field(default=5, ge=1, le=32)
     """Width of the beam search at temperature 0; 1 is greedy, and faster."""
-    best_of: int = Field(5, ge=1, le=32)
+    best_of: int = Field(default=5, ge=1, le=32)
     """Samples drawn at temperatures above 0."""
     temperatures: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
     """Temperatures tried in order until a result passes the quality thresholds."""
     condition_on_previous_text: bool = True
     """Whether each window is told the text before it; off avoids loops, on keeps names and style steady."""
-    max_loaded_models: int = Field(2, ge=1)
+    max_loaded_models: int = Field(default=2, ge=1)
     """Models kept in memory at once; the one unused for longest makes room."""
-    idle_unload_seconds: float = Field(0.0, ge=0)
+    idle_unload_seconds: float = Field(default=0.0, ge=0)
     """Unload a model that nobody has used for so long; 0 keeps it."""
     preload: bool = True
     """Load the default model when the server starts, not at the first request."""
 
-    max_waiting: int = Field(32, ge=0)
+    max_waiting: int = Field(default=32, ge=0)
     """Requests that may wait for one model; more are told at once to come back later."""
-    decode_workers: int = Field(2, ge=1)
+    decode_workers: int = Field(default=2, ge=1)
     """Processes that read uploaded media."""
-    decode_timeout_seconds: float = Field(300.0, gt=0)
+    decode_timeout_seconds: float = Field(default=300.0, gt=0)
     """How long reading one upload's media may take."""
-    max_duration_seconds: float | None = Field(None, gt=0)
+    max_duration_seconds: float | None = Field(default=None, gt=0)
     """Longest recording that is accepted; unlimited by default."""
-    upload_limit_mb: float = Field(25.0, gt=0)
+    upload_limit_mb: float = Field(default=25.0, gt=0)
     """Largest upload, in megabytes of 1024 x 1024 bytes."""
-    fetch_limit_mb: float = Field(100.0, gt=0)
+    fetch_limit_mb: float = Field(default=100.0, gt=0)
     """Largest file fetched from a URL that a caller names."""
-    fetch_timeout_seconds: float = Field(30.0, gt=0)
+    fetch_timeout_seconds: float = Field(default=30.0, gt=0)
     """How long fetching such a file may take."""
-    fetch_max_redirects: int = Field(5, ge=0)
+    fetch_max_redirects: int = Field(default=5, ge=0)
     """Redirects followed while fetching; each is checked like the first address."""
     fetch_allow_private: bool = False
     """Whether callers' URLs may point into private, loopback and link-local networks."""

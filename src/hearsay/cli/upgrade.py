@@ -85,6 +85,7 @@ def upgrade(catalogue: Catalogue) -> Chore:
 async def _in_thread(function: Callable[[], T]) -> T:
     """Call a function in a daemon thread: a download that hangs must not keep the process from ending."""
     future: Future[T] = Future()
+    future.set_running_or_notify_cancel()
 
     def work() -> None:
         try:

@@ -1,0 +1,352 @@
+"""`hearsay serve`: a real process that answers as announced, ends cleanly, and refuses what is not safe."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+
+from hearsay.cli import upgrade
+from hearsay.cli.announcement import Announcement, address
+from hearsay.cli.serve import bind, check_exposure, install_default, is_loopback
+from hearsay.engines.fake import FakeWindowRecognizer
+from hearsay.errors import ConfigurationError, ModelNotInstalled
+from hearsay.hub import Hub
+from hearsay.machine import GIB, Machine
+from hearsay.models import Catalogue
+from hearsay.pool import ModelPool
+from hearsay.settings import Settings
+from tests.local_hub import LocalHub, serving, toy_model
+
+WAIT = 60.0
+BASE = "Systran/faster-whisper-base"
+
+
+@dataclass
+class Process:
+    """A server in a process of its own, and what it said."""
+
+    popen: subprocess.Popen[str]
+    announced: str
+
+    @property
+    def url(self) -> str:
+        found = re.search(r"http://127\.0\.0\.1:\d+", self.announced)
+        assert found, self.announced
+        return found[0]
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+        self.popen.send_signal(how)
+        _, said = self.popen.communicate(timeout=WAIT)
+        return self.popen.returncode, said
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {
+        "PATH": str(Path(sys.executable).parent),
+        "HOME": str(tmp_path),
+        "HEARSAY_FAKE_ENGINE": "on",
+        "HEARSAY_MODEL": "fake",
+        "HEARSAY_OFFLINE": "on",
+        "HEARSAY_PORT": "0",
+    }
+
+
+@contextmanager
+def started(environment: dict[str, str], *arguments: str) -> Iterator[Process]:
+    command = [sys.executable, "-m", "hearsay", "serve", *arguments]
+    popen = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert popen.stdout is not None
+        lines = []
+        for line in popen.stdout:
+            lines.append(line)
+            if "print(" in line:
+                break
+        yield Process(popen, "".join(lines))
+    finally:
+        if popen.poll() is None:
+            popen.kill()
+        popen.communicate()
+
+
+def refused(environment: dict[str, str], *arguments: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "hearsay", "serve", *arguments]
+    result = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=WAIT, check=False
+    )
+    return result.returncode, result.stderr
+
+
+@pytest.mark.slow
+def test_what_is_printed_works_as_printed(environment: dict[str, str], tmp_path: Path) -> None:
+    with started(environment) as process:
+        assert "Model: fake" in process.announced
+        said = httpx.get(f"{process.url}/ready", timeout=WAIT).json()
+        assert said["model"] == "fake"
+        curl = next(line.strip() for line in process.announced.splitlines() if line.startswith("  curl"))
+        if shutil.which("curl"):
+            result = subprocess.run(
+                shlex.split(curl), capture_output=True, text=True, check=True, timeout=WAIT
+            )
+            assert "word0" in result.stdout
+        script = "\n".join(
+            line.removeprefix("  ")
+            for line in process.announced.partition("or in Python")[2].splitlines()[1:]
+        )
+        result = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", script],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=WAIT,
+            env={"PATH": environment["PATH"], "HOME": str(tmp_path)},
+        )
+        assert "word0" in result.stdout
+        status, log = process.stop()
+        assert status == 0, log
+        assert '"event": "model loaded"' in log
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_it_cleanly_and_keys_are_announced(environment: dict[str, str]) -> None:
+    with started(environment | {"HEARSAY_API_KEY": "secret", "HEARSAY_LOG_FORMAT": "console"}) as process:
+        assert "$HEARSAY_API_KEY" in process.announced and "secret" not in process.announced
+        assert httpx.get(f"{process.url}/v1/models", timeout=WAIT).status_code == 401
+        allowed = httpx.get(
+            f"{process.url}/v1/models", headers={"Authorization": "Bearer secret"}, timeout=WAIT
+        )
+        assert allowed.status_code == 200
+        status, log = process.stop(signal.SIGINT)
+        assert status == 0 and "Traceback" not in log and "secret" not in log
+
+
+@pytest.mark.slow
+def test_a_taken_port_is_an_error_in_a_sentence(environment: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, said = refused(environment, "--port", str(port))
+    assert status == 2
+    assert f"Cannot listen on 127.0.0.1 port {port}: another program listens there already" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.slow
+def test_other_machines_are_let_in_only_on_purpose(environment: dict[str, str]) -> None:
+    status, said = refused(environment, "--host", "0.0.0.0")
+    assert status == 2 and "hearsay keys add" in said and "--allow-anonymous" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("--model", "whisper-larg"), 2, "Did you mean"),
+        (("--model", "whisper-tiny"), 3, "hearsay models pull whisper-tiny"),
+        (("--models", "nofolder"), 2, "NAME=VALUE"),
+        (("--models", "mine=/nowhere"), 2, "no such folder"),
+    ],
+)
+def test_mistakes_are_told_before_anything_starts(
+    environment: dict[str, str], arguments: tuple[str, ...], status: int, message: str
+) -> None:
+    found, said = refused(environment, *arguments)
+    assert found == status and message in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        *((host, True) for host in ("127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost")),
+        *((host, False) for host in ("0.0.0.0", "::", "192.168.1.2", "example.org", "")),
+    ],
+)
+def test_only_loopback_is_open_without_keys(host: str, loopback: bool) -> None:
+    assert is_loopback(host) == loopback
+    settings = Settings(host=host)
+    check_exposure(settings, has_keys=True)
+    check_exposure(settings.model_copy(update={"allow_anonymous": True}), has_keys=False)
+    if loopback:
+        check_exposure(settings, has_keys=False)
+    else:
+        with pytest.raises(ConfigurationError, match="no API keys"):
+            check_exposure(settings, has_keys=False)
+
+
+@pytest.mark.parametrize("host", ["203.0.113.77", "not a host name"])
+def test_addresses_that_are_not_ours_are_explained(host: str) -> None:
+    with pytest.raises(ConfigurationError, match="Cannot listen on"):
+        bind(host, 0)
+
+
+def test_listens_on_a_free_port() -> None:
+    with bind("127.0.0.1", 0) as listener:
+        assert listener.getsockname()[1] > 0
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:1"),
+        ("0.0.0.0", "http://127.0.0.1:1"),
+        ("::", "http://[::1]:1"),
+        ("::1", "http://[::1]:1"),
+        ("[::1]", "http://[::1]:1"),
+        ("myhost", "http://myhost:1"),
+    ],
+)
+def test_the_address_is_one_that_can_be_reached(host: str, url: str) -> None:
+    assert address(host, 1) == url
+
+
+def test_awkward_paths_are_quoted_in_the_examples() -> None:
+    sample = Path('/a b/"q"/é.flac')
+    text = Announcement("http://h:1", sample, needs_key=True, model="m", advice="Get better.").text()
+    curl = next(line for line in text.splitlines() if "curl" in line)
+    assert f"file=@{sample}" in shlex.split(curl)
+    script = "\n".join(line.strip() for line in text.partition("or in Python")[2].splitlines()[1:])
+    compile(script, "announcement", "exec")
+    assert (
+        '"/a b/\\"q\\"/é.flac"' in script
+        and 'os.environ["HEARSAY_API_KEY"]' in script
+        and "import os" in script
+    )
+    assert "Model: m. Get better." in text
+
+
+# What goes on beside serving
+
+
+@pytest.fixture
+def local() -> Iterator[LocalHub]:
+    with serving(LocalHub({BASE: toy_model(50_000)})) as hub:
+        yield hub
+
+
+@pytest.fixture(autouse=True)
+def no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no-token"))
+
+
+def catalogue(tmp_path: Path, hub: Hub, **wanted: Any) -> Catalogue:
+    machine = Machine(cores=2, memory_bytes=4 * GIB)
+    return Catalogue(models_folder=tmp_path / "models", hub=hub, machine=machine, **wanted)
+
+
+def run_chore(chore: upgrade.Chore, models: Catalogue) -> list[str]:
+    async def scenario() -> list[str]:
+        pool = ModelPool(models)
+        await chore(pool)
+        loaded = pool.loaded()
+        await pool.close()
+        return loaded
+
+    return asyncio.run(scenario())
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hearsay.engines.whisper.load", lambda folder, **runtime: FakeWindowRecognizer())
+
+
+def test_a_better_model_is_pulled_and_takes_over(tmp_path: Path, local: LocalHub, engine: None) -> None:
+    models = catalogue(tmp_path, Hub(local.address, cache=tmp_path / "hub"))
+    before = models.card().id
+    with structlog.testing.capture_logs() as logs:
+        assert run_chore(upgrade.upgrade(models), models) == ["whisper-base"]
+    assert models.card().id == "whisper-base" != before
+    events = [log["event"] for log in logs]
+    assert events[0] == "pulling a better model" and events[-1] == "switched over"
+    assert logs[-1]["before"] == before
+    n_requests = len(local.requests)
+    assert run_chore(upgrade.upgrade(models), models) == []
+    assert len(local.requests) == n_requests
+
+
+def test_where_the_hub_does_not_answer_the_log_says_how_to_get_better(tmp_path: Path) -> None:
+    models = catalogue(tmp_path, Hub("http://127.0.0.1:9", cache=tmp_path / "hub"))
+    with structlog.testing.capture_logs() as logs:
+        run_chore(upgrade.upgrade(models), models)
+    (log,) = logs
+    assert log["event"] == "no better model" and "does not answer" in log["reason"]
+    assert "hearsay models pull whisper-base" in log["advice"]
+
+
+def test_a_pull_that_fails_leaves_the_server_serving(tmp_path: Path, local: LocalHub) -> None:
+    local.corrupt.add("model.bin")
+    models = catalogue(tmp_path, Hub(local.address, cache=tmp_path / "hub"))
+    with structlog.testing.capture_logs() as logs:
+        run_chore(upgrade.upgrade(models), models)
+    assert logs[-1]["event"] == "pull failed" and "damaged" in logs[-1]["reason"]
+
+
+def test_a_server_that_ends_stops_its_pull(
+    tmp_path: Path, local: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = catalogue(tmp_path, Hub(local.address, cache=tmp_path / "hub"))
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def pull(name: str, progress: Any) -> None:
+        begun.set()
+        assert go_on.wait(WAIT)
+        try:
+            progress(1, 2)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(models, "pull", pull)
+
+    async def scenario() -> None:
+        pool = ModelPool(models)
+        chore = asyncio.ensure_future(upgrade.upgrade(models)(pool))
+        assert await asyncio.to_thread(begun.wait, WAIT)
+        chore.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await chore
+        go_on.set()
+        assert await asyncio.to_thread(ended.wait, WAIT)
+        await pool.close()
+
+    with structlog.testing.capture_logs() as logs:
+        asyncio.run(scenario())
+    assert [log["event"] for log in logs] == ["pulling a better model"]
+
+
+def test_the_default_is_loaded_beforehand_and_failures_are_told(tmp_path: Path) -> None:
+    models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"), offer_fake=True, default="fake")
+    with structlog.testing.capture_logs() as logs:
+        assert run_chore(upgrade.preload(models), models) == ["fake"]
+    assert (logs[0]["event"], logs[0]["model"]) == ("model loaded", "fake")
+    models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"), default="tiny")
+    with structlog.testing.capture_logs() as logs:
+        assert run_chore(upgrade.preload(models), models) == []
+    assert "hearsay models pull whisper-tiny" in logs[0]["reason"]
+
+
+def test_a_named_default_is_downloaded_first(tmp_path: Path, local: LocalHub) -> None:
+    models = catalogue(tmp_path, Hub(local.address, cache=tmp_path / "hub"), default="base")
+    install_default(models)
+    assert models.installed(models.card())
+    install_default(models)
+    offline = catalogue(tmp_path, Hub(local.address, allowed=False, cache=tmp_path / "hub"), default="tiny")
+    with pytest.raises(ModelNotInstalled, match="cannot be downloaded now"):
+        install_default(offline)
