@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 import numpy as np
 import pytest
@@ -280,6 +280,42 @@ def test_stitch_words_that_are_not_in_the_text() -> None:
     right = [Segment(2, 6, " jumped over the wall", words=(Word(2, 3, "jumped"), Word(3, 4, "over")))]
     merged = stitch(left, right, overlap=(2.0, 4.0))
     assert said(merged) == "twenty sheep jumped over the wall"
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "merged"),
+    [  # what a weak recogniser really made of both sides of four overlaps; times are not told
+        (
+            "would have been a leisure to consider how much there might be brutally in his power",
+            "would have been a leisure to consider how much there might be prickly in his power to",
+            "would have been a leisure to consider how much there might be * in his power to",
+        ),
+        (
+            "was young and three he was not adults those young men",
+            "young i forgot i had that he was not until this blows young man that child",
+            "was young and three he was not until this blows young man that child",
+        ),
+        (
+            "almost for the small dog and mr john guess would have been leisure to consider how",
+            "most heard the small dog and mr john guess would have been a leisure to consider how much",
+            "almost for the small dog and mr john guess would have been * leisure to consider how much",
+        ),
+        (
+            "three he was not adults those young man that child almost her",
+            "very yeah he was not until this blows young man that child almost heard the",
+            "three he was not adults those young man that child almost heard the",
+        ),
+    ],
+)
+def test_stitch_of_what_a_weak_recogniser_heard(left: str, right: str, merged: str) -> None:
+    rate, n_left = 0.35, len(left.split())
+    beyond = len(merged.split()) - n_left
+    end = n_left * rate
+    start = (n_left + beyond - len(right.split())) * rate
+    parts = [Segment(0, end, left)], [Segment(start, end + beyond * rate, right)]
+    words = said(stitch(*parts, overlap=(max(start, 0.0), end))).split()
+    for found, wanted in zip_longest(words, merged.split()):
+        assert wanted == "*" or found == wanted, words
 
 
 def test_merge_folds_many_parts() -> None:
