@@ -96,11 +96,11 @@ def software() -> Iterator[Finding]:
 def hardware(device: str) -> Iterator[Finding]:
     """Look at what models can run on."""
     found = machine.detect(device)
-    features = " ".join(_cpu_features()) or "unknown"
+    features = " ".join(cpu_features()) or "unknown"
     yield Finding(
         "cpu", State.FINE, f"{found.cores} cores, {found.memory_bytes / 1e9:.1f} GB memory; {features}"
     )
-    yield from _gpu(found, device)
+    yield from gpu(found, device)
     row = machine.recommend(found)
     yield Finding("recommended model", State.FINE, f"{row.model}: {row.why}")
 
@@ -187,14 +187,8 @@ def likeness(heard: str, said: str) -> float:
     return difflib.SequenceMatcher(None, one, two, autojunk=False).ratio()
 
 
-def _version(library: str) -> str | None:
-    try:
-        return importlib.metadata.version(library)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _cpu_features(path: Path = Path("/proc/cpuinfo")) -> list[str]:
+def cpu_features(path: Path = Path("/proc/cpuinfo")) -> list[str]:
+    """Read which of the instructions that matter this CPU has."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -204,9 +198,10 @@ def _cpu_features(path: Path = Path("/proc/cpuinfo")) -> list[str]:
     return [feature for feature in CPU_FEATURES if feature in present]
 
 
-def _gpu(
+def gpu(
     found: machine.Machine, device: str, load: Callable[[str], object] = ctypes.CDLL
 ) -> Iterator[Finding]:
+    """Look at the GPU and at what it needs."""
     if device == "cpu":
         yield Finding("gpu", State.FINE, "not used (device = cpu)")
     elif not found.gpu_memory_bytes:
@@ -223,6 +218,13 @@ def _gpu(
             yield Finding(
                 "gpu", State.BROKEN, f"{CUBLAS} is missing, without which no Whisper runs there: {remedy}"
             )
+
+
+def _version(library: str) -> str | None:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _folder(subject: str, folder: Path) -> Finding:
