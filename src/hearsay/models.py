@@ -143,13 +143,13 @@ class Catalogue:
         `EngineFailed`.
         """
         if card.engine == "sphinx":
-            from hearsay.engines import sphinx
+            from hearsay.engines.sphinx import load
 
-            return sphinx.load()
+            return load()
         if card.engine == "fake":
-            from hearsay.engines import fake
+            from hearsay.engines.fake import FakeWindowRecognizer
 
-            return fake.FakeWindowRecognizer()
+            return FakeWindowRecognizer()
         return self._load_whisper(card)
 
     def check(self, card: ModelCard, *, thorough: bool = False) -> list[str]:

@@ -119,8 +119,8 @@ class Settings(BaseModel):
     """Processes that read uploaded media."""
     decode_timeout_seconds: float = Field(default=300.0, gt=0)
     """How long reading one upload's media may take."""
-    max_duration_seconds: float | None = Field(default=None, gt=0)
-    """Longest recording that is accepted; unlimited by default."""
+    max_duration_seconds: float = Field(default=43200.0, gt=0)
+    """Longest recording that is accepted; by default 12 hours."""
     upload_limit_mb: float = Field(default=25.0, gt=0)
     """Largest upload, in megabytes of 1024 x 1024 bytes."""
     fetch_limit_mb: float = Field(default=100.0, gt=0)
