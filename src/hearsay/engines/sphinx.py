@@ -47,7 +47,7 @@ def load() -> SphinxRecognizer:
 class SphinxRecognizer:
     """An `UtteranceRecognizer` for English; streams may be fed in turns, from any thread."""
 
-    languages = ("en",)
+    languages: tuple[str, ...] = ("en",)
     tasks = frozenset({Task.TRANSCRIBE})
 
     def __init__(self, detector: Callable[[], Callable[[bytes], bool]]) -> None:
