@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -47,7 +50,7 @@ def body(content: bytes, *, status: int = 200, headers: dict[str, str] | None = 
 
 
 @contextmanager
-def serving() -> Iterator[Origin]:
+def serving(certificate: Path | None = None) -> Iterator[Origin]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             served.asked.append((self.path, dict(self.headers.items())))
@@ -57,6 +60,11 @@ def serving() -> Iterator[Origin]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+            httpd.socket = context.wrap_socket(httpd.socket, server_side=True)
+            httpd.handle_error = lambda *_: None  # type: ignore[method-assign]
         served = Origin(httpd.server_port, body(b"sound"))
         thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -304,6 +312,39 @@ def test_nobody_is_there(tmp_path: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     assert isinstance(refused(f"http://127.0.0.1:{port}/", tmp_path / "a"), FetchFailed)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a certificate for media.example that has signed itself, and its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    path = tmp_path_factory.mktemp("tls") / "media.pem"
+    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=media.example", "-addext", "subjectAltName=DNS:media.example"]
+    command += ["-keyout", str(path.with_suffix(".key")), "-out", str(path)]
+    subprocess.run(command, check=True, capture_output=True)
+    return path
+
+
+def test_certificates_are_checked_against_the_name(origin: Origin, tmp_path: Path, certificate: Path) -> None:
+    """The connection goes to an address, yet the certificate must be that of the name."""
+    names = Names(media_example=["127.0.0.1"], other_example=["127.0.0.1"])
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    with serving(certificate) as secure:
+
+        def get(host: str, tls: ssl.SSLContext | None) -> bytes:
+            fetcher = Fetcher(OPEN, resolver=names, tls=tls)
+            url = secure.url(host=host).replace("http:", "https:")
+            asyncio.run(fetcher.fetch(url, tmp_path / "a"))
+            return (tmp_path / "a").read_bytes()
+
+        assert get("media.example", trusting) == b"sound"
+        for host, tls in (("other.example", trusting), ("127.0.0.1", trusting), ("media.example", None)):
+            with pytest.raises(FetchFailed):
+                get(host, tls)
+    assert len(secure.asked) == 1
 
 
 def test_proxies_from_the_environment_are_not_used(

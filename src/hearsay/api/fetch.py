@@ -93,10 +93,17 @@ async def resolve(host: str, port: int) -> Sequence[str]:
 class Fetcher:
     """Fetches recordings under one policy."""
 
-    def __init__(self, policy: FetchPolicy | None = None, *, resolver: Resolver = resolve) -> None:
+    def __init__(
+        self,
+        policy: FetchPolicy | None = None,
+        *,
+        resolver: Resolver = resolve,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Fetch under `policy`; `tls` says which certificates are trusted, by default the usual ones."""
         self._policy = policy or FetchPolicy()
         self._resolver = resolver
-        self._tls: ssl.SSLContext | None = None
+        self._tls = tls
 
     async def fetch(self, url: str, target: Path) -> None:
         """Write what `url` leads to into `target`.
