@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -217,6 +218,11 @@ def test_the_environment_alone_keeps_everybody_off_the_public_hub(
         assert "switched off" in (Hub().problem() or "")
         with pytest.raises(DownloadFailed, match="switched off"):
             Hub().download(REPOSITORY, folder)
+
+
+def test_no_test_reaches_another_machine() -> None:
+    with pytest.raises(pytest.fail.Exception, match=r"tried to reach 192\.0\.2\.1"):
+        socket.create_connection(("192.0.2.1", 443), timeout=0.01)
 
 
 def test_the_probe_tells_whether_the_hub_answers(local: LocalHub) -> None:
