@@ -221,8 +221,8 @@ def test_the_environment_alone_keeps_everybody_off_the_public_hub(
 
 
 def test_no_test_reaches_another_machine() -> None:
-    with pytest.raises(pytest.fail.Exception, match=r"tried to reach 192\.0\.2\.1"):
-        socket.create_connection(("192.0.2.1", 443), timeout=0.01)
+    with socket.socket() as out, pytest.raises(pytest.fail.Exception, match=r"tried to reach 192\.0\.2\.1"):
+        out.connect(("192.0.2.1", 443))
 
 
 def test_the_probe_tells_whether_the_hub_answers(local: LocalHub) -> None:
