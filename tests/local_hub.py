@@ -55,6 +55,8 @@ class LocalHub:
     address: str = ""
     break_after: int | None = None
     """The next answer with more bytes than this is cut off there, once."""
+    stall_after: int | None = None
+    """The next answer with more bytes than this stops there and waits until the hub is closed, once."""
     broken_answers: int = 0
     """So many answers with contents are cut off at once, before the first byte."""
     corrupt: set[str] = field(default_factory=set)
@@ -66,6 +68,7 @@ class LocalHub:
     """Required of callers."""
     redirect_to: str | None = None
     """Address of a content server that `resolve` sends callers to."""
+    closing: threading.Event = field(default_factory=threading.Event)
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
 
     def ranges(self, name: str = "model.bin") -> list[str | None]:
@@ -140,6 +143,12 @@ def serving(hub: LocalHub) -> Iterator[LocalHub]:
             if large and hub.break_after is not None and len(data) > hub.break_after:
                 data, hub.break_after = data[: hub.break_after], None
                 self.close_connection = True
+            if large and hub.stall_after is not None and len(data) > hub.stall_after:
+                self.wfile.write(data[: hub.stall_after])
+                hub.stall_after = None
+                hub.closing.wait()
+                self.close_connection = True
+                return
             self.wfile.write(data)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
@@ -150,6 +159,7 @@ def serving(hub: LocalHub) -> Iterator[LocalHub]:
     try:
         yield hub
     finally:
+        hub.closing.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +76,26 @@ def test_a_stopped_pull_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, model
     assert "`hearsay models pull base` goes on from here" in result.stderr
     assert list(models_folder.glob("*.part"))
     monkeypatch.undo()
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_real_process_keeps_what_came(local: LocalHub, models_folder: Path) -> None:
+    local.files[BASE] = toy_model(3_000_000)
+    local.stall_after = 2_000_000
+    command = [sys.executable, "-m", "hearsay", "models", "pull", "base"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = ""
+        while "60 %" not in said:
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=30)
+    assert process.returncode == 130 and "goes on from here" in rest and "Traceback" not in rest
+    assert run.invoke(app, ["models", "pull", "base"]).exit_code == 0
+    first, second = local.ranges()
+    assert first is None and second is not None and int(second[len("bytes=") : -1]) >= 1_800_000
 
 
 def test_failures_name_the_reason(local: LocalHub) -> None:
