@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,12 +18,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from hearsay import audio
-from hearsay.cli import app, outputs, progress
+from hearsay.cli import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_NO_MODEL,
+    EXIT_USAGE,
+    app,
+    outputs,
+    progress,
+)
 from hearsay.cli.outputs import Format, name_outputs, parse_formats, render
 from hearsay.cli.sources import collect
+from hearsay.cli.transcribe import transcribe
 from hearsay.domain import SAMPLE_RATE, Segment, Task, TranscribeOptions, Transcript, Word
 from hearsay.engines.fake import FakeWindowRecognizer, Mishaps
 from tests.tones import SENTENCES, ToneRecognizer, normal, speak
@@ -325,12 +337,12 @@ def test_a_server_does_the_work(here: Path, stage: Stage, environment: Mapping[s
         two = call(server.url, "talk.wav", "b.wav", "-f", "vtt,txt", "-o", "out")
         unknown = call(server.url, "talk.wav", "b.wav", "--model", "nonsense", "--jobs", "1")
     assert whole.returncode == 0 and whole.stdout.splitlines() == list(SENTENCES)
-    assert f"at {server.url}" in whole.stderr
+    assert f"Model: whisper-1 at {server.url}." in whole.stderr and "The server used fake." in whole.stderr
     body = json.loads(cut.stdout)
     assert normal(body["text"]) == TEXT and [w["word"] for w in body["words"]] == TEXT.split()
     assert body["model"] == "fake"
     assert two.returncode == 0 and files(here / "out") == ["b.txt", "b.vtt", "talk.txt", "talk.vtt"]
-    assert unknown.returncode == 3 and "nonsense" in unknown.stderr and "not tried" in unknown.stderr
+    assert unknown.returncode == 3 and "nonsense" in unknown.stderr and "not done" in unknown.stderr
 
 
 def test_a_server_that_is_not_there(here: Path) -> None:
@@ -353,7 +365,7 @@ def test_an_interruption_leaves_what_is_finished_and_nothing_else(
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Interrupted." in rest and "1 transcribed; 1 not tried" in rest
+    assert "Interrupted." in rest and "1 transcribed; 1 not done" in rest
     assert "Traceback" not in rest
     assert files(tmp_path / "out") == ["a.txt"]
 
@@ -446,3 +458,39 @@ def test_clock_text(seconds: float, text: str) -> None:
 def test_options_default_to_the_domains() -> None:
     assert outputs.with_format(Path("a.b"), Format.SRT) == Path("a.b.srt")
     assert TranscribeOptions().temperature == 0.0
+
+
+PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
+
+
+def test_the_page_names_only_options_that_exist_and_every_one_that_matters() -> None:
+    single = typer.Typer(add_completion=False)
+    single.command()(transcribe)
+    known = {name for parameter in typer.main.get_command(single).params for name in parameter.opts}
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGE.read_text("utf-8")))
+    assert named - known == {"--help"}
+    assert {name for name in known - named if name.startswith("--")} == set()
+
+
+def test_the_page_and_the_help_give_the_same_exit_statuses(here: Path) -> None:
+    rows = re.findall(r"^\| (\d+) \|", PAGE.read_text("utf-8"), re.MULTILINE)
+    assert [int(row) for row in rows] == [0, EXIT_FAILED, EXIT_USAGE, EXIT_NO_MODEL, EXIT_INTERRUPTED]
+    text = " ".join(run("--help").stdout.split())
+    assert all(re.search(rf"\b{row} [a-z]", text) for row in rows)
+
+
+def test_the_commands_of_the_pages_parse() -> None:
+    single = typer.Typer(add_completion=False)
+    single.command()(transcribe)
+    command = typer.main.get_command(single)
+    lines = "\n".join(
+        page.read_text("utf-8") for page in (PAGE, PAGE.with_name("quickstart.md"))
+    ).splitlines()
+    found = [
+        line.partition("hearsay transcribe ")[2]
+        for line in lines
+        if re.match(r"\S*hearsay transcribe |ffmpeg", line)
+    ]
+    assert len(found) >= 8
+    for arguments in found:
+        command.make_context("hearsay transcribe", shlex.split(arguments))

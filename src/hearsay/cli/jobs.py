@@ -74,9 +74,11 @@ class Worker:
     def __init__(self, options: TranscribeOptions, reporter: Reporter, tally: Tally) -> None:
         """Work with `options`, tell `reporter` what happens and count in `tally`."""
         self._options, self._reporter, self._tally = options, reporter, tally
+        self._model: str | None = None
 
     def run_here(self, jobs: Sequence[Job], model: LocalModel) -> None:
         """Do the jobs one after the other with a model in this process."""
+        self._model = model.card.id
         with self._reporter:
             for job in jobs:
                 self._head(job)
@@ -111,7 +113,8 @@ class Worker:
     async def _run_there(self, jobs: Sequence[Job], choice: ServerChoice) -> None:
         async with choice.open(self._reporter) as server:
             kind = "" if server.gives_times(self._options.task) else ", which gives text without times"
-            self._reporter.say(f"Model: {server.model(self._options.task)} at {choice.base_url}{kind}.")
+            self._model = server.model(self._options.task)
+            self._reporter.say(f"Model: {self._model} at {choice.base_url}{kind}.")
             hopeless: list[HearsayError] = []
 
             async def attempt(job: Job) -> Outcome | None:
@@ -160,6 +163,9 @@ class Worker:
             return
         transcript = outcome.transcript
         assert transcript is not None
+        if transcript.model != self._model:  # a server may use another model than it was asked for
+            self._model = transcript.model
+            self._reporter.say(f"The server used {self._model}.")
         if outcome.job.stem is None and not printed:
             self._head(outcome.job)
             self._print(outcome.job, transcript)

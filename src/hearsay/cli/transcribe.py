@@ -249,7 +249,7 @@ def _summarise(tally: Tally, n_jobs: int, report: Reporter) -> None:
         "transcribed": tally.done,
         "skipped, their transcripts exist": tally.skipped,
         "failed": len(tally.failures),
-        "not tried": left,
+        "not done": left,
     }
     text = "; ".join(f"{count} {what}" for what, count in counts.items() if count)
     if not tally.failures:

@@ -204,7 +204,9 @@ class RemoteServer:
                 return await self._in_parts(recording, options, limits, progress)
             except (PayloadTooLarge, AudioTooLong) as error:
                 limits = self._narrowed(limits, error, limits.part_bytes)
-        raise PayloadTooLarge(f"{self.base_url} finds even {limits.part_seconds:.0f} s of sound too much.")
+        raise PayloadTooLarge(
+            f"{self.base_url} still says too large or too long after cutting {_MAX_RECUTS} times."
+        )
 
     def _narrowed(self, limits: Limits, error: HearsayError, n_bytes: int) -> Limits:
         """Learn from a refusal what the server takes; halve what was sent where it does not say."""
@@ -397,9 +399,8 @@ def _spans(recording: Audio, limits: Limits) -> list[segments.Span]:
     by_size = (limits.part_bytes - _FORM_BYTES) / _FLAC_BYTES_PER_SECOND
     part = min(limits.part_seconds, by_size)
     if part < _MIN_PART_SECONDS:
-        raise PayloadTooLarge(
-            f"Uploads of at most {limits.part_bytes} bytes hold too little sound to cut into."
-        )
+        text = f"The server takes at most {limits.part_bytes} bytes at once, which hold too little sound."
+        raise InvalidRequest(text, code=PayloadTooLarge.code)
     return segments.cut_quietly(recording, part=part, overlap=min(limits.overlap, part / 3))
 
 
