@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import pytest
 
 from hearsay.api.app import Limits
+from hearsay.api.server import HttpProtocol
 from tests.server import Running, Stage, speech
 
 TOGETHER = {"user-agent": "Together/v1 PythonBindings/1.6.0"}
@@ -186,6 +188,23 @@ def test_headers_that_never_end(stage: Stage, monkeypatch: pytest.MonkeyPatch) -
                 answer += connection.recv(65536)
             connection.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\nx: ")
             assert connection.recv(65536) == b""
+
+
+def test_bodies_do_not_wait_for_heads_to_be_acknowledged(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: list[int] = []
+    made = HttpProtocol.connection_made
+
+    def watching(self: HttpProtocol, transport: asyncio.Transport) -> None:
+        made(self, transport)
+        accepted = transport.get_extra_info("socket")
+        options.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    monkeypatch.setattr(HttpProtocol, "connection_made", watching)
+    with stage.open() as server:
+        server.http.get("/health")
+    assert options == [1]
 
 
 ORIGIN = {"origin": "https://app.example"}
