@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help serve setup test check fix bench compat lock clean
+.PHONY: help serve setup test check fix bench compat lock reference clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -37,6 +37,9 @@ compat: $(VENV)/.dev ## Set up the vendors' other clients (older Python ones, np
 
 lock: ## Resolve pyproject.toml anew and pin it in requirements/
 	PYTHON=$(PYTHON) scripts/lock.sh
+
+reference: $(VENV)/.dev ## Write the generated pages of docs/ anew
+	$(BIN)/python -m scripts.reference
 
 clean: ## Remove what these verbs made
 	rm -rf $(VENV) .compat tests/compat/js/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis

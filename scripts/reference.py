@@ -1,0 +1,103 @@
+"""Write docs/settings.md and docs/models.md from the code: `python -m scripts.reference` (`make reference`).
+
+Knows only the two tables; a test fails where the pages and the code disagree.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import PydanticUndefined
+
+from hearsay import cards, machine
+from hearsay.domain import ModelCard, Task
+from hearsay.settings import PREFIX, Settings
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+SETTINGS_HEAD = """# Settings
+
+One table for the settings file (`hearsay.toml`, or what `--config` or `HEARSAY_CONFIG` names), the
+environment and, for those that `hearsay serve --help` shows, flags. A flag wins over the environment, the
+environment over the file. An unknown name is an error. `hearsay config` prints what is in force and where
+each value comes from. Paths in the file are relative to it; lists in variables are separated by commas,
+tables are `NAME=VALUE,…`.
+
+| setting | variable | default | |
+| --- | --- | --- | --- |
+"""
+
+MODELS_HEAD = """# Models
+
+`hearsay models list` shows which of these are on this machine, `hearsay models pull NAME` installs one,
+`hearsay models rm NAME` removes it. Weights that the hub's own cache holds already are used where they are.
+Own weights, in CTranslate2 or Hugging Face format: `hearsay serve --models NAME=FOLDER`.
+
+| id | languages | translates | download | also called | |
+| --- | --- | --- | --- | --- | --- |
+"""
+
+STAND_INS = """
+`{names}` and requests that name no model mean the default: the setting `model`, which is the best
+installed one unless you say otherwise. `x-hearsay-model` tells which one answered.
+
+## What suits a machine
+
+`--model auto` picks the first row that the machine fulfils; the server downloads it in the background where
+the hub can be reached within 3 seconds.
+
+| GPU memory | memory | cores | model | why |
+| --- | --- | --- | --- | --- |
+"""
+
+
+def settings_page() -> str:
+    """Render the page of settings."""
+    return SETTINGS_HEAD + "".join(
+        f"| `{name}` | `{PREFIX}{name.upper()}` | {_default(name)} | {_cell(field.description or '')} |\n"
+        for name, field in Settings.model_fields.items()
+    )
+
+
+def models_page() -> str:
+    """Render the page of models."""
+    rows = "".join(_model(card) for card in cards.known())
+    suits = "".join(
+        f"| {_least(row.gpu_memory_bytes)} | {_least(row.memory_bytes)} | {row.cores or 'any'} "
+        f"| `{row.model}` | {_cell(row.why)} |\n"
+        for row in machine.RECOMMENDATIONS
+    )
+    return MODELS_HEAD + rows + STAND_INS.format(names="`, `".join(cards.STAND_INS)) + suits
+
+
+PAGES = {"settings.md": settings_page, "models.md": models_page}
+
+
+def _model(card: ModelCard) -> str:
+    translates = "yes" if Task.TRANSLATE in card.tasks else "no"
+    aliases = ", ".join(f"`{alias}`" for alias in card.aliases)
+    languages = str(len(card.languages)) if len(card.languages) > 1 else card.languages[0]
+    size = f"{card.size_bytes / 1e6:.0f} MB" if card.size_bytes else "–"
+    return f"| `{card.id}` | {languages} | {translates} | {size} | {aliases} | {_cell(card.description)} |\n"
+
+
+def _default(name: str) -> str:
+    field = Settings.model_fields[name]
+    if field.default is PydanticUndefined:
+        return "the platform's place"
+    value: Any = list(field.default) if isinstance(field.default, tuple) else field.default
+    return "–" if value is None or value in ([], {}) else f"`{value}`"
+
+
+def _least(n_bytes: int) -> str:
+    return "any" if not n_bytes else f"≥ {n_bytes / machine.GIB:.0f} GiB"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    for page, render in PAGES.items():
+        (DOCS / page).write_text(render(), encoding="utf-8")
