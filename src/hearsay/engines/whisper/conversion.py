@@ -63,7 +63,15 @@ def convert(folder: Path, into: Path) -> None:
     spec.validate()
     spec.optimize(quantization="float32" if tensors.is_single_precision() else "float16")
 
-    into.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        into.parent.mkdir(parents=True, exist_ok=True)
+        _save(spec, vocabulary, folder, into)
+    except OSError as error:
+        raise ConfigurationError(f"The conversion {into} cannot be written: {error}") from error
+
+
+def _save(spec: WhisperSpec, vocabulary: tokens.Vocabulary, folder: Path, into: Path) -> None:
+    """Write a conversion beside its place, then move it there at once."""
     with tempfile.TemporaryDirectory(dir=into.parent, prefix=".converting-") as temporary:
         unfinished = Path(temporary) / into.name
         unfinished.mkdir()

@@ -114,9 +114,11 @@ class Vocabulary:
         for end in range(1, len(tokens) + 1):
             text = self.decode(tokens[begin:end])
             broken = text.find(_REPLACEMENT)
-            if broken < 0 or whole[offset + broken] == _REPLACEMENT:
+            if broken < 0 or whole[offset + broken : offset + broken + 1] == _REPLACEMENT:
                 pieces.append((text, end - begin))
                 begin, offset = end, offset + len(text)
+        if begin < len(tokens):
+            pieces.append((self.decode(tokens[begin:]), len(tokens) - begin))
         return pieces
 
     def _special(self, *names: str) -> int:
