@@ -1,0 +1,83 @@
+"""From settings to objects: nothing that an operator chose gets lost on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hearsay import composition
+from hearsay.domain import DecodeSettings
+from hearsay.engines.fake import FakeWindowRecognizer
+from hearsay.errors import Overloaded
+from hearsay.settings import Settings
+from tests.local_hub import toy_model
+from tests.test_weights import make
+
+
+def test_the_catalogue_is_the_one_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make(tmp_path / "mine", toy_model(2000))
+    settings = Settings(
+        models_folder=tmp_path / "models",
+        models={"mine": folder},
+        aliases={"whisper-1": "fake"},
+        model="mine",
+        hub_endpoint="http://hub.test",
+        downloads=False,
+        device="cpu",
+        device_index=2,
+        compute_type="int8",
+        cpu_threads=3,
+        fake_engine=True,
+    )
+    models = composition.catalogue(settings)
+    assert models.models_folder == tmp_path / "models"
+    assert (models.card().id, models.card("whisper-1").id) == ("mine", "fake")
+    assert models.hub.address() == "http://hub.test" and models.hub.closed()
+    asked: dict[str, Any] = {}
+
+    def load(folder: Path, **runtime: Any) -> FakeWindowRecognizer:
+        asked.update(runtime)
+        return FakeWindowRecognizer()
+
+    monkeypatch.setattr("hearsay.engines.whisper.load", load)
+    models.load(models.card("mine"))
+    asked.pop("conversions")
+    assert asked == {"device": "cpu", "device_index": 2, "compute_type": "int8", "cpu_threads": 3}
+
+
+def test_offline_closes_the_hub_too(tmp_path: Path) -> None:
+    assert composition.catalogue(Settings(models_folder=tmp_path, offline=True)).hub.closed()
+
+
+def test_the_pool_has_the_limits_described(tmp_path: Path) -> None:
+    settings = Settings(
+        models_folder=tmp_path,
+        fake_engine=True,
+        model="fake",
+        max_waiting=0,
+        max_loaded_models=1,
+        idle_unload_seconds=0.001,
+    )
+
+    async def scenario() -> None:
+        pool = composition.pool(settings, composition.catalogue(settings))
+        async with await pool.lease():
+            with pytest.raises(Overloaded):
+                await pool.lease()
+        async with asyncio.timeout(10):
+            while pool.loaded():
+                await asyncio.sleep(0.001)
+        await pool.close()
+
+    asyncio.run(scenario())
+
+
+def test_the_search_is_the_one_described() -> None:
+    assert composition.decode_settings(Settings()) == DecodeSettings()
+    settings = Settings(beam_size=1, best_of=2, temperatures=(0.0, 0.5), condition_on_previous_text=False)
+    assert composition.decode_settings(settings) == DecodeSettings(
+        beam_size=1, best_of=2, temperatures=(0.0, 0.5), condition_on_previous_text=False
+    )
