@@ -33,7 +33,7 @@ from hearsay.cli import (
 )
 from hearsay.cli.outputs import Format, name_outputs, parse_formats, render
 from hearsay.cli.sources import collect
-from hearsay.cli.transcribe import transcribe
+from hearsay.cli.transcribe import _complete_format, _complete_language, transcribe
 from hearsay.domain import SAMPLE_RATE, Segment, Task, TranscribeOptions, Transcript, Word
 from hearsay.engines.fake import FakeWindowRecognizer, Mishaps
 from tests.tones import SENTENCES, ToneRecognizer, normal, speak
@@ -400,6 +400,43 @@ def test_a_real_process_keeps_the_streams_apart(tmp_path: Path, environment: Map
     text, said = process.communicate(timeout=60)
     assert (process.returncode, normal(text)) == (0, words(2))
     assert "Model: fake" in said
+
+
+def test_no_text_is_lost_to_a_poor_locale(tmp_path: Path, environment: Mapping[str, str]) -> None:
+    for name in ("日本.wav", "a.wav"):
+        (tmp_path / name).write_bytes(speech(1))
+    process = start({**environment, "PYTHONIOENCODING": "ascii"}, tmp_path, "日本.wav", "a.wav", "-o", "-")
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert text.splitlines() == ["==> 日本.wav <==", words(2), "==> a.wav <==", words(2)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes only there")
+def test_names_that_are_no_text(here: Path) -> None:
+    name = os.fsdecode(b"a\xff.wav")
+    (here / name).write_bytes(speech(1))
+    result = run(here, "--output", "out")
+    assert result.exit_code == 0
+    assert [os.fsencode(path.name) for path in (here / "out").iterdir()] == [b"a\xff.txt"]
+    assert run(name, name, "-o", "-").exit_code == 0
+
+
+def test_a_reader_that_has_seen_enough_ends_it_quietly(
+    tmp_path: Path, environment: Mapping[str, str]
+) -> None:
+    with start(environment, tmp_path, "-") as process:
+        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        with process.stdin:
+            os.write(process.stdin.fileno(), speech(1))  # only now is there something to say
+        said = process.stderr.read()
+    assert process.returncode == EXIT_FAILED
+    assert "Traceback" not in said and "BrokenPipe" not in said
+
+
+def test_completion_offers_formats_and_languages() -> None:
+    assert _complete_format("s") == ["srt"]
+    assert ("de", "german") in _complete_language("d")
 
 
 def test_parse_formats() -> None:

@@ -427,6 +427,12 @@ def test_retries_are_bounded_in_number_and_time(recording: Path) -> None:
     [
         (refused(401, "Incorrect API key"), Unauthorized, "Incorrect API key"),
         (refused(404, "no model x", code="model_not_found"), ModelNotFound, "no model x"),
+        (refused(404, "Not Found"), EngineFailed, "no transcription API at http://server.test/v1/audio"),
+        (
+            httpx.Response(308, headers={"location": "https://s.test/v1"}),
+            EngineFailed,
+            "moved to https://s.test/v1",
+        ),
         (refused(400, "Invalid file format"), InvalidRequest, "Invalid file format"),
         (refused(429, "no money", code="insufficient_quota"), Overloaded, "no money"),
         (refused(500, "broken", x_should_retry="false"), EngineFailed, "broken"),

@@ -76,14 +76,19 @@ def _expand(argument: str, recursive: bool) -> list[Source]:
         return [Source(argument, None, argument, PurePosixPath(_url_name(argument)))]
     path = Path(argument)
     if not path.is_dir():
-        return [Source(argument, path, None, PurePosixPath(path.name))]
+        return [Source(_shown(argument), path, None, PurePosixPath(path.name))]
     files = sorted(path.rglob("*") if recursive else path.iterdir())
     chosen = [file for file in files if _is_recording(file, path)]
     if not chosen:
         inside = any(child.is_dir() for child in path.iterdir())
         hint = " Look into its folders too with --recursive." if inside and not recursive else ""
         raise InvalidAudio(f"There is no recording in the folder {argument}.{hint}")
-    return [Source(str(f), f, None, PurePosixPath(f.relative_to(path).as_posix())) for f in chosen]
+    return [Source(_shown(str(f)), f, None, PurePosixPath(f.relative_to(path).as_posix())) for f in chosen]
+
+
+def _shown(name: str) -> str:
+    """Make a name printable that is not valid text, as names of files need not be."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _is_recording(file: Path, root: Path) -> bool:

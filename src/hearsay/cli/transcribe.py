@@ -5,6 +5,7 @@ Knows the options and what they mean together; the work is in `jobs`, `backends`
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -47,11 +48,19 @@ class Place:
     existing: Existing
 
 
+def _complete_format(incomplete: str) -> list[str]:
+    return [kind.value for kind in Format if kind.value.startswith(incomplete)]
+
+
+def _complete_language(incomplete: str) -> list[tuple[str, str]]:
+    return [(code, name) for code, name in languages.NAMES.items() if code.startswith(incomplete)]
+
+
 def transcribe(
     recordings: Annotated[
         list[str],
         typer.Argument(
-            metavar="RECORDING…",
+            metavar="RECORDING",
             help="Files, folders, http(s) addresses, or - for standard input.",
             show_default=False,
         ),
@@ -68,14 +77,20 @@ def transcribe(
     language: Annotated[
         str | None,
         typer.Option(
-            "--language", "-l", help="Language that is spoken, such as en or german; default: detect."
+            "--language",
+            "-l",
+            help="Language that is spoken, such as en or german; default: detect.",
+            autocompletion=_complete_language,
         ),
     ] = None,
     translate: Annotated[bool, typer.Option("--translate", help="Write in English what is said.")] = False,
     formats: Annotated[
         list[str] | None,
         typer.Option(
-            "--format", "-f", help="txt, srt, vtt or json; repeat it or separate by commas.  [default: txt]"
+            "--format",
+            "-f",
+            help="txt, srt, vtt or json; repeat it or separate by commas.  [default: txt]",
+            autocompletion=_complete_format,
         ),
     ] = None,
     words: Annotated[bool, typer.Option("--words", help="Time every word (in json).")] = False,
@@ -146,6 +161,7 @@ def transcribe(
 
         hearsay transcribe long.wav --base-url https://api.groq.com --model whisper-large-v3
     """
+    _prepare_stdout()
     kinds = _formats(formats or [], words=words)
     options = _options(language, prompt, temperature, translate=translate, words=words)
     place = Place(
@@ -171,6 +187,15 @@ def transcribe(
         raise typer.Exit(EXIT_INTERRUPTED) from None
     _summarise(tally, len(jobs), report)
     raise typer.Exit(_status(tally))
+
+
+def _prepare_stdout() -> None:
+    """Let no text be lost to the locale: UTF-8 into pipes and files, marks for what a terminal lacks."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        if sys.stdout.isatty():
+            sys.stdout.reconfigure(errors="replace")
+        else:
+            sys.stdout.reconfigure(encoding="utf-8")
 
 
 def _options(

@@ -53,8 +53,16 @@ def failure(response: httpx.Response) -> HearsayError:
         return AudioTooLong(message, limit=float(too_long[1]))
     if status in (401, 403):
         return Unauthorized(f"The server refuses the key ({status}): {message}", code=code)
+    if status == 404 and "model" in f"{code} {param} {message}".lower():
+        return ModelNotFound(f"The server knows no such model (404): {message}", code=code)
     if status == 404:
-        return ModelNotFound(f"The server knows no such model or path (404): {message}", code=code)
+        address = response.request.url
+        return EngineFailed(
+            f"There is no transcription API at {address} (404): {message}", code="unreachable"
+        )
+    if response.is_redirect:
+        place = response.headers.get("location", "elsewhere")
+        return EngineFailed(f"The server has moved to {place}; use that address.", code="unreachable")
     if status == 413:
         return PayloadTooLarge(message, code=code)
     if status == 429:
