@@ -159,6 +159,7 @@ def _audio_routes(studio: Studio) -> APIRouter:
 
     @router.post(
         "/transcriptions",
+        operation_id="createTranscription",
         responses=openapi.TRANSCRIPT,
         openapi_extra=openapi.request_body(Task.TRANSCRIBE),
         response_class=Response,
@@ -169,6 +170,7 @@ def _audio_routes(studio: Studio) -> APIRouter:
 
     @router.post(
         "/translations",
+        operation_id="createTranslation",
         responses=openapi.TRANSCRIPT,
         openapi_extra=openapi.request_body(Task.TRANSLATE),
         response_class=Response,

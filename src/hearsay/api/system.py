@@ -48,14 +48,14 @@ def state(catalogue: Catalogue, pool: ModelPool) -> APIRouter:
     """Make the routes about the server."""
     router = APIRouter(tags=["server"])
 
-    @router.get("/health")
+    @router.get("/health", operation_id="health")
     async def health() -> Health:
         """Tell that the server lives."""
         return {"status": "ok", "version": hearsay.__version__}
 
     router.add_api_route("/health", health, methods=["HEAD"], include_in_schema=False)
 
-    @router.get("/ready", responses=READY)
+    @router.get("/ready", operation_id="ready", responses=READY)
     async def ready() -> Ready:
         """Tell whether the default model is loaded or can be."""
         card = await asyncio.to_thread(_servable, catalogue)
@@ -68,13 +68,13 @@ def models(catalogue: Catalogue) -> APIRouter:
     """Make the routes about models."""
     router = APIRouter(tags=["models"], dependencies=[BEARER])
 
-    @router.get(f"{PREFIX}/models", responses=MODELS)
+    @router.get(f"{PREFIX}/models", operation_id="listModels", responses=MODELS)
     async def list_models(request: Request) -> Response:
         """List all known models, installed or not."""
         found = await asyncio.to_thread(lambda: [_described(catalogue, card) for card in catalogue.cards()])
         return Response(encode(render_models(found, dialect_of(request.scope))), media_type=JSON)
 
-    @router.get(f"{PREFIX}/models/{{model:path}}", responses=MODEL)
+    @router.get(f"{PREFIX}/models/{{model:path}}", operation_id="retrieveModel", responses=MODEL)
     async def retrieve_model(model: str) -> Response:
         """Describe one model, by its id or any other name that it has; slashes may be raw or encoded."""
         body = await asyncio.to_thread(lambda: _described(catalogue, catalogue.card(model)))
