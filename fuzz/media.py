@@ -1,8 +1,8 @@
 """Damaged recordings by the thousand: every one must be decoded or refused, in time, with the pool unharmed.
 
 Run by hand: `python -m fuzz.media --count 2000 --seed 1`, with `--base-url http://127.0.0.1:8000` to post
-them to a running server instead. Every file is told by its seed and number alone; `--keep FOLDER` stores the ones
-that broke something.
+them to a running server instead. Every file is told by its seed and number alone; `--keep FOLDER` stores the
+ones that broke something.
 """
 
 from __future__ import annotations

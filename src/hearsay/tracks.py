@@ -61,6 +61,8 @@ class Track:
                 yield from (packet for packet in container.demux(stream) if packet.size)
             except FFmpegError:
                 self.n_damaged += 1
+            except IndexError:  # PyAV at the end of a file in which tracks appeared late
+                return
             else:
                 return
 
