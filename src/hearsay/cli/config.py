@@ -34,9 +34,6 @@ def config(
     """
     from hearsay.settings import Settings, default_file, shown
 
-    if markdown:
-        typer.echo(reference(), nl=False)
-        return
     found = console.resolved()
     values = shown(found.settings)
     origins = {name: found.origins.get(name, "default") for name in values}
@@ -55,33 +52,6 @@ def config(
     ]
     console.print_table(("Setting", "Value", "From", *(["What it is for"] if explain else [])), rows)
     console.say(f"Settings file: {found.file or f'none; {default_file()} would be read'}")
-
-
-def reference() -> str:
-    """Write the reference of all settings: name, environment variable, default, purpose."""
-    from hearsay.settings import PREFIX, Settings
-
-    lines = [
-        "# Settings",
-        "",
-        "Each can be a line in the settings file (`hearsay.toml` in the platform's configuration folder,",
-        "or the file that `--config` or `HEARSAY_CONFIG` names), an environment variable, or, for many,",
-        "a flag of `hearsay serve`. Flags win over the environment, the environment over the file.",
-        "`hearsay config` shows what applies.",
-        "",
-        "| setting | environment variable | default | |",
-        "| --- | --- | --- | --- |",
-    ]
-    for name, field in Settings.model_fields.items():
-        default = (
-            "in the user's data folder" if field.default_factory else f"`{_text(_plain(field.default))}`"
-        )
-        lines.append(f"| `{name}` | `{PREFIX}{name.upper()}` | {default} | {field.description} |")
-    return "\n".join(lines) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _text(value: Any) -> str:
