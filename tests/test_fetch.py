@@ -307,6 +307,35 @@ def test_a_server_that_never_ends(origin: Origin, tmp_path: Path) -> None:
     assert "0.2 seconds" in error.message
 
 
+def test_the_system_is_asked_for_names(
+    origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first address that it knows cannot be reached; the second can."""
+
+    def getaddrinfo(host: str, port: int, **_: object) -> list[object]:
+        if host != "media.example":
+            raise socket.gaierror("unknown")
+        kind = (socket.SOCK_STREAM, 6, "")
+        return [
+            (socket.AF_INET6, *kind, ("::1", port, 0, 0)),
+            (socket.AF_INET, *kind, ("127.0.0.1", port)),
+            (socket.AF_INET, *kind, ("127.0.0.1", port)),
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    target = tmp_path / "a"
+    asyncio.run(Fetcher(OPEN).fetch(origin.url(host="media.example"), target))
+    assert target.read_bytes() == b"sound"
+    with pytest.raises(FetchFailed, match="cannot be resolved"):
+        asyncio.run(Fetcher(OPEN).fetch("http://other.example/", target))
+
+
+@pytest.mark.usefixtures("loopback_is_public")
+def test_only_the_public_addresses_of_a_name_are_asked(origin: Origin, tmp_path: Path) -> None:
+    names = Names(mixed_example=["10.0.0.1", "127.0.0.1", "192.168.0.1"])
+    assert fetch(origin.url(host="mixed.example"), tmp_path / "a", FetchPolicy(), names) == b"sound"
+
+
 def test_nobody_is_there(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -156,6 +156,14 @@ def test_the_upload_limit_is_kept_while_reading(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_many_files_together_are_limited_too(tmp_path: Path) -> None:
+    limits = FormLimits(upload_bytes=1000, text_bytes=1000, parts=100, header_bytes=200)
+    files = [Field("other", b"x" * 900, "a")] * 60
+    with pytest.raises(PayloadTooLarge):
+        read(body_of(files), tmp_path, limits=limits)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_length_over_the_limit_is_refused_before_reading(tmp_path: Path) -> None:
     async def never() -> AsyncIterator[bytes]:
         raise AssertionError("the body was read")

@@ -1,9 +1,9 @@
 """Segments → SubRip, WebVTT and plain text.
 
-Knows neither words nor speakers. Times are rounded to milliseconds, never truncated, and never run backwards.
-Text that would end a cue, or look like markup in WebVTT, is written so that players show what was said; SubRip
-has no way to write a plain `<`. Source: W3C WebVTT §4 and §6.4; for SubRip there is no standard, and blocks end
-at a blank line.
+Knows neither words nor speakers. Times are rounded to milliseconds, never truncated, and never run
+backwards. Text that would end a cue, or look like markup in WebVTT, is written so that players show what
+was said; SubRip has no way to write a plain `<`. Source: W3C WebVTT §4 and §6.4; for SubRip there is no
+standard, and blocks end at a blank line.
 """
 
 from __future__ import annotations

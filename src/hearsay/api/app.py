@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Lifespan
 
 import hearsay
 from hearsay import composition
@@ -84,20 +85,7 @@ def create_app(
         folder=folder,
         pulse_seconds=limits.pulse_seconds,
     )
-    app = FastAPI(
-        title="Hearsay",
-        version=hearsay.__version__,
-        description=openapi.DESCRIPTION,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        lifespan=lambda _: _life(pool, decoders, chores),
-        middleware=_middleware(keys, limits),
-        exception_handlers={
-            HTTPException: answer_http_exception,
-            RequestValidationError: answer_validation_error,
-        },
-    )
+    app = _framework(lambda _: _life(pool, decoders, chores), _middleware(keys, limits))
     app.include_router(_audio_routes(studio))
     app.include_router(system.models(catalogue))
     app.include_router(system.state(catalogue, pool))
@@ -132,6 +120,23 @@ def from_settings(settings: Settings, *, chores: Sequence[Chore] = ()) -> FastAP
         decode=composition.decode_settings(settings),
         folder=settings.work_folder,
         chores=chores,
+    )
+
+
+def _framework(lifespan: Lifespan[FastAPI], middleware: Sequence[Middleware]) -> FastAPI:
+    return FastAPI(
+        title="Hearsay",
+        version=hearsay.__version__,
+        description=openapi.DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        middleware=middleware,
+        exception_handlers={
+            HTTPException: answer_http_exception,
+            RequestValidationError: answer_validation_error,
+        },
     )
 
 

@@ -12,7 +12,9 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -24,6 +26,8 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """Host and port → the textual addresses that they stand for; raises OSError."""
 
 _MEBIBYTE = 1 << 20
+_CONNECT_SECONDS = 5.0
+"""How long one of several addresses may take to be reached."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LOWEST_FREE_PORT, _HIGHEST_PORT = 1024, 65_535
 _USER_AGENT = "hearsay"
@@ -84,10 +88,17 @@ def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     return None
 
 
-async def resolve(host: str, port: int) -> Sequence[str]:
-    """Ask the system what `host` stands for."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+class SystemResolver:
+    """Asks the system, in threads of its own: names that take long to resolve must not hold up other work."""
+
+    def __init__(self, n_threads: int = 4) -> None:
+        self._threads = ThreadPoolExecutor(n_threads, thread_name_prefix="hearsay-names")
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        """Give the addresses that `host` stands for. Raises OSError."""
+        ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, ask)
+        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 class Fetcher:
@@ -97,12 +108,15 @@ class Fetcher:
         self,
         policy: FetchPolicy | None = None,
         *,
-        resolver: Resolver = resolve,
+        resolver: Resolver | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """Fetch under `policy`; `tls` says which certificates are trusted, by default the usual ones."""
+        """Fetch under `policy`; `tls` says which certificates are trusted, by default the usual ones.
+
+        `resolver` is asked what names stand for, by default the system is.
+        """
         self._policy = policy or FetchPolicy()
-        self._resolver = resolver
+        self._resolver = resolver or SystemResolver()
         self._tls = tls
 
     async def fetch(self, url: str, target: Path) -> None:
@@ -114,7 +128,7 @@ class Fetcher:
         """
         if self._tls is None:  # Reading all certificates takes long enough to be noticed by other callers.
             self._tls = await asyncio.to_thread(httpx.create_ssl_context)
-        timeout = httpx.Timeout(self._policy.timeout)
+        timeout = httpx.Timeout(self._policy.timeout, connect=_CONNECT_SECONDS)
         try:
             async with (
                 asyncio.timeout(self._policy.timeout),
@@ -132,8 +146,7 @@ class Fetcher:
     async def _follow(self, client: httpx.AsyncClient, text: str, target: Path) -> None:
         url = _parse(text)
         for _ in range(self._policy.max_redirects + 1):
-            request = await self._request(client, url)
-            response = await client.send(request, stream=True)
+            response = await self._open(client, url)
             try:
                 if response.status_code not in _REDIRECTS:
                     await self._save(response, target)
@@ -143,10 +156,18 @@ class Fetcher:
                 await response.aclose()
         raise FetchFailed("The url redirects too often.")
 
-    async def _request(self, client: httpx.AsyncClient, url: httpx.URL) -> httpx.Request:
+    async def _open(self, client: httpx.AsyncClient, url: httpx.URL) -> httpx.Response:
+        """Ask the addresses that a host stands for, in turn, until one can be reached."""
+        addresses = await self._checked(url.host, url.port or (443 if url.scheme == "https" else 80))
+        for address in addresses[:-1]:
+            try:
+                return await client.send(self._request(client, url, address), stream=True)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                continue
+        return await client.send(self._request(client, url, addresses[-1]), stream=True)
+
+    def _request(self, client: httpx.AsyncClient, url: httpx.URL, address: Address) -> httpx.Request:
         """Make a request that goes to a checked address only, yet names the host as the caller did."""
-        port = url.port or (443 if url.scheme == "https" else 80)
-        address = await self._checked(url.host, port)
         return client.build_request(
             "GET",
             url.copy_with(host=str(address), fragment=None),
@@ -159,7 +180,7 @@ class Fetcher:
             extensions={"sni_hostname": url.raw_host.decode("ascii").strip("[]")},
         )
 
-    async def _checked(self, host: str, port: int) -> Address:
+    async def _checked(self, host: str, port: int) -> list[Address]:
         if port not in (80, 443) and not _LOWEST_FREE_PORT <= port <= _HIGHEST_PORT:
             raise FetchFailed("The url names a port that recordings are not fetched from.")
         try:
@@ -167,12 +188,11 @@ class Fetcher:
             addresses = [ipaddress.ip_address(text.partition("%")[0]) for text in found]
         except (OSError, ValueError) as error:
             raise FetchFailed("The host name of the url cannot be resolved.") from error
-        for address in addresses:
-            if self._policy.allow_private or is_public(address):
-                return address
-        raise FetchFailed(
-            "The url leads to an address that this server does not fetch from.", code="url_not_allowed"
-        )
+        allowed = [each for each in addresses if self._policy.allow_private or is_public(each)]
+        if not allowed:
+            message = "The url leads to an address that this server does not fetch from."
+            raise FetchFailed(message, code="url_not_allowed")
+        return allowed
 
     async def _save(self, response: httpx.Response, target: Path) -> None:
         if response.status_code != 200:

@@ -195,7 +195,7 @@ class MultipartReader:
         self._parts: list[Part] = []
         self._file: IO[bytes] | None = None
         self._text = bytearray()
-        self._n_parts = self._n_text = 0
+        self._n_bytes = self._n_parts = self._n_text = 0
         self._ended = False
         self._headers: dict[str, bytes] = {}
         self._header_name = self._header_value = b""
@@ -227,6 +227,9 @@ class MultipartReader:
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes. Raises `PayloadTooLarge`, `InvalidRequest` or `Overloaded` at once."""
+        self._n_bytes += len(chunk)
+        if self._n_bytes > self._limits.body_bytes:
+            raise _too_large(self._limits)
         try:
             self._parser.write(chunk)
         except FormParserError as error:
