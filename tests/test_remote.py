@@ -366,6 +366,28 @@ def test_413_makes_smaller_parts_as_the_server_says(recording: Path) -> None:
     assert len(vendor.requests) > 3
 
 
+def test_what_a_server_refused_once_is_not_sent_to_it_again(recording: Path) -> None:
+    vendor = Vendor(max_bytes=300_000)
+    refusals = Vendor(max_seconds=12.0)
+
+    async def run(served: Vendor) -> list[str]:
+        transport = httpx.MockTransport(served)
+        async with RemoteServer("http://server.test", transport=transport) as server:
+            return [(await server.transcribe(recording, PLAIN)).text for _ in range(2)]
+
+    assert [normal(text) for text in asyncio.run(run(vendor))] == [TEXT] * 2
+    assert len(vendor.paths) == 1 + len(vendor.requests)  # one refusal, though two recordings
+    assert [normal(text) for text in asyncio.run(run(refusals))] == [TEXT] * 2
+    assert len(refusals.requests) == 1 + len(refusals.lengths)
+
+
+def test_damage_that_decoding_found_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "cut.wav"
+    path.write_bytes(audio.encode(SPEECH, "wav")[:-100_000])
+    assert audio.load(path).warnings
+    assert ask(Vendor(), path, limits=SMALL).warnings == audio.load(path).warnings
+
+
 def test_413_without_a_number_halves(recording: Path) -> None:
     vendor = Vendor(refusals=[refused(413, "Request Entity Too Large")] * 2)
     transcript = ask(vendor, recording)

@@ -8,14 +8,14 @@ a few at a time, and merged by `segments`. Limits and addresses are those of the
 from __future__ import annotations
 
 import asyncio
-import io
+import math
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -23,8 +23,9 @@ import httpx
 from hearsay import __version__, audio, segments
 from hearsay.domain import SAMPLE_RATE, Audio, Segment, Task, TranscribeOptions, Transcript
 from hearsay.engines.remote_answers import Answer, parse_answer, spaced
-from hearsay.engines.remote_failures import AudioTooLong, failure, pause
-from hearsay.errors import EngineFailed, HearsayError, InvalidRequest, PayloadTooLarge
+from hearsay.engines.remote_failures import AudioTooLong
+from hearsay.engines.remote_sending import Patience, Sender
+from hearsay.errors import HearsayError, InvalidRequest, PayloadTooLarge
 
 MEGABYTE = 1024 * 1024
 
@@ -40,6 +41,8 @@ _FLAC_BYTES_PER_SECOND = 33_000
 """FLAC of 16 kHz mono noise, the worst case."""
 _MAX_RECUTS = 5
 _MIN_PART_SECONDS = 5.0
+_MARGIN = 0.98
+"""How much of a limit in seconds is used; containers round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +154,16 @@ class RemoteServer:
         endpoint(base_url, Task.TRANSCRIBE)  # refuse a bad address now
         self.base_url = base_url
         self.vendor = vendor_of(base_url)
-        self._model, self._limits, self._sleep, self._note = model, limits, sleep, note
+        self._model, self._limits, self._note = model, limits, note
         self._permits = asyncio.Semaphore(limits.n_requests)
         headers = {"User-Agent": f"hearsay/{__version__}"}
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
-        timeout = httpx.Timeout(limits.timeout, connect=15.0)
-        self._client = httpx.AsyncClient(headers=headers, timeout=timeout, transport=transport)
+        patience = Patience(limits.retries, limits.patience, limits.timeout)
+        self._sender = Sender(headers, patience, transport=transport, sleep=sleep, note=note)
         self._refused: set[str] = set()
+        self._longest: float | None = None
+        """Seconds that the server takes at once, once it has said that there is a limit."""
 
     async def __aenter__(self) -> RemoteServer:
         return self
@@ -166,7 +171,7 @@ class RemoteServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._client.aclose()
+        await self._sender.close()
 
     def model(self, task: Task) -> str:
         """Name the model that will be asked for."""
@@ -190,34 +195,48 @@ class RemoteServer:
         The transcript has no segments where the server gives no times. Raises: what the server's answers
         mean, with the server's words; `EngineFailed` where it cannot be reached.
         """
-        limits = self._limits
-        if not self.gives_times(options.task):
-            limits = replace(limits, part_seconds=_TEXT_ONLY_SECONDS)  # without times, every seam is a risk
-        elif source.suffix.lower() in SUFFIXES and source.stat().st_size + _FORM_BYTES <= limits.part_bytes:
+        n_bytes = source.stat().st_size
+        if self._may_go_whole(source, n_bytes) and self.gives_times(options.task):
             try:
                 return await self._whole(source, options, progress)
             except (PayloadTooLarge, AudioTooLong) as error:
-                limits = self._narrowed(limits, error, source.stat().st_size)
+                self._narrow(error, n_bytes, self._longest or math.inf)
         recording = await asyncio.to_thread(audio.load, source)
         for _ in range(_MAX_RECUTS):
+            part = self._part_seconds(options.task)
+            limits = replace(self._limits, part_seconds=part)
             try:
                 return await self._in_parts(recording, options, limits, progress)
             except (PayloadTooLarge, AudioTooLong) as error:
-                limits = self._narrowed(limits, error, limits.part_bytes)
+                self._narrow(error, limits.part_bytes, part)
         raise PayloadTooLarge(
             f"{self.base_url} still says too large or too long after cutting {_MAX_RECUTS} times."
         )
 
-    def _narrowed(self, limits: Limits, error: HearsayError, n_bytes: int) -> Limits:
+    def _may_go_whole(self, source: Path, n_bytes: int) -> bool:
+        """Tell whether a file may be sent as it is; where time is limited, only decoding tells its length."""
+        fits = n_bytes + _FORM_BYTES <= self._limits.part_bytes
+        return fits and source.suffix.lower() in SUFFIXES and self._longest is None
+
+    def _part_seconds(self, task: Task) -> float:
+        """Choose the length of parts; without times every seam is a risk, so they are long then."""
+        usual = self._limits.part_seconds if self.gives_times(task) else _TEXT_ONLY_SECONDS
+        return min(usual, self._longest or math.inf)
+
+    def _narrow(self, error: HearsayError, n_bytes: int, seconds: float) -> None:
         """Learn from a refusal what the server takes; halve what was sent where it does not say."""
         if isinstance(error, AudioTooLong):
-            return replace(limits, part_seconds=min(limits.part_seconds / 2, error.limit * 0.98))
-        told = re.search(r"limit \((\d{5,})\)", error.message)
-        allowed = int(told[1]) if told and int(told[1]) < n_bytes else min(n_bytes, limits.part_bytes) // 2
+            told = error.limit * _MARGIN
+            self._longest = told if told < seconds else seconds / 2
+            self._note(f"The server takes at most {error.limit:.0f} s at once; cutting into parts.")
+            return
+        said = re.search(r"limit \((\d{5,})\)", error.message)
+        known = said is not None and int(said[1]) < n_bytes
+        allowed = int(said[1]) if said and known else min(n_bytes, self._limits.part_bytes) // 2
         self._note(
-            f"The server takes less than {n_bytes / MEGABYTE:.1f} MB at once; cutting into smaller parts."
+            f"The server does not take {n_bytes / MEGABYTE:.1f} MB at once; cutting into smaller parts."
         )
-        return replace(limits, part_bytes=allowed)
+        self._limits = replace(self._limits, part_bytes=min(allowed, self._limits.part_bytes))
 
     async def _whole(
         self, source: Path, options: TranscribeOptions, progress: Callable[[float, float], None]
@@ -258,7 +277,8 @@ class RemoteServer:
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
         answers = [first, *(task.result() for task in tasks)]
-        return self._transcript(list(zip(spans, answers, strict=True)), options, recording.duration)
+        whole = self._transcript(list(zip(spans, answers, strict=True)), options, recording.duration)
+        return replace(whole, warnings=(*recording.warnings, *whole.warnings))
 
     async def _permitted(
         self,
@@ -305,7 +325,7 @@ class RemoteServer:
         while True:
             form = self._form(options, words=words)
             try:
-                response = await self._post(form, name, content, options.task)
+                body = await self._sender.post(endpoint(self.base_url, options.task), form, name, content)
             except InvalidRequest as error:
                 refused = self._learn(error, form)
                 if refused is None:
@@ -313,7 +333,7 @@ class RemoteServer:
                 self._refused.add(refused)
                 self._note(f"The server refuses {refused}; trying without it.")
                 continue
-            return parse_answer(_json(response))
+            return parse_answer(body)
 
     def _learn(self, error: InvalidRequest, form: Mapping[str, Any]) -> str | None:
         """Find in a refusal the optional feature at fault, if it was asked for."""
@@ -342,56 +362,6 @@ class RemoteServer:
         if words and timed and "word times" not in self._refused and not (translate and self.vendor):
             form["timestamp_granularities[]"] = ["word", "segment"]
         return form
-
-    async def _post(
-        self, form: Mapping[str, Any], name: str, content: Path | bytes, task: Task
-    ) -> httpx.Response:
-        """Send, and send again while that may help; the last failure is raised."""
-        waited = 0.0
-        for attempt in range(self._limits.retries + 1):
-            problem, wait = await self._try(form, name, content, task, attempt)
-            if isinstance(problem, httpx.Response):
-                return problem
-            if wait is None or attempt == self._limits.retries or waited + wait > self._limits.patience:
-                raise problem
-            self._note(f"{problem.message} Trying again in {wait:.0f} s.")
-            await self._sleep(wait)
-            waited += wait
-        raise AssertionError("unreachable: the last try returns or raises")
-
-    async def _try(
-        self, form: Mapping[str, Any], name: str, content: Path | bytes, task: Task, attempt: int
-    ) -> tuple[httpx.Response | HearsayError, float | None]:
-        """Send once; give the answer, or the failure and the seconds to wait before the next try, if any."""
-        url = endpoint(self.base_url, task)
-        host = urlsplit(url).netloc
-        try:
-            with _opened(content) as body:
-                response = await self._client.post(url, data=form, files={"file": (name, body)})
-        except httpx.ConnectError as error:
-            backoff = pause(None, attempt) if attempt == 0 else None
-            return EngineFailed(f"{host} cannot be reached: {error}.", code="unreachable"), backoff
-        except httpx.TimeoutException:
-            text = f"{host} did not answer within {self._limits.timeout:.0f} s."
-            return EngineFailed(text, code="timeout"), None
-        except httpx.TransportError as error:
-            text = f"The connection to {host} broke: {error or type(error).__name__}."
-            return EngineFailed(text, code="unreachable"), pause(None, attempt)
-        if response.is_success:
-            return response, None
-        return failure(response), pause(response, attempt)
-
-
-def _opened(content: Path | bytes) -> IO[bytes]:
-    return io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
-
-
-def _json(response: httpx.Response) -> Any:
-    try:
-        return response.json()
-    except ValueError as error:
-        kind = response.headers.get("content-type", "no type")
-        raise EngineFailed(f"The server's answer is not JSON ({kind}): {response.text[:200]}") from error
 
 
 def _spans(recording: Audio, limits: Limits) -> list[segments.Span]:
