@@ -6,7 +6,7 @@ Knows no client and no test; `tests.server` puts it on a socket.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -75,9 +75,12 @@ ENGINES: dict[str, Callable[[Gate], Recognizer]] = {
 class StagedCatalogue(Catalogue):
     """The real catalogue with the fake engine and its ill-behaved variants; nothing is ever downloaded."""
 
-    def __init__(self, folder: Path, gate: Gate, *, default: str = cards.FAKE) -> None:
+    def __init__(
+        self, folder: Path, gate: Gate, *, default: str = cards.FAKE, local: Mapping[str, Path] | None = None
+    ) -> None:
         super().__init__(
             models_folder=folder,
+            local=local,
             aliases=ALIASES,
             default=cards.FAKE if default in ENGINES else default,
             hub=Hub(allowed=False),
@@ -105,10 +108,16 @@ async def only_here(host: str, port: int) -> Sequence[str]:
 
 
 def staged_app(
-    folder: Path, *, key: str = "", gate: Gate | None = None, max_waiting: int = 32, default: str = cards.FAKE
+    folder: Path,
+    *,
+    key: str = "",
+    gate: Gate | None = None,
+    max_waiting: int = 32,
+    default: str = cards.FAKE,
+    local: Mapping[str, Path] | None = None,
 ) -> ASGIApp:
-    """Join the real rooms around the fake engines; URLs may point to this machine."""
-    catalogue = StagedCatalogue(folder, gate or Gate(), default=default)
+    """Join the real rooms around the fake engines and `local` weights; URLs may point to this machine."""
+    catalogue = StagedCatalogue(folder, gate or Gate(), default=default, local=local)
     return create_app(
         catalogue=catalogue,
         pool=ModelPool(catalogue, max_waiting=max_waiting, max_loaded=4),

@@ -1,0 +1,78 @@
+"""One real pass for every client: our own small Whisper hears real words behind the vendors' clients."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jiwer
+import pytest
+
+from tests.compat.clients import Client, Session
+from tests.compat.conftest import OpenSession
+from tests.compat.serving import staged_app
+from tests.server import serving
+
+DATA = Path(__file__).resolve().parents[1] / "data"
+WEIGHTS = DATA / "fixture-whisper"
+CLIPS = DATA / "clips"
+NAME = "fixture"
+MOST_ERRORS = 0.05
+"""Word error rate over the sentences of one client; the model's own bound on held-out speech."""
+
+pytestmark = pytest.mark.skipif(not WEIGHTS.is_dir(), reason="the small Whisper of the tests is not there")
+
+
+def sentences() -> list[dict[str, Any]]:
+    """Give the clips of one sentence and of two, in every language."""
+    if not CLIPS.is_dir():
+        return []
+    manifest = json.loads((CLIPS / "manifest.json").read_text("utf-8"))
+    return [clip for clip in manifest if 1 <= len(clip["segments"]) <= 2]
+
+
+@pytest.fixture(scope="module")
+def whisper_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server with the small Whisper as its default model."""
+    folder = tmp_path_factory.mktemp("whisper")
+    with serving(staged_app(folder, default=NAME, local={NAME: WEIGHTS})) as found:
+        yield found
+
+
+@pytest.fixture
+def session_to_whisper(kind: tuple[Client, bool], open_session: OpenSession, whisper_address: str) -> Session:
+    return open_session(kind[0], whisper_address, is_async=kind[1])
+
+
+def ask(session: Session, call: str, clip: dict[str, Any]) -> dict[str, Any]:
+    """Send one clip and demand the long answer."""
+    arguments: dict[str, Any] = {"model": NAME, "response_format": "verbose_json"}
+    if call == "transcribe":
+        arguments["timestamp_granularities"] = ["word", "segment"]
+    outcome = session.call(call, file=CLIPS / clip["file"], arguments=arguments)
+    assert outcome["ok"], outcome
+    value: dict[str, Any] = outcome["value"]
+    return value
+
+
+@pytest.mark.slow
+def test_transcription(session_to_whisper: Session) -> None:
+    clips = sentences()
+    assert len(clips) >= 6
+    answers = [ask(session_to_whisper, "transcribe", clip) for clip in clips]
+    assert jiwer.wer([clip["text"] for clip in clips], [answer["text"] for answer in answers]) <= MOST_ERRORS
+    for clip, answer in zip(clips, answers, strict=True):
+        assert answer["language"].startswith(("en", "de", "es", "german", "spanish"))
+        spoken = " ".join(word["word"] for word in answer["words"])
+        assert spoken.split() == answer["text"].split()
+        assert answer["words"][-1]["end"] <= answer["duration"] == pytest.approx(clip["seconds"], abs=0.01)
+
+
+@pytest.mark.slow
+def test_translation(session_to_whisper: Session) -> None:
+    clips = [clip for clip in sentences() if clip["language"] == "de"]
+    answers = [ask(session_to_whisper, "translate", clip) for clip in clips]
+    wanted, got = [clip["translation"] for clip in clips], [answer["text"] for answer in answers]
+    assert jiwer.wer(wanted, got) <= MOST_ERRORS
