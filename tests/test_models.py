@@ -12,7 +12,9 @@ import pytest
 
 from hearsay import cards
 from hearsay.domain import ModelCard, Task
+from hearsay.engines import whisper
 from hearsay.engines.fake import FakeWindowRecognizer
+from hearsay.engines.protocols import WindowRecognizer
 from hearsay.errors import (
     ConfigurationError,
     DownloadFailed,
@@ -23,6 +25,7 @@ from hearsay.errors import (
 from hearsay.hub import Hub
 from hearsay.machine import GIB, Machine
 from hearsay.models import Catalogue, Runtime
+from tests import toy_whisper
 from tests.local_hub import LocalHub, serving, toy_model
 from tests.test_hub import fill_cache
 from tests.test_weights import make
@@ -316,12 +319,11 @@ def test_damaged_weights_are_not_loaded(house: House, engine: list[tuple[Any, ..
 def test_hugging_face_folders_are_converted_beside_our_models(
     house: House, engine: list[tuple[Any, ...]]
 ) -> None:
-    files = {"config.json": b'{"model_type": "whisper", "vocab_size": 51865}', "model.safetensors": b"x"}
-    folder = make(house.root / "hf", files)
-    catalogue = house.catalogue(local={"mine": folder})
+    toy_whisper.write(house.root / "hf")
+    catalogue = house.catalogue(local={"mine": house.root / "hf"})
     catalogue.load(catalogue.card("mine"))
     ((_, loaded, runtime),) = engine
-    assert (loaded, runtime["conversions"]) == (folder, house.root / "models" / "converted")
+    assert (loaded, runtime["conversions"]) == (house.root / "hf", house.root / "models" / "converted")
     assert (house.root / "models" / "converted" / ".lock").exists()
 
 
@@ -424,3 +426,37 @@ def ids(found: list[ModelCard]) -> list[str]:
 
 def test_lists_every_model_once(house: House) -> None:
     assert sorted(ids(house.catalogue().cards())) == sorted(ids(list(cards.known())))
+
+
+# With the real engine
+
+
+@pytest.mark.parametrize("multilingual", [True, False])
+def test_a_hugging_face_folder_becomes_a_model_that_recognises(house: House, multilingual: bool) -> None:
+    toy_whisper.write(house.root / "hf", multilingual=multilingual)
+    catalogue = house.catalogue(
+        local={"mine": house.root / "hf"}, runtime=Runtime(device="cpu", cpu_threads=1)
+    )
+    card = catalogue.card()
+    recognizer = catalogue.load(card)
+    assert isinstance(recognizer, WindowRecognizer)
+    assert (recognizer.multilingual, recognizer.languages) == (multilingual, card.languages)
+    recognizer.close()
+    (converted,) = (path for path in (house.root / "models" / "converted").iterdir() if path.is_dir())
+    before = (converted / "model.bin").stat().st_mtime_ns
+    catalogue.load(card).close()
+    assert (converted / "model.bin").stat().st_mtime_ns == before
+    # The converted folder is a model in its own right, with the same abilities.
+    again = house.catalogue(local={"again": converted}).card()
+    assert (again.languages, again.tasks) == (card.languages, card.tasks)
+
+
+def test_what_was_pulled_recognises(house: House, connected: LocalHub) -> None:
+    toy_whisper.write(house.root / "hf")
+    whisper.convert(house.root / "hf", house.root / "converted")
+    connected.files[BASE] = {path.name: path.read_bytes() for path in (house.root / "converted").iterdir()}
+    catalogue = house.catalogue(runtime=Runtime(device="cpu", cpu_threads=1))
+    catalogue.pull()
+    recognizer = catalogue.load(catalogue.card("whisper-1"))
+    assert isinstance(recognizer, WindowRecognizer) and recognizer.multilingual
+    recognizer.close()

@@ -12,6 +12,7 @@ from hearsay import weights
 from hearsay.domain import Task
 from hearsay.errors import ConfigurationError
 from hearsay.weights import MANIFEST, Checks, Expected, is_intact, local_card
+from tests import toy_whisper
 from tests.local_hub import git_id, toy_model
 from tests.test_hub import REPOSITORY, fill_cache
 
@@ -69,25 +70,17 @@ def test_reads_old_vocabularies_of_lines(converted: Path) -> None:
     assert local_card("mine", converted).languages == ("en", "de", "haw")
 
 
-@pytest.mark.parametrize(
-    ("generation", "vocab_size", "languages"),
-    [
-        ({"lang_to_id": {"<|en|>": 1, "<|fr|>": 2}, "is_multilingual": True}, 51866, ("en", "fr")),
-        ({"lang_to_id": {"<|en|>": 1, "<|fr|>": 2}, "is_multilingual": False}, 51864, ("en",)),
-        ({}, 51864, ("en",)),
-    ],
-)
-def test_reads_languages_off_transformers_configurations(
-    transformers: Path, generation: dict[str, object], vocab_size: int, languages: tuple[str, ...]
-) -> None:
-    (transformers / "generation_config.json").write_text(json.dumps(generation), encoding="utf-8")
-    config = {"model_type": "whisper", "vocab_size": vocab_size}
-    (transformers / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    assert local_card("mine", transformers).languages == languages
-
-
-def test_transformers_without_a_language_table_are_judged_by_their_vocabulary(transformers: Path) -> None:
-    assert len(local_card("mine", transformers).languages) == 99
+def test_reads_languages_off_the_tokenizer_of_transformers(tmp_path: Path) -> None:
+    toy_whisper.write(tmp_path / "many", n_mels=128)
+    card = local_card("many", tmp_path / "many")
+    assert len(card.languages) == 100 and card.languages[-1] == "yue" and Task.TRANSLATE in card.tasks
+    (tmp_path / "many" / "generation_config.json").write_text('{"is_multilingual": false}', encoding="utf-8")
+    assert local_card("many", tmp_path / "many").languages == ("en",)
+    toy_whisper.write(tmp_path / "one", multilingual=False)
+    assert local_card("one", tmp_path / "one").languages == ("en",)
+    (tmp_path / "one" / "vocab.json").unlink()
+    with pytest.raises(ConfigurationError, match=r"no tokenizer\.json"):
+        local_card("one", tmp_path / "one")
 
 
 def test_folders_that_hold_no_whisper_are_named(tmp_path: Path, converted: Path) -> None:

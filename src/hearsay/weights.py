@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from hearsay.atomic import write_atomically
-from hearsay.cards import BOTH, CONTEXT_WINDOW, TRANSCRIBE_ONLY, WHISPER_LANGUAGES
+from hearsay.cards import BOTH, CONTEXT_WINDOW, TRANSCRIBE_ONLY
 from hearsay.domain import ModelCard
-from hearsay.errors import ConfigurationError
+from hearsay.errors import ConfigurationError, DownloadFailed
 
 MANIFEST = "hearsay.json"
 """In every folder that we downloaded: repository, revision and the expected files."""
 
 _LANGUAGE = re.compile(r"<\|([a-z]{2,3})\|>")
+_LEAST_MULTILINGUAL = 51865
 _BLOCK = 1 << 20
 _HEX = {40: "git", 64: "sha256"}
 
@@ -222,12 +223,19 @@ def _converted_languages(folder: Path) -> tuple[str, ...]:
 
 
 def _transformers_languages(folder: Path) -> tuple[str, ...]:
-    generation = _config(folder, "generation_config.json")
-    tokens = generation.get("lang_to_id") or {}
-    codes = tuple(match[1] for token in tokens if (match := _LANGUAGE.fullmatch(token)))
-    if codes and generation.get("is_multilingual", True):
-        return codes
-    # openai/whisper: multilingual vocabularies have 51865 tokens or more, the English one 51864.
-    if not codes and int(_config(folder).get("vocab_size", 0)) >= 51865:
-        return WHISPER_LANGUAGES
-    return ("en",)
+    """Read languages off the tokenizer.
+
+    Multilingual vocabularies hold an empty token (CTranslate2's test) and 51865 tokens or more
+    (openai/whisper's).
+    """
+    from hearsay.engines.whisper import tokens
+
+    try:
+        vocabulary = tokens.read(folder)
+    except DownloadFailed as error:
+        raise ConfigurationError(error.message) from error
+    empty = "" in vocabulary.pieces or "" in vocabulary.special
+    multilingual = empty or int(_config(folder).get("vocab_size", 0)) >= _LEAST_MULTILINGUAL
+    if not multilingual or _config(folder, "generation_config.json").get("is_multilingual") is False:
+        return ("en",)
+    return tuple(vocabulary.languages)
