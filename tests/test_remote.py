@@ -483,7 +483,7 @@ def test_permanent_refusals_are_raised_at_once_with_the_servers_words(
 def test_a_server_that_is_not_there(recording: Path) -> None:
     waits: list[float] = []
     refusals: list[httpx.Response | Exception] = [
-        httpx.ConnectError("refused"),
+        httpx.ConnectTimeout(""),
         httpx.ConnectError("refused"),
     ]
     with pytest.raises(EngineFailed, match=r"server\.test cannot be reached") as caught:
@@ -498,6 +498,9 @@ def test_a_broken_connection_is_tried_again_and_silence_is_not(recording: Path) 
     assert len(waits) == 1
     with pytest.raises(EngineFailed, match="did not answer within"):
         ask(Vendor(refusals=[httpx.ReadTimeout("slow")]), recording)
+    with pytest.raises(EngineFailed, match="broke") as caught:
+        ask(Vendor(refusals=[httpx.ReadError("reset")] * 9), recording)
+    assert caught.value.code == "connection_broken"  # it may be this recording's fault, so others are tried
 
 
 def test_one_failing_part_ends_the_recording(recording: Path) -> None:
