@@ -49,6 +49,12 @@ def test_lists_what_is_known_and_how_to_get_better() -> None:
     assert "hearsay models pull" in result.stderr
 
 
+def test_a_default_that_is_missing_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEARSAY_MODEL", "tiny")
+    listed = run.invoke(app, ["models", "list"]).stdout
+    assert "whisper-tiny\tdefault, not installed\t" in listed
+
+
 def test_pulls_with_progress_and_becomes_the_default(models_folder: Path) -> None:
     result = run.invoke(app, ["models", "pull", "base"])
     assert result.exit_code == 0, result.stderr
@@ -112,13 +118,3 @@ def test_removes(models_folder: Path) -> None:
     assert result.exit_code == 0 and result.stdout == f"Removed {folder}\n"
     assert not folder.exists()
     assert run.invoke(app, ["models", "rm", "whisper-base"]).exit_code == 3
-
-
-def test_progress_tells_every_tenth_once() -> None:
-    told: list[str] = []
-    progress = console.lines("x", told.append)
-    for done in range(0, 2_000_001, 50_000):
-        progress(done, 2_000_000)
-    assert told == [f"x: {percent} % of 2 MB" for percent in range(0, 101, 10)]
-    progress(0, 0)
-    assert len(told) == 11

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hearsay.hub import Progress
     from hearsay.settings import Resolved
 
+_WIDE = 110
 _STEP = 10
 """Percent between two progress lines where there is no terminal."""
 
@@ -34,8 +35,11 @@ def print_json(data: Any) -> None:
     typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
 
 
-def print_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows; columns on a terminal, tab-separated elsewhere."""
+def print_table(heading: Sequence[str], rows: Sequence[Sequence[str]], *, asides: int = 0) -> None:
+    """Print rows; columns on a terminal, tab-separated elsewhere.
+
+    The last `asides` columns are left out on terminals of less than `_WIDE` columns.
+    """
     if not sys.stdout.isatty():
         for row in rows:
             typer.echo("\t".join(row))
@@ -45,10 +49,17 @@ def print_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*heading, box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    console = Console()
+    if asides and console.width < _WIDE:
+        heading, rows = heading[:-asides], [row[:-asides] for row in rows]
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for i, title in enumerate(heading):
+        # A name that is cut off cannot be copied; everything after it may wrap.
+        width = max((len(row[0]) for row in rows), default=0) if i == 0 else None
+        table.add_column(title, no_wrap=i == 0, min_width=width)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+    console.print(table)
 
 
 def say(text: str) -> None:

@@ -32,9 +32,8 @@ def list_models(
     if as_json:
         console.print_json(shown)
         return
-    console.print_table(
-        ("Model", "State", "Size", "Languages", "Tasks", "About"), [_row(model) for model in shown]
-    )
+    heading = ("Model", "State", "Size", "Languages", "Translates", "About")
+    console.print_table(heading, [_row(model) for model in shown], asides=1)
     if advice := catalogue.advice(default):
         console.say(advice)
 
@@ -103,12 +102,14 @@ def _described(catalogue: Catalogue, card: ModelCard, default: ModelCard) -> dic
 
 def _row(model: dict[str, Any]) -> tuple[str, ...]:
     state = "installed" if model["installed"] else "-"
+    if model["default"]:
+        state = "default" if model["installed"] else "default, not installed"
     languages = model["languages"]
     return (
         model["id"],
-        f"{state}, default" if model["default"] else state,
+        state,
         f"{model['size_bytes'] / 1e6:.0f} MB" if model["size_bytes"] else "-",
         str(len(languages)) if len(languages) > 3 else " ".join(languages),
-        "+".join(model["tasks"]),
+        "yes" if "translate" in model["tasks"] else "no",
         model["description"],
     )
