@@ -18,14 +18,6 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    stream = Terminal()
-    monkeypatch.setattr(sys, "stdout", stream)
-    monkeypatch.setenv("TERM", "xterm")
-    return stream
-
-
 def test_programs_get_lines_with_tabs(capsys: pytest.CaptureFixture[str]) -> None:
     console.print_table(HEADING, ROWS, asides=1)
     assert capsys.readouterr().out == "".join("\t".join(row) + "\n" for row in ROWS)
@@ -33,8 +25,10 @@ def test_programs_get_lines_with_tabs(capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.parametrize(("columns", "asides"), [(80, False), (140, True)])
 def test_people_get_columns_whose_names_are_never_cut(
-    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, columns: int, asides: bool
+    monkeypatch: pytest.MonkeyPatch, columns: int, asides: bool
 ) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
     monkeypatch.setenv("COLUMNS", str(columns))
     console.print_table(HEADING, ROWS, asides=1)
     text = terminal.getvalue()
