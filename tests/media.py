@@ -117,8 +117,8 @@ def _add_track(output: Any, kind: Kind) -> Any:
 
 def _frame(piece: NDArray[np.float32], start: int, kind: Kind) -> AudioFrame:
     n_channels = av.AudioLayout(kind.layout).nb_channels
-    planes = np.ascontiguousarray(np.broadcast_to(piece, (n_channels, len(piece))))
-    frame = AudioFrame.from_ndarray(planes, "fltp", kind.layout)
+    interleaved = np.repeat(piece, n_channels)[None]
+    frame = AudioFrame.from_ndarray(interleaved, "flt", kind.layout)
     frame.sample_rate, frame.pts, frame.time_base = kind.rate, start, Fraction(1, kind.rate)
     return frame
 

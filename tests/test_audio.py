@@ -115,6 +115,13 @@ def test_mixes_channels_that_have_no_place(channels: int, tmp_path: Path) -> Non
     assert np.abs(heard.samples() - tone(1.0)).max() < 0.001
 
 
+def test_mixes_more_planes_than_the_library_can_count(tmp_path: Path) -> None:
+    kind = Kind("ogg", "libopus", 48_000, "16 channels", encoding=(("mapping_family", "255"),))
+    heard = load(write(kind, tone(1.0, rate=kind.rate)), tmp_path)
+    assert loudest(heard.samples()) == pytest.approx(440, abs=2)
+    assert np.abs(heard.samples()).max() == pytest.approx(0.5, abs=0.05)
+
+
 def test_mixes_unsigned_channels_that_have_no_place(tmp_path: Path) -> None:
     sound = np.repeat((tone(1.0) * 127 + 128).astype("u1")[:, None], 3, axis=1)
     heard = load(riff(sound.tobytes(), channels=3, rate=SAMPLE_RATE, width=1), tmp_path)

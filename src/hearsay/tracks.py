@@ -48,12 +48,19 @@ class Track:
 
     def read(self, container: InputContainer, stream: AudioStream) -> None:
         """Decode every packet that can be decoded, to the end. Raises `InvalidAudio`."""
-        for packet in self._packets(container, stream):
-            for frame in self._decode(stream, packet):
-                self._take(frame)
-        for frame in self._decode(stream, None):
-            self._take(frame)
+        held: AudioFrame | None = None
+        for frame in self._frames(container, stream):
+            if held is not None:
+                self._take(held, frame)
+            held = frame
+        if held is not None:
+            self._take(held, None)
         self._write(self._resampler.flush())
+
+    def _frames(self, container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
+        for packet in self._packets(container, stream):
+            yield from self._decode(stream, packet)
+        yield from self._decode(stream, None)
 
     def _packets(self, container: InputContainer, stream: AudioStream) -> Iterator[Any]:
         for _ in range(_MAX_READ_ERRORS):
@@ -75,22 +82,27 @@ class Track:
             self.n_damaged += 1
             return []
 
-    def _take(self, frame: AudioFrame) -> None:
+    def _take(self, frame: AudioFrame, following: AudioFrame | None) -> None:
         if not _MIN_RATE <= frame.sample_rate <= _MAX_RATE:
             raise InvalidAudio(
                 f"The recording claims to have {frame.sample_rate} samples a second.", code="damaged_audio"
             )
-        self._place(frame)
+        self._place(frame, following)
         self.end += frame.samples / frame.sample_rate
         self._write(self._resampler.convert(frame))
 
-    def _place(self, frame: AudioFrame) -> None:
-        """Fill a hole before this frame with silence; follow a clock that jumps back or far ahead."""
-        if frame.pts is None or frame.time_base is None:
+    def _place(self, frame: AudioFrame, following: AudioFrame | None) -> None:
+        """Fill a hole before this frame with silence; follow a clock that jumps back or far ahead.
+
+        A time that the next frame does not bear out is a damaged one, and is ignored.
+        """
+        begin = _begin(frame)
+        if begin is None:
             return
-        begin = float(frame.pts * frame.time_base)
         gap = begin - self.end
         if self._placed and -MIN_GAP <= gap <= MIN_GAP:
+            return
+        if self._placed and not _continues(frame, following):
             return
         if self._placed and 0 < gap <= MAX_GAP:
             self.filled += gap if self.n_samples else 0.0
@@ -107,6 +119,19 @@ class Track:
             if self._max_duration is not None and self.n_samples > self._max_duration * SAMPLE_RATE:
                 message = f"The recording is longer than {self._max_duration:g} seconds, the most accepted."
                 raise InvalidAudio(message, code="audio_too_long")
+
+
+def _begin(frame: AudioFrame) -> float | None:
+    """Read when a frame begins, in seconds of the container's timeline."""
+    return None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
+
+
+def _continues(frame: AudioFrame, following: AudioFrame | None) -> bool:
+    """Tell whether the next frame begins where this one ends; there is none to contradict the last."""
+    begin, then = _begin(frame), None if following is None else _begin(following)
+    if begin is None or then is None:
+        return following is None
+    return abs(then - begin - frame.samples / frame.sample_rate) <= MIN_GAP
 
 
 class MonoResampler:
@@ -144,16 +169,17 @@ def _is_unplaced(frame: AudioFrame) -> bool:
 
 
 def _average(frame: AudioFrame) -> AudioFrame:
-    """Mix all channels alike."""
-    samples = frame.to_ndarray()
-    n_channels = frame.layout.nb_channels
-    if not frame.format.is_planar:
-        samples = samples.reshape(-1, n_channels).T
-    mixed = samples.astype(np.float64).mean(axis=0, keepdims=True)
-    if samples.dtype.kind != "f":
-        scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
-        mixed = mixed / scale - (1.0 if samples.dtype.kind == "u" else 0.0)
-    mono = AudioFrame.from_ndarray(mixed.astype(np.float32), "fltp", "mono")
+    """Mix all channels alike.
+
+    The samples are interleaved first: PyAV finds the planes of a frame by looking for a null pointer behind
+    the last one, which is not there when there are more than eight.
+    """
+    packer = AudioResampler("flt", frame.layout, frame.sample_rate)
+    (packed,) = packer.resample(frame)
+    n_samples, n_channels = packed.samples, packed.layout.nb_channels
+    samples = np.frombuffer(memoryview(packed.planes[0]), np.float32, n_samples * n_channels)
+    mixed = samples.reshape(n_samples, n_channels).mean(axis=1, dtype=np.float64)
+    mono = AudioFrame.from_ndarray(mixed.astype(np.float32)[None], "fltp", "mono")
     mono.sample_rate, mono.pts, mono.time_base = frame.sample_rate, frame.pts, frame.time_base
     return mono
 
