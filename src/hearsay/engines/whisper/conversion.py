@@ -78,7 +78,11 @@ def _save(spec: WhisperSpec, vocabulary: tokens.Vocabulary, folder: Path, into: 
         spec.save(str(unfinished))
         (unfinished / "tokenizer.json").write_text(tokens.to_json(vocabulary), encoding="utf-8")
         (unfinished / _STAMP).write_text(json.dumps(_stamp(folder)), encoding="utf-8")
-        unfinished.rename(into)
+        try:
+            unfinished.rename(into)
+        except OSError:
+            if not (into / _STAMP).is_file():  # Otherwise another process was faster.
+                raise
 
 
 def _files(folder: Path) -> list[Path]:

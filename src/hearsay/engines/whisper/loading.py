@@ -60,6 +60,8 @@ def load(
         )
     except (RuntimeError, ValueError) as error:
         raise EngineFailed(f"The Whisper model in {folder} could not be loaded: {error}") from error
+    if model.is_multilingual and not shape.n_languages:
+        raise ConfigurationError(f"{folder} was converted without lang_ids in config.json; convert it again.")
     return WhisperRecognizer(model, vocabulary, shape, folder)
 
 

@@ -31,6 +31,9 @@ T = TypeVar("T")
 _MAX_INITIAL_TIMESTAMP = 50
 """Latest first timestamp of a window: 1.00 s in steps of 0.02 s."""
 
+_FEWEST_FRAMES = 2
+"""Frames that become one position of the encoder's output; with fewer there is nothing to attend to."""
+
 
 class WhisperRecognizer:
     """A loaded Whisper model of any size and family; to be used by one thread at a time."""
@@ -98,6 +101,12 @@ class WhisperRecognizer:
 
         Raises: `UnsupportedOption` for weights converted without alignment heads.
         """
+        if not self._shape.aligns:
+            raise UnsupportedOption(
+                f"The Whisper model in {self._folder.name} cannot give word times: its config.json names no "
+                "alignment_heads. Convert it again with a current CTranslate2.",
+                param="timestamp_granularities",
+            )
         jobs = list(zip(windows, tokens, n_frames, strict=True))
         return _in_groups(jobs, self._alignment_kind, self._align)
 
@@ -181,7 +190,7 @@ class WhisperRecognizer:
                 self._view([window.encoding for window, _, _ in jobs]),
                 self._start_sequence(window),
                 [list(tokens) for _, tokens, _ in jobs],
-                [n_frames for _, _, n_frames in jobs],
+                [max(n_frames, _FEWEST_FRAMES) for _, _, n_frames in jobs],
             )
         )
         return [

@@ -38,6 +38,10 @@ class Shape:
     n_text_ctx: int
     """Positions of the decoder: 448 tokens."""
     n_vocab: int
+    n_languages: int
+    """Languages that it can detect; 0 for English-only models."""
+    aligns: bool
+    """Whether it is known which heads attend to the word that is said, as word times need."""
 
 
 def is_converted(folder: Path) -> bool:
@@ -63,8 +67,7 @@ def check(folder: Path) -> Shape:
         raise DownloadFailed(_why_not_weights(folder))
     if not any((folder / name).is_file() for name in _VOCABULARIES):
         raise DownloadFailed(f"{folder} has no {_VOCABULARIES[0]}; download the model again.")
-    read_json(folder / "config.json")
-    return _shape(folder / BINARY)
+    return _shape(folder / BINARY, read_json(folder / "config.json"))
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -87,7 +90,7 @@ def _why_not_weights(folder: Path) -> str:
     return f"{folder} holds neither {BINARY} (CTranslate2) nor {TENSORS} with a Whisper's config.json."
 
 
-def _shape(path: Path) -> Shape:
+def _shape(path: Path, config: dict[str, Any]) -> Shape:
     try:
         with path.open("rb") as file:
             shapes = _variables(file, path.stat().st_size)
@@ -96,6 +99,8 @@ def _shape(path: Path) -> Shape:
             n_audio_ctx=shapes["encoder/position_encodings/encodings"][0],
             n_text_ctx=shapes["decoder/position_encodings/encodings"][0],
             n_vocab=shapes["decoder/embeddings/weight"][0],
+            n_languages=len(config.get("lang_ids") or ()),
+            aligns=bool(config.get("alignment_heads")),
         )
     except struct.error as error:
         raise DownloadFailed(f"{path} is cut short; download the model again.") from error
