@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shlex
 import shutil
@@ -15,22 +16,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 import pytest
 import structlog
 
+from hearsay import cards
 from hearsay.cli import upgrade
 from hearsay.cli.announcement import Announcement, address
 from hearsay.cli.serve import bind, check_exposure, install_default, is_loopback
+from hearsay.engines import whisper
 from hearsay.engines.fake import FakeWindowRecognizer
 from hearsay.errors import ConfigurationError, ModelNotInstalled
 from hearsay.hub import Hub
-from hearsay.machine import GIB, Machine
+from hearsay.machine import GIB, RECOMMENDATIONS, Machine
 from hearsay.models import Catalogue
 from hearsay.pool import ModelPool
 from hearsay.settings import Settings
+from tests import toy_whisper
 from tests.local_hub import LocalHub, serving, toy_model
 
 WAIT = 60.0
@@ -137,6 +141,39 @@ def test_an_interrupt_ends_it_cleanly_and_keys_are_announced(environment: dict[s
         assert allowed.status_code == 200
         status, log = process.stop(signal.SIGINT)
         assert status == 0 and "Traceback" not in log and "secret" not in log
+
+
+@pytest.mark.slow
+def test_a_fresh_server_serves_at_once_and_switches_over(environment: dict[str, str], tmp_path: Path) -> None:
+    toy_whisper.write(tmp_path / "hf")
+    whisper.convert(tmp_path / "hf", tmp_path / "converted")
+    files = {path.name: path.read_bytes() for path in (tmp_path / "converted").iterdir()}
+    suited = [card for card in cards.known() if card.id in {row.model for row in RECOMMENDATIONS}]
+    for name in ("HEARSAY_OFFLINE", "HEARSAY_MODEL", "HEARSAY_FAKE_ENGINE"):
+        del environment[name]
+    with serving(LocalHub({card.repository or "": files for card in suited})) as local:
+        environment |= {"HEARSAY_HUB_ENDPOINT": local.address, "HF_HUB_CACHE": str(tmp_path / "hub")}
+        with started(environment | {"HEARSAY_DEVICE": "cpu"}) as process:
+            assert (
+                f"Model: {cards.EMBEDDED}." in process.announced
+                and "hearsay models pull" in process.announced
+            )
+            assert process.popen.stderr is not None
+            log = [json.loads(line) for line in iter_until(process.popen.stderr, "switched over")]
+            switched = log[-1]
+            assert switched["before"] == cards.EMBEDDED
+            assert switched["serving"] in {card.id for card in suited}
+            said = httpx.get(f"{process.url}/ready", timeout=WAIT).json()
+            assert said["model"] == switched["serving"] and switched["serving"] in said["loaded"]
+            assert process.stop()[0] == 0
+
+
+def iter_until(stream: IO[str], words: str) -> Iterator[str]:
+    for line in stream:
+        yield line
+        if words in line:
+            return
+    raise AssertionError(f"{words!r} was never said")
 
 
 @pytest.mark.slow
