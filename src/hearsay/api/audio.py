@@ -113,9 +113,8 @@ class Transcribing:
 
     async def serve(self, form: Form) -> None:
         """Do the work and answer. Raises what went wrong, but for streams that have begun, which say it."""
-        every = self._studio.pulse_seconds
         try:
-            transcript = await with_pulse(self._transcribe(form), beat=self._beat, every=every)
+            transcript = await self._transcribe(form)
         except Exception as error:
             if not (self._asked.stream and self._exchange.started):
                 raise
@@ -149,7 +148,9 @@ class Transcribing:
             trace.audio_seconds = audio.duration
             trace.warn(*audio.warnings)
             with trace.stage("recognize"):
-                return await self._recognize(audio, lease)
+                # Not earlier: what is wrong with the request or the recording shall have its own status.
+                work = self._recognize(audio, lease)
+                return await with_pulse(work, beat=self._beat, every=studio.pulse_seconds)
 
     async def _recognize(self, audio: Audio, lease: Lease) -> Transcript:
         exchange = self._exchange
@@ -179,10 +180,8 @@ class Transcribing:
     async def _beat(self) -> None:
         """Show that the answer is being worked on, in a way that changes nothing for whoever reads it."""
         if self._asked.stream:
-            if self._exchange.started:
-                await self._exchange.write(PING)
-            return
-        if self._asked.response_format in (ResponseFormat.JSON, ResponseFormat.VERBOSE_JSON):
+            await self._exchange.write(PING)
+        elif self._asked.response_format in (ResponseFormat.JSON, ResponseFormat.VERBOSE_JSON):
             if not self._exchange.started:
                 await self._exchange.start(200, [("content-type", JSON)])
             await self._exchange.write(b"\n")

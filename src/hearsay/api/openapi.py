@@ -93,7 +93,7 @@ MODEL: Responses = {
 
 TRANSCRIPT: Responses = {
     200: _answer(
-        "The text in the format asked for. After 20 silent seconds a JSON answer begins with line breaks.",
+        "The text in the format asked for. A JSON answer that takes long begins with line breaks.",
         {
             "application/json": {"schema": {"anyOf": [_schema(VerboseBody), _schema(TranscriptBody)]}},
             "text/plain": {"schema": _TEXT},
