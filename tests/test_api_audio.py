@@ -368,7 +368,7 @@ def test_json_bodies_mean_the_same(fetching: Running, origin: str) -> None:
 
 @pytest.fixture
 def small(stage: Stage) -> Stage:
-    stage.limits = Limits(form=FormLimits(upload_bytes=300_000, text_bytes=1000, idle_seconds=5))
+    stage.limits = Limits(form=FormLimits(upload_bytes=300_000, text_bytes=1000))
     return stage
 
 
