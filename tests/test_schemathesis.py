@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.compat.serving import staged_app
+from tests.compat.serving import Scene
 from tests.server import serving
 
 CHECKS = (
@@ -34,7 +34,7 @@ EXAMPLES = 60
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server with the fake engine."""
-    with serving(staged_app(tmp_path_factory.mktemp("schemathesis"))) as found:
+    with serving(Scene(tmp_path_factory.mktemp("schemathesis")).app()) as found:
         yield found
 
 

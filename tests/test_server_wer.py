@@ -15,7 +15,7 @@ import pocketsphinx
 import pytest
 
 from hearsay import cards
-from tests.compat.serving import staged_app
+from tests.compat.serving import Scene
 from tests.server import serving
 
 AUDIO = Path(__file__).resolve().parents[2] / "shared" / "audio"
@@ -79,7 +79,7 @@ def error_rate(references: list[str], hypotheses: list[str]) -> float:
 @pytest.fixture
 def embedded_address(tmp_path: Path) -> Iterator[str]:
     """A server with the embedded engine alone."""
-    with serving(staged_app(tmp_path, default=cards.EMBEDDED)) as address:
+    with serving(Scene(tmp_path, default=cards.EMBEDDED).app()) as address:
         yield address
 
 

@@ -13,10 +13,11 @@ import httpx
 import numpy as np
 import pytest
 
+from hearsay.api.app import Limits
 from hearsay.domain import SAMPLE_RATE
 from tests.compat import neighbours
 from tests.compat.clients import ALL, Client, Process, Session, applies
-from tests.compat.serving import Gate, staged_app
+from tests.compat.serving import Gate, Scene
 from tests.server import serving
 
 RIGHT_KEY = "sk-the-right-one"
@@ -92,7 +93,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
 @pytest.fixture(scope="session")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server with the fake engine that lets everybody in."""
-    with serving(staged_app(tmp_path_factory.mktemp("server"))) as found:
+    with serving(Scene(tmp_path_factory.mktemp("server")).app()) as found:
         yield found
 
 
@@ -110,7 +111,15 @@ def right_key() -> str:
 @pytest.fixture(scope="session")
 def locked_address(tmp_path_factory: pytest.TempPathFactory, right_key: str) -> Iterator[str]:
     """A server that wants a key."""
-    with serving(staged_app(tmp_path_factory.mktemp("locked"), key=right_key)) as found:
+    with serving(Scene(tmp_path_factory.mktemp("locked"), key=right_key).app()) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def pulsing_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server with a drowsy model that shows signs of life while it works."""
+    folder = tmp_path_factory.mktemp("pulsing")
+    with serving(Scene(folder, default="drowsy", limits=Limits(pulse_seconds=0.005)).app()) as found:
         yield found
 
 
@@ -131,7 +140,7 @@ class Busy:
 @pytest.fixture(scope="session")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Busy]:
     gate = Gate()
-    app = staged_app(tmp_path_factory.mktemp("busy"), gate=gate, max_waiting=0, default="slow")
+    app = Scene(tmp_path_factory.mktemp("busy"), gate=gate, max_waiting=0, default="slow").app()
     with serving(app) as found:
         yield Busy(found, gate)
 
@@ -205,6 +214,11 @@ def session_to_breaking(
 @pytest.fixture
 def session_to_locked(kind: tuple[Client, bool], open_session: OpenSession, locked_address: str) -> Session:
     return open_session(kind[0], locked_address, key="sk-a-wrong-one", is_async=kind[1])
+
+
+@pytest.fixture
+def session_to_pulsing(kind: tuple[Client, bool], open_session: OpenSession, pulsing_address: str) -> Session:
+    return open_session(kind[0], pulsing_address, is_async=kind[1])
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from hearsay import cards
-from hearsay.api.app import create_app
+from hearsay.api.app import Limits, create_app
 from hearsay.api.fetch import Fetcher, FetchPolicy
 from hearsay.decoders import DecoderPool
 from hearsay.domain import ModelCard, Task, TranscribeOptions
@@ -64,9 +64,15 @@ class FragileRecognizer(FakeUtteranceRecognizer):
         return super().open(options)
 
 
+def doze() -> None:
+    """Take a moment, as a model does."""
+    threading.Event().wait(0.03)
+
+
 ENGINES: dict[str, Callable[[Gate], Recognizer]] = {
     "breaks": lambda _: FragileRecognizer(0),
     "breaks-later": lambda _: FragileRecognizer(1),
+    "drowsy": lambda _: FakeUtteranceRecognizer(mishaps=Mishaps(pause=doze)),
     "slow": lambda gate: FakeUtteranceRecognizer(mishaps=Mishaps(pause=gate.wait)),
 }
 """Further models of the test server: name → what makes its engine."""
@@ -107,22 +113,29 @@ async def only_here(host: str, port: int) -> Sequence[str]:
     raise OSError(f"{host} is unknown in tests")
 
 
-def staged_app(
-    folder: Path,
-    *,
-    key: str = "",
-    gate: Gate | None = None,
-    max_waiting: int = 32,
-    default: str = cards.FAKE,
-    local: Mapping[str, Path] | None = None,
-) -> ASGIApp:
-    """Join the real rooms around the fake engines and `local` weights; URLs may point to this machine."""
-    catalogue = StagedCatalogue(folder, gate or Gate(), default=default, local=local)
-    return create_app(
-        catalogue=catalogue,
-        pool=ModelPool(catalogue, max_waiting=max_waiting, max_loaded=4),
-        decoders=DecoderPool(n_workers=1, timeout=60.0),
-        keys=Keyring(fixed=(key,) if key else ()),
-        fetcher=Fetcher(FetchPolicy(allow_private=True), resolver=only_here),
-        folder=folder,
-    )
+@dataclass
+class Scene:
+    """A server to be: the real rooms around the fake engines; URLs may point to this machine."""
+
+    folder: Path
+    key: str = ""
+    """What callers must know; empty lets everybody in."""
+    gate: Gate = field(default_factory=Gate)
+    max_waiting: int = 32
+    default: str = cards.FAKE
+    local: Mapping[str, Path] = field(default_factory=dict)
+    """Folders of real weights by name."""
+    limits: Limits = field(default_factory=Limits)
+
+    def app(self) -> ASGIApp:
+        """Join everything."""
+        catalogue = StagedCatalogue(self.folder, self.gate, default=self.default, local=self.local)
+        return create_app(
+            catalogue=catalogue,
+            pool=ModelPool(catalogue, max_waiting=self.max_waiting, max_loaded=4),
+            decoders=DecoderPool(n_workers=1, timeout=60.0),
+            keys=Keyring(fixed=(self.key,) if self.key else ()),
+            limits=self.limits,
+            fetcher=Fetcher(FetchPolicy(allow_private=True), resolver=only_here),
+            folder=self.folder,
+        )

@@ -90,6 +90,17 @@ def test_stream(address: str, recorded: Recorded) -> None:
     assert "event:" not in answer.body
 
 
+def test_signs_of_life_are_white_space(pulsing_address: str, recorded: Recorded) -> None:
+    answer = curl(pulsing_address, "/v1/audio/transcriptions", *form(recorded))
+    assert answer.body.startswith("\n")
+    assert answer.json["text"] == RECORDING.text
+
+
+def test_signs_of_life_are_comments(pulsing_address: str, recorded: Recorded) -> None:
+    answer = curl(pulsing_address, "/v1/audio/transcriptions", "-N", *form(recorded, "stream=true"))
+    assert ": ping\n" in answer.body
+
+
 def test_url(address: str, recorded: Recorded) -> None:
     answer = curl(address, "/v1/audio/transcriptions", "-F", f"url={recorded.url}", "-F", "model=whisper-1")
     assert answer.status == 200, answer.body

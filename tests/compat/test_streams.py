@@ -27,6 +27,14 @@ def test_stream(session: Session, recorded: Recorded, response_format: str) -> N
     assert events[-1]["text"] == RECORDING.text
 
 
+@only(streams)
+def test_comments_between_events(session_to_pulsing: Session, recorded: Recorded) -> None:
+    arguments = {"model": "whisper-1", "stream": True}
+    outcome = session_to_pulsing.call("transcribe", file=recorded.path, arguments=arguments)
+    assert outcome["ok"] and "stream_error" not in outcome, outcome
+    assert outcome["events"][-1].get("value", outcome["events"][-1])["text"] == RECORDING.text
+
+
 @only(lambda client: client.streams and client.language == "python")
 def test_stream_classes(session: Session, recorded: Recorded) -> None:
     arguments = {"model": "whisper-1", "stream": True}

@@ -106,6 +106,14 @@ def test_verbose_json_without_granularities(session: Session, recorded: Recorded
     assert not value.get("words")
 
 
+@pytest.mark.parametrize("response_format", ["json", "verbose_json"])
+def test_signs_of_life_in_front_of_the_answer(
+    session_to_pulsing: Session, recorded: Recorded, response_format: str
+) -> None:
+    value = transcribe(session_to_pulsing, recorded, response_format=response_format)["value"]
+    assert value["text"] == RECORDING.text
+
+
 @only(lambda client: client.name in LONG_CLASS)
 def test_verbose_answer_has_the_long_class(session: Session, recorded: Recorded) -> None:
     outcome = transcribe(session, recorded, response_format="verbose_json")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.compat.clients import Client, Session
 from tests.compat.conftest import OpenSession
-from tests.compat.serving import staged_app
+from tests.compat.serving import Scene
 from tests.server import serving
 
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -37,7 +37,7 @@ def sentences() -> list[dict[str, Any]]:
 def whisper_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server with the small Whisper as its default model."""
     folder = tmp_path_factory.mktemp("whisper")
-    with serving(staged_app(folder, default=NAME, local={NAME: WEIGHTS})) as found:
+    with serving(Scene(folder, default=NAME, local={NAME: WEIGHTS}).app()) as found:
         yield found
 
 
