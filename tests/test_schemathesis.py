@@ -27,7 +27,7 @@ CHECKS = (
     "allow_header_conformance",
 )
 SEED = 20261120
-EXAMPLES = 60
+EXAMPLES = 30
 """Made-up requests to each operation, beside those that cover the edges of every field."""
 
 
