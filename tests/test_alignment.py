@@ -1,4 +1,4 @@
-"""Raw aligned words become the words of segments; against the reference they are tested with the window loop."""
+"""Raw aligned words become the words of segments; the window loop's tests compare them with the reference."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import pytest
 
 from hearsay.domain import Audio, ModelCard, Task, TranscribeOptions
 from hearsay.engines.fake import (
+    FakeFeatures,
     FakeUtteranceRecognizer,
     FakeWindowRecognizer,
     Mishaps,
@@ -120,6 +121,26 @@ def test_a_caller_who_has_gone_stops_the_work(kind: type[Any]) -> None:
     assert mishaps.done <= before + 1
 
 
+def test_a_caller_who_has_gone_is_noticed_while_features_of_a_long_recording_are_computed() -> None:
+    """They need the whole recording before the first window can be cut."""
+    asked = 0
+
+    def gone() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 3
+
+    class Reading(FakeWindowRecognizer):
+        def features(self, audio: Audio) -> FakeFeatures:
+            for start in range(0, audio.n_samples, 16_000):
+                audio.samples(start, start + 16_000)
+            return super().features(audio)
+
+    with pytest.raises(Cancelled):
+        transcription(Reading(), cancelled=gone).transcript()
+    assert asked == 4
+
+
 @pytest.mark.parametrize("kind", RECOGNIZERS)
 def test_an_engine_that_fails_is_not_hidden(kind: type[Any]) -> None:
     with pytest.raises(EngineFailed):
@@ -151,6 +172,14 @@ def test_english_only_models_take_english() -> None:
     assert transcription(recognizer, language="en").transcript().language == "en"
     with pytest.raises(UnsupportedOption):
         transcription(recognizer, language="de")
+
+
+def test_the_only_language_of_a_card_need_not_be_heard() -> None:
+    """A multilingual vocabulary does not make a distilled English model understand Spanish."""
+    card = ModelCard("distilled", "fake", "us", 0, frozenset(Task), ("en",), 448)
+    transcript = transcription(FakeWindowRecognizer(hears="es"), card=card).transcript()
+    assert transcript.language == "en"
+    assert transcript.text.startswith("word0")
 
 
 def test_a_card_without_languages_leaves_them_to_the_model() -> None:

@@ -6,6 +6,7 @@ Knows no HTTP and no runtime. Both kinds of recogniser are driven from here; who
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from hearsay import languages
 from hearsay.domain import (
@@ -13,6 +14,7 @@ from hearsay.domain import (
     Audio,
     DecodeSettings,
     ModelCard,
+    Samples,
     Segment,
     Task,
     TranscribeOptions,
@@ -44,14 +46,16 @@ class Transcription:
 
         Raises: `UnsupportedOption` for a task (`param` is `model`) or language that the model lacks.
         """
-        check_options(options, recognizer, card)
+        known = check_options(options, recognizer, card)
+        if len(known) == 1:
+            options = replace(options, language=known[0])
         self.language: str | None = None
         """Code of the language; known once the first segment came or iteration ended."""
         self.warnings: list[str] = list(audio.warnings)
         """What the caller should know, one sentence each."""
         self._done = 0.0
         self._loop: WindowLoop | None = None
-        self._audio = audio
+        self._audio = WatchedAudio(audio.pcm, audio.warnings, cancelled)
         self._options = options
         self._card = card
         self._cancelled = cancelled
@@ -111,10 +115,10 @@ class Transcription:
         self._ask(stream)
         step = FEED_SECONDS * SAMPLE_RATE
         for start in range(0, self._audio.n_samples, step):
-            self._check()
             yield from stream.feed(self._audio.samples(start, start + step))
             self._done = (start + step) / SAMPLE_RATE
-        self._check()
+        if self._cancelled():
+            raise Cancelled
         yield from stream.finish()
         self._ask(stream)
 
@@ -123,18 +127,27 @@ class Transcription:
         self.language = getattr(stream, "language", None) or self._options.language
         self.warnings += [w for w in getattr(stream, "warnings", ()) if w not in self.warnings]
 
-    def _check(self) -> None:
-        if self._cancelled():
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WatchedAudio(Audio):
+    """A recording that cannot be read once the caller has gone; hours of it may be read before any window."""
+
+    cancelled: IsCancelled = lambda: False
+
+    def samples(self, start: int = 0, stop: int | None = None) -> Samples:
+        """Read samples as `Audio` does. Raises `Cancelled`."""
+        if self.cancelled():
             raise Cancelled
+        return Audio.samples(self, start, stop)
 
 
-def check_options(options: TranscribeOptions, recognizer: Recognizer, card: ModelCard) -> None:
-    """Refuse what a model cannot do. Raises `UnsupportedOption`."""
+def check_options(options: TranscribeOptions, recognizer: Recognizer, card: ModelCard) -> tuple[str, ...]:
+    """Refuse what a model cannot do; list the languages that it understands. Raises `UnsupportedOption`."""
     english_only = isinstance(recognizer, WindowRecognizer) and not recognizer.multilingual
     if options.task not in card.tasks or (options.task is Task.TRANSLATE and english_only):
         doing = {Task.TRANSLATE: "translate", Task.TRANSCRIBE: "transcribe"}[options.task]
         raise UnsupportedOption(f"The model `{card.id}` cannot {doing}.", param="model")
-    known = set(recognizer.languages) & set(card.languages or recognizer.languages)
+    known = tuple(code for code in recognizer.languages if not card.languages or code in card.languages)
     if options.language is not None and options.language not in known:
         spoken = languages.name(options.language).title()
         few = ", ".join(sorted(known)) if len(known) < 10 else f"{len(known)} other languages"
@@ -142,3 +155,4 @@ def check_options(options: TranscribeOptions, recognizer: Recognizer, card: Mode
             f"The model `{card.id}` does not understand {spoken} ({options.language}), only {few}.",
             param="language",
         )
+    return known
