@@ -35,7 +35,10 @@ def main() -> None:
             request = json.loads(line)
             with os.fdopen(descriptors[0], "rb") as source, os.fdopen(descriptors[1], "wb") as pcm:
                 answer = _answer(request, source, pcm)
-            channel.sendall(json.dumps(answer).encode() + b"\n")
+            try:
+                channel.sendall(json.dumps(answer).encode() + b"\n")
+            except (BrokenPipeError, ConnectionResetError):  # the parent is gone
+                return
 
 
 def _answer(request: dict[str, Any], source: Any, pcm: Any) -> dict[str, Any]:
