@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hearsay.domain import SAMPLE_RATE, Audio, Hypothesis, Segment, Task, TranscribeOptions, Window, Word
+from hearsay.domain import (
+    SAMPLE_RATE,
+    AlignedWord,
+    Audio,
+    Hypothesis,
+    Segment,
+    Task,
+    TranscribeOptions,
+    Window,
+    Word,
+)
 from hearsay.engines.fake import (
     FakeUtteranceRecognizer,
     FakeWindowRecognizer,
@@ -36,7 +46,7 @@ def hear(audio: Audio, options: TranscribeOptions | None = None, piece: int = 40
     return segments + list(stream.finish())
 
 
-def see(audio: Audio, start: int = 0, **window: object) -> tuple[Hypothesis, list[Word]]:
+def see(audio: Audio, start: int = 0, **window: object) -> tuple[Hypothesis, list[AlignedWord]]:
     engine = FakeWindowRecognizer()
     features = engine.features(audio)
     (encoding,) = engine.encode([features.window(start)])
