@@ -278,7 +278,8 @@ class FakeStream:
         loud = _is_loud(slot)
         if loud:
             text = _noun(self._slot, self._spoken, self._capitals)
-            self._open.append(Word(start, start + len(slot) / SAMPLE_RATE, text, PROBABILITY))
+            end = (self._slot * _SLOT_SAMPLES + len(slot)) / SAMPLE_RATE
+            self._open.append(Word(start, end, text, PROBABILITY))
         self._slot += 1
         if len(self._open) >= SEGMENT_WORDS or not loud:
             yield from self._complete()
