@@ -1,4 +1,4 @@
-"""A Whisper with random weights and a vocabulary of bytes, in Hugging Face's format, and what it must compute.
+"""A Whisper with random weights and a vocabulary of bytes, in Hugging Face's format; what it must compute.
 
 Knows no runtime: the folder is written, and the encoder and decoder are computed, with numpy alone.
 """
@@ -38,7 +38,13 @@ class Toy:
 
 
 def write(
-    folder: Path, *, multilingual: bool = True, n_mels: int = 80, dtype: str = "F32", pieces: int = 1, seed: int = 0
+    folder: Path,
+    *,
+    multilingual: bool = True,
+    n_mels: int = 80,
+    dtype: str = "F32",
+    pieces: int = 1,
+    seed: int = 0,
 ) -> Toy:
     """Write a model folder; `dtype` is F32, F16 or BF16, `pieces` the number of files with weights."""
     folder.mkdir(parents=True)
@@ -70,7 +76,8 @@ def tensors_file(tensors: dict[str, NDArray[np.float32]], dtype: str = "F32") ->
     body = b""
     for name, value in tensors.items():
         raw = _raw(value, dtype)
-        header[name] = {"dtype": dtype, "shape": value.shape, "data_offsets": [len(body), len(body) + len(raw)]}
+        edges = [len(body), len(body) + len(raw)]
+        header[name] = {"dtype": dtype, "shape": value.shape, "data_offsets": edges}
         body += raw
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + body

@@ -1,7 +1,7 @@
 """The records that every room passes around: audio, words, segments, transcripts, options, models.
 
-Knows no engine, no file format and no wire. Times are float seconds from the start of the recording unless a name says otherwise; nothing is
-rounded here.
+Knows no engine, no file format and no wire. Times are float seconds from the start of the recording unless a
+name says otherwise; nothing is rounded here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Task(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Audio:
-    """A decoded recording: mono, 16 kHz, 16-bit; long ones are memory-mapped, so slicing is how to read them."""
+    """A decoded recording: mono, 16 kHz, 16-bit; long ones are memory-mapped, so read them by slices."""
 
     pcm: NDArray[np.int16]
     """`int16[n_samples]`; may be a read-only memory map."""
@@ -123,7 +123,7 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class TranscribeOptions:
-    """What a caller may choose about one transcription, in the trade's terms; every dialect's spellings end here."""
+    """What a caller may choose about one transcription; every dialect's spellings end here."""
 
     task: Task = Task.TRANSCRIBE
     language: str | None = None

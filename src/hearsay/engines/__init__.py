@@ -1,1 +1,4 @@
-"""Engines: guests behind one-method protocols, one file or folder per runtime; third-party imports stay inside loaders."""
+"""Engines: guests behind small protocols, one file or folder per runtime.
+
+Third-party imports stay inside the loaders.
+"""

@@ -133,7 +133,7 @@ class FakeWindowRecognizer:
         sure_from: float = 0.0,
         mishaps: Mishaps | None = None,
     ) -> None:
-        """Make an engine that detects the language `hears` and is sure from the temperature `sure_from` up."""
+        """Make an engine that detects the language `hears` and is sure from temperature `sure_from` up."""
         self.multilingual = multilingual
         self.languages: tuple[str, ...] = _LANGUAGES if multilingual else ("en",)
         self.mishaps = mishaps or Mishaps()

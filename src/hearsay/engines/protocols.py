@@ -1,6 +1,7 @@
 """What an engine must be able to do to serve; engines are synchronous and blocking.
 
-Knows no third-party runtime. An option that an engine cannot honour raises `errors.UnsupportedOption`; it never silently vanishes.
+Knows no third-party runtime. An option that an engine cannot honour raises `errors.UnsupportedOption`; it
+never silently vanishes.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Features(Protocol):
     """Frames of real audio (10 ms each for Whisper), padding excluded."""
 
     def window(self, start: int, *, pad_silence: bool = False) -> NDArray[np.float32]:
-        """Cut `float32[n_mels, 3000]` beginning at frame `start`; padding is zeros, or with `pad_silence` the features of silence."""
+        """Cut `float32[n_mels, 3000]` from frame `start`; padding is zeros, or with `pad_silence` silence."""
         ...
 
 
@@ -53,7 +54,7 @@ class WindowRecognizer(Protocol):
         ...
 
     def encode(self, inputs: Sequence[NDArray[np.float32]]) -> list[Any]:
-        """Encode windows of `float32[n_mels, 3000]`; one opaque encoding each, good for any number of decodes."""
+        """Encode windows of `float32[n_mels, 3000]`: one opaque encoding each, for any number of decodes."""
         ...
 
     def detect_language(self, encodings: Sequence[Any]) -> list[Mapping[str, float]]:
@@ -70,7 +71,8 @@ class WindowRecognizer(Protocol):
         """Time the words of each window's text tokens; times are seconds from the window's start.
 
         `tokens` hold text tokens only; `n_frames` are frames of real audio. Words come raw and in order, and
-        together stand for all tokens: merging punctuation and mending odd durations is the work of `alignment`.
+        together stand for all tokens: merging punctuation and mending odd durations is the work of
+        `alignment`.
         """
         ...
 
@@ -90,9 +92,9 @@ class WindowRecognizer(Protocol):
 class Stream(Protocol):
     """One recording being recognised as it arrives.
 
-    A stream may have two more attributes, which callers read with `getattr`: `warnings: list[str]`, one sentence
-    for each wish that it could only ignore (a prompt, a temperature), and `language: str | None`, what it took the
-    speech for.
+    A stream may have two more attributes, which callers read with `getattr`: `warnings: list[str]`, one
+    sentence for each wish that it could only ignore (a prompt, a temperature), and `language: str | None`,
+    what it took the speech for.
     """
 
     def feed(self, samples: Samples) -> Iterator[Segment]:

@@ -20,7 +20,7 @@ DEFAULT_TYPES = {"cpu": ("int8", "float32"), "cuda": ("float16", "bfloat16", "fl
 """Number formats that a device should compute in, best first, when nobody chose one."""
 
 MOST_THREADS = 8
-"""More threads than these make a window slower, not faster, on most machines."""
+"""Threads for the model when nobody chose a number; there may be fewer cores."""
 
 
 def load(
