@@ -68,6 +68,7 @@ PARTS: dict[str, str] = {
     "cards": "models",
     "machine": "models",
     "weights": "models",
+    "seams": "segments",
     "tracks": "audio",
     "truncation": "audio",
     "decoder_process": "decoders",

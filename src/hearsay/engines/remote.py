@@ -26,6 +26,7 @@ from hearsay.engines.remote_answers import Answer, parse_answer, spaced
 from hearsay.engines.remote_failures import AudioTooLong
 from hearsay.engines.remote_sending import Patience, Sender
 from hearsay.errors import HearsayError, InvalidRequest, PayloadTooLarge
+from hearsay.seams import Span
 
 MEGABYTE = 1024 * 1024
 
@@ -260,7 +261,7 @@ class RemoteServer:
         spans = _spans(recording, limits)
         done = 0.0
 
-        async def send(span: segments.Span, chosen: TranscribeOptions) -> Answer:
+        async def send(span: Span, chosen: TranscribeOptions) -> Answer:
             nonlocal done
             flac = await asyncio.to_thread(_encode, recording, span)
             answer = await self._ask("part.flac", flac, chosen, words=options.words or len(spans) > 1)
@@ -282,8 +283,8 @@ class RemoteServer:
 
     async def _permitted(
         self,
-        send: Callable[[segments.Span, TranscribeOptions], Awaitable[Answer]],
-        span: segments.Span,
+        send: Callable[[Span, TranscribeOptions], Awaitable[Answer]],
+        span: Span,
         options: TranscribeOptions,
     ) -> Answer:
         async with self._permits:
@@ -291,7 +292,7 @@ class RemoteServer:
 
     def _transcript(
         self,
-        answers: list[tuple[segments.Span, Answer]],
+        answers: list[tuple[Span, Answer]],
         options: TranscribeOptions,
         duration: float,
     ) -> Transcript:
@@ -364,7 +365,7 @@ class RemoteServer:
         return form
 
 
-def _spans(recording: Audio, limits: Limits) -> list[segments.Span]:
+def _spans(recording: Audio, limits: Limits) -> list[Span]:
     """Cut a recording so that each part, as FLAC, is within the limits."""
     by_size = (limits.part_bytes - _FORM_BYTES) / _FLAC_BYTES_PER_SECOND
     part = min(limits.part_seconds, by_size)
@@ -374,12 +375,12 @@ def _spans(recording: Audio, limits: Limits) -> list[segments.Span]:
     return segments.cut_quietly(recording, part=part, overlap=min(limits.overlap, part / 3))
 
 
-def _encode(recording: Audio, span: segments.Span) -> bytes:
+def _encode(recording: Audio, span: Span) -> bytes:
     start, end = (round(edge * SAMPLE_RATE) for edge in span)
     return audio.encode(recording.samples(start, end), "flac")
 
 
-def _placed(span: segments.Span, answer: Answer) -> list[Segment]:
+def _placed(span: Span, answer: Answer) -> list[Segment]:
     """Move an answer's segments to where its part lies; a text without times fills the part."""
     if not answer.timed:
         return spaced([Segment(*span, answer.text)]) if answer.text else []

@@ -13,7 +13,7 @@ from typing import Any
 from hearsay import languages
 from hearsay.domain import Segment, Word
 from hearsay.errors import EngineFailed, InvalidRequest
-from hearsay.segments import unspaced
+from hearsay.seams import unspaced
 
 
 @dataclass(frozen=True, slots=True)
