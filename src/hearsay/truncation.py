@@ -6,10 +6,13 @@ specifications: RIFF and RF64, Sony Wave64, AIFF, CAF, Ogg (RFC 3533), ID3v2 and
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import struct
 from typing import Any
+
+_utf8 = codecs.getincrementaldecoder("utf-8")
 
 _PLAYLIST = re.compile(
     rb"\s*(#EXT|ffconcat\b|\[playlist\]|\[reference\]|\[default\]|<\?xml|<smil|<asx|<mpd|v=0\r?\n|"
@@ -130,7 +133,7 @@ def _has_xing(descriptor: int) -> bool:
 
 def _is_text(head: bytes) -> bool:
     try:
-        text = (head[:-4] if len(head) > 64 else head).decode()
+        text = _utf8().decode(head)  # which may be cut inside its last letter
     except UnicodeDecodeError:
         return False
     return all(character.isprintable() or character.isspace() for character in text)

@@ -1,0 +1,32 @@
+"""Processes of our own get what they need and nothing else."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hearsay import children
+
+
+def test_keeps_secrets_and_working_folder_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEARSAY_API_KEY", "sk-secret")
+    monkeypatch.setenv("PYTHONPATH", "/somewhere/else")
+    environment = children._environment()
+    assert "sk-secret" not in environment.values()
+    package, other = environment["PYTHONPATH"].split(os.pathsep)
+    assert (Path(package) / "hearsay").samefile(Path(children.__file__).parent)
+    assert other == "/somewhere/else"
+
+
+def test_runs_a_module_of_ours_in_a_group_of_its_own() -> None:
+    child = children.start_module("hearsay.decoder_process", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    try:
+        assert os.getpgid(child.pid) == child.pid != os.getpgrp()
+    finally:
+        child.kill()
+        child.wait()
+        assert child.stdin is not None
+        child.stdin.close()
