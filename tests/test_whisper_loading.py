@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import ctranslate2
 import pytest
+import structlog
 
 from hearsay.engines import whisper
 from hearsay.engines.whisper.loading import DEFAULT_TYPES, choose_compute_type, choose_device
@@ -54,6 +56,38 @@ def test_without_a_gpu_the_processor_is_chosen_and_a_wish_for_one_refused() -> N
     assert choose_device("auto") == "cpu"
     with pytest.raises(ConfigurationError, match="no usable NVIDIA GPU"):
         choose_device("cuda")
+
+
+@pytest.fixture
+def broken_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pretend that there is a GPU, on which loading works and computing does not."""
+    import ctranslate2.models
+
+    class Broken:
+        def encode(self, *_: object, **__: object) -> None:
+            raise RuntimeError("Library libcublas.so.12 is not found")
+
+    real = ctranslate2.models.Whisper
+
+    def opened(path: str, *, device: str, **options: Any) -> Any:
+        return Broken() if device == "cuda" else real(path, device=device, **options)
+
+    monkeypatch.setattr(ctranslate2, "get_cuda_device_count", lambda: 1)
+    monkeypatch.setattr(ctranslate2, "get_supported_compute_types", lambda *_: {"float16", "float32", "int8"})
+    monkeypatch.setattr(ctranslate2.models, "Whisper", opened)
+
+
+@pytest.mark.usefixtures("broken_gpu")
+def test_a_gpu_that_cannot_compute_is_passed_over_and_the_log_says_why(folder: Path) -> None:
+    with structlog.testing.capture_logs() as logs:
+        assert whisper.load(folder).device == "cpu"
+    assert [(entry["event"], "libcublas" in entry["reason"]) for entry in logs] == [("gpu_passed_over", True)]
+
+
+@pytest.mark.usefixtures("broken_gpu")
+def test_a_gpu_that_was_asked_for_is_not_passed_over(folder: Path) -> None:
+    with pytest.raises(EngineFailed, match=r"on cuda: Library libcublas"):
+        whisper.load(folder, device="cuda")
 
 
 def test_a_folder_of_transformers_is_converted_beside_itself(tmp_path: Path) -> None:

@@ -119,6 +119,16 @@ def test_the_older_name_of_silence_is_known(vocabulary: Vocabulary) -> None:
     assert older.no_speech == vocabulary.no_speech
 
 
+def test_the_real_vocabulary_never_samples_what_the_reference_does_not() -> None:
+    """The list in the fixture's configuration was made with openai/whisper's own tokenizer."""
+    fixture = Path(__file__).parent / "data" / "fixture-whisper"
+    real = tokens.read(fixture)
+    assert list(real.suppressed) == json.loads((fixture / "config.json").read_text())["suppress_ids"]
+    assert (real.end_of_text, real.start, real.timestamp_begin) == (50257, 50258, 50364)
+    assert tuple(real.languages) == tuple(languages.NAMES)[:99]
+    assert real.encode(" Hello, wörld!") == (2425, 11, 261, 2311, 348, 0)
+
+
 def test_other_tokenizers_are_refused(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text(json.dumps({"model": {"type": "Unigram", "vocab": []}}))
     with pytest.raises(ConfigurationError, match="Unigram"):

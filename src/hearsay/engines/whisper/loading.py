@@ -6,13 +6,21 @@ Knows no catalogue. What a device can compute in is asked of CTranslate2, never 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import structlog
 
 from hearsay.engines.whisper import tokens, weights
 from hearsay.engines.whisper.conversion import converted
+from hearsay.engines.whisper.features import WINDOW_FRAMES
 from hearsay.engines.whisper.recognizer import WhisperRecognizer
+from hearsay.engines.whisper.weights import Shape
 from hearsay.errors import ConfigurationError, EngineFailed
+
+_log = structlog.get_logger("hearsay.whisper")
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -36,33 +44,49 @@ def load(
 
     The latter is converted first, once, into a folder inside `conversions` (default: `.converted` beside the
     folder). `compute_type` is one of CTranslate2's, or `default`: int8 on CPU, float16 on GPU. No threads
-    given: as many as there are cores, at most eight.
+    given: as many as there are cores, at most eight. Under `auto` a GPU that is there but cannot compute
+    (often for want of CUDA's libraries) is passed over, and the log says why.
     Raises: `DownloadFailed` for missing or damaged files, `ConfigurationError` for a folder that is no
     Whisper or a device or number format that this machine lacks, `EngineFailed` where loading breaks for
     another reason.
     """
-    from ctranslate2.models import Whisper
-
     if not folder.is_dir():
         raise ConfigurationError(f"There is no folder {folder}.")
     if not weights.is_converted(folder) and weights.is_transformers(folder):
         folder = converted(folder, conversions or folder.resolve().parent / ".converted")
     shape = weights.check(folder)
     vocabulary = tokens.read(folder)
+    options = {"device_index": device_index, "intra_threads": cpu_threads or min(_n_cores(), MOST_THREADS)}
     chosen = choose_device(device)
     try:
-        model = Whisper(
-            str(folder),
-            device=chosen,
-            device_index=device_index,
-            compute_type=choose_compute_type(chosen, compute_type, device_index),
-            intra_threads=cpu_threads or min(_n_cores(), MOST_THREADS),
-        )
-    except (RuntimeError, ValueError) as error:
-        raise EngineFailed(f"The Whisper model in {folder} could not be loaded: {error}") from error
+        model = _open(folder, chosen, compute_type, shape, options)
+    except EngineFailed as error:
+        if device != "auto" or chosen == "cpu":
+            raise
+        _log.warning("gpu_passed_over", reason=error.message)
+        model = _open(folder, "cpu", compute_type, shape, options | {"device_index": 0})
     if model.is_multilingual and not shape.n_languages:
         raise ConfigurationError(f"{folder} was converted without lang_ids in config.json; convert it again.")
     return WhisperRecognizer(model, vocabulary, shape, folder)
+
+
+def _open(folder: Path, device: str, compute_type: str, shape: Shape, options: Mapping[str, int]) -> Any:
+    """Give weights to the runtime, and on a GPU compute something, since only then missing libraries show."""
+    from ctranslate2 import StorageView
+    from ctranslate2.models import Whisper
+
+    compute_type = choose_compute_type(device, compute_type, options["device_index"])
+    try:
+        model = Whisper(str(folder), device=device, compute_type=compute_type, **options)
+        if device != "cpu":
+            model.encode(
+                StorageView.from_array(np.zeros((1, shape.n_mels, WINDOW_FRAMES), np.float32)), to_cpu=True
+            )
+    except (RuntimeError, ValueError) as error:
+        raise EngineFailed(
+            f"The Whisper model in {folder} could not be loaded on {device}: {error}"
+        ) from error
+    return model
 
 
 def choose_device(wish: str) -> str:
