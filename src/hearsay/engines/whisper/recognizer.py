@@ -179,7 +179,7 @@ class WhisperRecognizer:
         The length too: rows of padding would count in the attention's mean and deviation over tokens.
         """
         window, tokens, _ = job
-        return tuple(self._start_sequence(window)), len(tokens), window.language
+        return tuple(self._start_sequence(window)), len(tokens)
 
     def _align(self, jobs: Sequence[tuple[Window, Sequence[int], int]]) -> list[list[AlignedWord]]:
         window, tokens, _ = jobs[0]
