@@ -83,6 +83,12 @@ def test_pages_need_nothing_from_elsewhere(server: Running, path: str) -> None:
     assert "https://" not in answer.text
 
 
+def test_documentation_shows_names_as_code(server: Running) -> None:
+    page = server.http.get("/docs").text
+    assert "`" not in page
+    assert "<code>x-request-id</code>" in page
+
+
 def test_greeting_has_a_line_to_try(server: Running) -> None:
     assert f"curl {server.url}/v1/audio/transcriptions -F file=@" in server.http.get("/").text
 

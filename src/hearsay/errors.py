@@ -29,7 +29,9 @@ class HearsayError(Exception):
     code: str | None = None
     """Machine-readable name of the failure, stable across releases."""
 
-    def __init__(self, message: str | None = None, *, param: str | None = None, code: str | None = None) -> None:
+    def __init__(
+        self, message: str | None = None, *, param: str | None = None, code: str | None = None
+    ) -> None:
         self.message = message or (type(self).__doc__ or "").strip()
         self.param = param
         if code is not None:
@@ -48,7 +50,9 @@ class InvalidAudio(InvalidRequest):
 
     code = "invalid_audio"
 
-    def __init__(self, message: str | None = None, *, param: str | None = "file", code: str | None = None) -> None:
+    def __init__(
+        self, message: str | None = None, *, param: str | None = "file", code: str | None = None
+    ) -> None:
         super().__init__(message, param=param, code=code)
 
 
@@ -81,7 +85,9 @@ class FetchFailed(InvalidRequest):
 
     code = "url_fetch_failed"
 
-    def __init__(self, message: str | None = None, *, param: str | None = "url", code: str | None = None) -> None:
+    def __init__(
+        self, message: str | None = None, *, param: str | None = "url", code: str | None = None
+    ) -> None:
         super().__init__(message, param=param, code=code)
 
 
@@ -96,7 +102,9 @@ class ModelNotFound(HearsayError):
 
     code = "model_not_found"
 
-    def __init__(self, message: str | None = None, *, param: str | None = "model", code: str | None = None) -> None:
+    def __init__(
+        self, message: str | None = None, *, param: str | None = "model", code: str | None = None
+    ) -> None:
         super().__init__(message, param=param, code=code)
 
 
@@ -105,7 +113,9 @@ class ModelNotInstalled(HearsayError):
 
     code = "model_not_installed"
 
-    def __init__(self, message: str | None = None, *, param: str | None = "model", code: str | None = None) -> None:
+    def __init__(
+        self, message: str | None = None, *, param: str | None = "model", code: str | None = None
+    ) -> None:
         super().__init__(message, param=param, code=code)
 
 

@@ -137,8 +137,15 @@ def _fields(task: Task) -> dict[str, Any]:
             "type": "string",
             "enum": ["json", "text", "srt", "vtt", "verbose_json"],
             "default": "json",
+            "description": "`json` has the text; `verbose_json` also language, duration, segments and words.",
         },
-        "temperature": {"type": "number", "minimum": 0, "maximum": 1, "default": 0},
+        "temperature": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "default": 0,
+            "description": "First sampling temperature; higher ones follow where the text is not good enough.",
+        },
         "timestamp_granularities[]": _LIST
         | {"description": "`word` needs response_format verbose_json; only `word` leaves segments out."},
         "stream": {

@@ -6,6 +6,7 @@ Knows no route: the documentation is drawn from the OpenAPI document.
 from __future__ import annotations
 
 import json
+import re
 from html import escape
 from typing import Any
 
@@ -73,7 +74,7 @@ def _documentation(document: dict[str, Any]) -> str:
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     ]
-    head = f"<h1>{escape(info['title'])} {escape(info['version'])}</h1><p>{escape(info['description'])}</p>"
+    head = f"<h1>{escape(info['title'])} {escape(info['version'])}</h1><p>{_prose(info['description'])}</p>"
     return _page(f"{info['title']}: documentation", head + "".join(parts))
 
 
@@ -83,11 +84,11 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
     schema: dict[str, Any] = next((kind["schema"] for kind in content.values()), {})
     body = f"<h3>Body</h3><p>{kinds}</p>{_fields(schema)}" if content else ""
     answers = "".join(
-        f"<tr><td><code>{escape(status)}</code><td>{escape(answer['description'])}"
+        f"<tr><td><code>{escape(status)}</code><td>{_prose(answer['description'])}"
         f"<td>{'<br>'.join(escape(kind) for kind in answer.get('content', {}))}"
         for status, answer in operation["responses"].items()
     )
-    description = escape(operation.get("description", operation.get("summary", "")))
+    description = _prose(operation.get("description", operation.get("summary", "")))
     return (
         f"<h2><code>{method.upper()} {escape(path)}</code></h2><p>{description}</p>{body}"
         f"<h3>Answers</h3><table>{answers}</table>"
@@ -97,10 +98,15 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
 def _fields(schema: dict[str, Any]) -> str:
     rows = "".join(
         f"<tr><td><code>{escape(name)}</code><td>{escape(_kind(shape))}"
-        f"<td>{escape(shape.get('description', ''))}"
+        f"<td>{_prose(shape.get('description', ''))}"
         for name, shape in schema.get("properties", {}).items()
     )
     return f"<table>{rows}</table>"
+
+
+def _prose(text: str) -> str:
+    """Write text whose `names` stand between backticks, as the OpenAPI document's Markdown has them."""
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))
 
 
 def _kind(shape: dict[str, Any]) -> str:
