@@ -144,7 +144,7 @@ def _fields(task: Task) -> dict[str, Any]:
             "minimum": 0,
             "maximum": 1,
             "default": 0,
-            "description": "First sampling temperature; higher ones follow where the text is not good enough.",
+            "description": "First sampling temperature; higher ones follow where the text is poor.",
         },
         "timestamp_granularities[]": _LIST
         | {"description": "`word` needs response_format verbose_json; only `word` leaves segments out."},
