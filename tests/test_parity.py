@@ -29,9 +29,7 @@ EQUAL_CLIPS = 0.98
 EDGE_SECONDS = 0.04
 WORD_SECONDS = 0.1
 
-pytestmark = pytest.mark.skipif(
-    not (CLIPS / "reference.json").is_file(), reason="the reference's answers are not made yet"
-)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 GREEDY = DecodeSettings(temperatures=(0.0,), beam_size=1)
 
