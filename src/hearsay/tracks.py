@@ -22,6 +22,9 @@ from hearsay.errors import InvalidAudio
 MIN_GAP, MAX_GAP = 0.1, 60.0
 """Seconds; shorter holes in the timeline are rounding, longer ones are clocks that jump."""
 
+MAX_SILENCE_RATIO = 20.0
+"""Seconds of silence that may stand for holes for every second of sound, beyond the first minute."""
+
 _TARGET = ("s16", "mono", SAMPLE_RATE)
 _MIN_RATE, _MAX_RATE = 1_000, 1_000_000
 _MAX_READ_ERRORS = 100
@@ -104,7 +107,8 @@ class Track:
             return
         if self._placed and not _continues(frame, following):
             return
-        if self._placed and 0 < gap <= MAX_GAP:
+        sound = self.n_samples / SAMPLE_RATE - self.filled
+        if self._placed and 0 < gap <= MAX_GAP and self.filled + gap <= MAX_GAP + MAX_SILENCE_RATIO * sound:
             self.filled += gap if self.n_samples else 0.0
             self._write(iter([bytes(2 * round(SAMPLE_RATE * gap))]))
         elif self._placed:
