@@ -56,6 +56,12 @@ def test_holes_are_filled_and_damaged_clocks_are_not_believed(
     assert track.filled == pytest.approx(0.1 * pattern.count("."))
 
 
+def test_small_frames_stay_in_their_order_around_holes() -> None:
+    track, pattern = take([*frames(0.0, 0.05, n_samples=800), *frames(0.3, 0.3125, 0.325, n_samples=200)])
+    assert pattern == "x..x"
+    assert track.n_samples == 4800 + 600
+
+
 def test_sound_that_begins_late_in_a_film_stays_late() -> None:
     track, pattern = take(frames(0.5, 0.6), start=0.0)
     assert pattern == ".....xx"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import IO, Any, BinaryIO
 
 import numpy as np
+from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
@@ -26,6 +27,9 @@ MAX_SILENCE_RATIO = 20.0
 """Seconds of silence that may stand for holes for every second of sound, beyond the first minute."""
 
 _TARGET = ("s16", "mono", SAMPLE_RATE)
+_SMALL_FRAME = 512
+"""Frames of fewer samples are gathered: some damaged headers make one of every sample."""
+
 _MIN_RATE, _MAX_RATE = 1_000, 1_000_000
 _MAX_READ_ERRORS = 100
 
@@ -44,6 +48,7 @@ class Track:
         """Seconds of silence that stand for holes after the first sound."""
         self.end = start or 0.0
         """Where the next frame should begin, in seconds of the container's timeline."""
+        self._sound = 0.0
         self._placed = start is not None
         self._pcm = pcm
         self._max_duration = max_duration
@@ -91,6 +96,7 @@ class Track:
                 f"The recording claims to have {frame.sample_rate} samples a second.", code="damaged_audio"
             )
         self._place(frame, following)
+        self._sound += frame.samples / frame.sample_rate
         self.end += frame.samples / frame.sample_rate
         self._write(self._resampler.convert(frame))
 
@@ -107,9 +113,10 @@ class Track:
             return
         if self._placed and not _continues(frame, following):
             return
-        sound = self.n_samples / SAMPLE_RATE - self.filled
-        if self._placed and 0 < gap <= MAX_GAP and self.filled + gap <= MAX_GAP + MAX_SILENCE_RATIO * sound:
-            self.filled += gap if self.n_samples else 0.0
+        bearable = MAX_GAP + MAX_SILENCE_RATIO * self._sound
+        if self._placed and 0 < gap <= MAX_GAP and self.filled + gap <= bearable:
+            self.filled += gap if self._sound else 0.0
+            self._write(self._resampler.drain())
             self._write(iter([bytes(2 * round(SAMPLE_RATE * gap))]))
         elif self._placed:
             self.n_jumps += 1
@@ -144,6 +151,7 @@ class MonoResampler:
     def __init__(self) -> None:
         self._resampler: AudioResampler | None = None
         self._shape: tuple[str, str, int] | None = None
+        self._small = AudioFifo()
 
     def convert(self, frame: AudioFrame) -> Iterator[bytes]:
         """Take a frame and give the samples that are ready."""
@@ -152,18 +160,35 @@ class MonoResampler:
             yield from self.flush()
             self._shape = shape
             self._resampler = None if shape == _TARGET else AudioResampler("s16", "mono", SAMPLE_RATE)
+        if frame.samples >= _SMALL_FRAME:
+            yield from self.drain()
+            yield from self._convert(frame)
+            return
+        frame.pts = None
+        self._small.write(frame)
+        if self._small.samples >= _SMALL_FRAME:
+            yield from self.drain()
+
+    def flush(self) -> Iterator[bytes]:
+        """Give the samples still inside."""
+        yield from self.drain()
+        if self._resampler is not None:
+            for ready in self._resampler.resample(None):
+                yield _bytes(ready)
+        self._resampler, self._shape, self._small = None, None, AudioFifo()
+
+    def drain(self) -> Iterator[bytes]:
+        """Give what was gathered of small frames."""
+        gathered = self._small.read() if self._small.samples else None
+        if gathered is not None:
+            yield from self._convert(gathered)
+
+    def _convert(self, frame: AudioFrame) -> Iterator[bytes]:
         if self._resampler is None:
             yield _bytes(frame)
             return
         for ready in self._resampler.resample(_average(frame) if _is_unplaced(frame) else frame):
             yield _bytes(ready)
-
-    def flush(self) -> Iterator[bytes]:
-        """Give the samples still inside."""
-        if self._resampler is not None:
-            for ready in self._resampler.resample(None):
-                yield _bytes(ready)
-        self._resampler, self._shape = None, None
 
 
 def _is_unplaced(frame: AudioFrame) -> bool:
