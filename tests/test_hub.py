@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -231,6 +233,37 @@ def test_the_probe_tells_whether_the_hub_answers(local: LocalHub) -> None:
     assert "503" in (Hub(endpoint=local.address).problem() or "")
     assert "does not answer" in (Hub(endpoint="http://127.0.0.1:9").problem() or "")
     assert "does not answer" in (Hub(endpoint="http://[broken").problem() or "")
+
+
+def test_the_probe_gives_up_in_time_also_where_names_are_not_resolved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    released = threading.Event()
+
+    def hang(*args: object, **more: object) -> list[object]:
+        released.wait(30)
+        raise socket.gaierror("no name server")
+
+    monkeypatch.setattr("socket.getaddrinfo", hang)
+    begun = time.monotonic()
+    try:
+        problem = Hub(endpoint="http://hub.invalid").problem(timeout=0.2)
+    finally:
+        released.set()
+    assert problem == "http://hub.invalid does not answer within 0.2 seconds."
+    assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "socks://127.0.0.1:9"])
+def test_a_proxy_that_cannot_be_used_is_a_reason_and_no_accident(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    monkeypatch.setenv("all_proxy", proxy)
+    hub = Hub(endpoint="http://hub.invalid")
+    assert "proxy" in (hub.problem() or "")
+    with pytest.raises(DownloadFailed, match="proxy"):
+        hub.download(REPOSITORY, folder)
 
 
 def test_finds_what_other_programs_left_in_the_cache(tmp_path: Path) -> None:

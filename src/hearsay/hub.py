@@ -12,8 +12,10 @@ import fnmatch
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,16 +75,22 @@ class Hub:
 
     def problem(self, timeout: float = PROBE_SECONDS) -> str | None:
         """Say in a sentence why the hub cannot be used; None where it answers within `timeout` seconds."""
-        import httpx
-
         if self.closed():
             return "Downloads are switched off (--offline, HEARSAY_DOWNLOADS=off or HF_HUB_OFFLINE=1)."
+        address, found = self.address(), Future[str | None]()
+
+        def ask() -> None:
+            try:
+                found.set_result(_silence(address, timeout))
+            except BaseException as error:
+                found.set_exception(error)
+
+        # The library's limits hold for each step, and none for the resolver; the caller's is for all of it.
+        threading.Thread(target=ask, name="probe", daemon=True).start()
         try:
-            with httpx.Client(timeout=timeout) as client:
-                answer = client.head(f"{self.address()}/api/models", params={"limit": 1})
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return f"{self.address()} does not answer within {timeout:g} seconds ({type(error).__name__})."
-        return None if answer.status_code < 500 else f"{self.address()} answers {answer.status_code}."
+            return found.result(timeout)
+        except TimeoutError:
+            return f"{address} does not answer within {timeout:g} seconds."
 
     def cached(self, repository: str) -> Path | None:
         """Find a complete snapshot of a repository in the hub library's cache, whoever left it there."""
@@ -114,7 +122,7 @@ class Hub:
         headers = {"User-Agent": f"hearsay/{__version__}", "Accept-Encoding": "identity"}
         if token := get_token():
             headers["Authorization"] = f"Bearer {token}"
-        with httpx.Client(timeout=_READ_SECONDS, follow_redirects=True, headers=headers) as client:
+        with _client(timeout=_READ_SECONDS, follow_redirects=True, headers=headers) as client:
             try:
                 _Download(client, self.address(), repository, pause).into(folder, progress)
             except httpx.HTTPStatusError as error:
@@ -225,6 +233,32 @@ class _Download:
                     out.write(block)
                     begin += len(block)
                     report(begin)
+
+
+def _silence(address: str, timeout: float) -> str | None:
+    """Say why nothing useful comes from an address; None where something answers."""
+    import httpx
+
+    try:
+        with _client(timeout=timeout) as client:
+            answer = client.head(f"{address}/api/models", params={"limit": 1})
+    except DownloadFailed as error:
+        return error.message
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+        return f"{address} does not answer within {timeout:g} seconds ({type(error).__name__})."
+    return None if answer.status_code < 500 else f"{address} answers {answer.status_code}."
+
+
+def _client(**wanted: Any) -> httpx.Client:
+    """Make a client. Raises: `DownloadFailed` where the environment names a proxy that cannot be used."""
+    import httpx
+
+    try:
+        return httpx.Client(**wanted)
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        raise DownloadFailed(
+            f"The proxy that the environment names (HTTPS_PROXY, ALL_PROXY) cannot be used: {error}"
+        ) from error
 
 
 def _is_wanted(name: str) -> bool:
