@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,6 +67,14 @@ def test_any_text_is_a_language_or_an_invalid_request(text: str) -> None:
     except InvalidRequest:
         return
     assert code is None or code in languages.NAMES
+
+
+def test_long_texts_are_refused_without_being_searched() -> None:
+    begin = time.process_time()
+    with pytest.raises(InvalidRequest, match="no language '----") as caught:
+        languages.parse("-" * 1_000_000 + "!")
+    assert time.process_time() - begin < 1.0
+    assert len(caught.value.message) < 200
 
 
 def test_a_code_without_a_name_is_its_own() -> None:

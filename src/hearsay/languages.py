@@ -147,6 +147,9 @@ UNKNOWN = ("", "auto")
 
 _REGION = re.compile(r"[-_][a-z0-9-_]+$")
 
+_LONGEST = 64
+"""Characters of the longest text that is looked at: searching one of a megabyte would take hours."""
+
 
 def parse(text: str) -> str | None:
     """Find the code that a caller means by a code or name in any case, with or without a region (`en-US`).
@@ -157,6 +160,9 @@ def parse(text: str) -> str | None:
     wanted = text.strip().lower()
     if wanted in UNKNOWN:
         return None
+    if len(wanted) > _LONGEST:
+        message = f"There is no language {wanted[:20] + '…'!r}. Give an ISO 639-1 code, or `auto`."
+        raise InvalidRequest(message, param="language", code="invalid_language")
     for spelling in (wanted, _REGION.sub("", wanted)):
         if spelling in NAMES:
             return spelling
