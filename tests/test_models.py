@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from hearsay import cards
 from hearsay.domain import ModelCard, Task
@@ -173,11 +174,27 @@ def test_own_aliases_come_before_everything(house: House) -> None:
     assert house.catalogue().stand_ins == cards.STAND_INS
 
 
+def test_aliases_may_mean_each_other_and_the_default(house: House) -> None:
+    catalogue = house.catalogue(
+        aliases={
+            "mine": "Ours",
+            "ours": "whisper-base",
+            "whisper-base": "tiny",
+            "best": "auto",
+            "top": "best",
+        }
+    )
+    assert {catalogue.card(name).id for name in ("mine", "ours", "OURS", "whisper-base")} == {"whisper-tiny"}
+    assert {catalogue.card(name).id for name in ("best", "top")} == {catalogue.card().id}
+    assert house.catalogue(default="mine", aliases={"mine": "tiny"}).card().id == "whisper-tiny"
+
+
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
         ({"aliases": {"a": "b"}}, "The alias a leads nowhere"),
         ({"aliases": {"a": "A"}}, "means itself"),
+        ({"aliases": {"a": "b", "b": "c", "c": "b"}}, "means itself"),
         ({"default": "whisper-huge"}, "The default model leads nowhere.*Did you mean"),
         ({"local": {"mine": Path("/nowhere")}}, "no such folder"),
     ],
@@ -399,6 +416,40 @@ def test_removes_what_was_pulled_also_half_of_it(house: House, connected: LocalH
     assert not half.exists()
     with pytest.raises(ModelNotInstalled):
         catalogue.remove("base")
+
+
+@pytest.mark.parametrize("name", ["whisper-1", "auto", ""])
+def test_removes_nothing_by_a_name_for_the_default(house: House, name: str) -> None:
+    folder = house.install(BASE)
+    with pytest.raises(ConfigurationError, match="stands for the default model, whisper-base now"):
+        house.catalogue().remove(name)
+    assert folder.is_dir()
+
+
+def test_waits_for_another_process_that_pulls_the_same_and_tells_how_far_it_is(
+    house: House, connected: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hearsay.models._LOOK_SECONDS", 0.01)
+    catalogue = house.catalogue()
+    folder = house.root / "models" / "Systran--faster-whisper-base"
+    make(folder.with_name(f"{folder.name}.part"), {"model.bin.partial": b"x" * 1000})
+    other = FileLock(f"{folder}.lock")
+    other.acquire()
+    told: list[int] = []
+
+    def progress(done: int, total: int) -> None:
+        told.append(done)
+        other.release()
+
+    assert catalogue.pull("base", progress) == folder
+    assert told[0] == 1000
+    assert catalogue.installed(catalogue.card("base"))
+
+
+def test_a_place_where_nothing_can_be_stored_is_named(house: House, connected: LocalHub) -> None:
+    (house.root / "models" / "Systran--faster-whisper-base.lock").mkdir(parents=True)
+    with pytest.raises(ConfigurationError, match="Nothing can be stored in"):
+        house.catalogue().pull("base")
 
 
 def test_removes_nothing_that_is_not_ours(house: House) -> None:

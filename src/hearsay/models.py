@@ -9,12 +9,12 @@ from __future__ import annotations
 import difflib
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from hearsay import cards
 from hearsay.domain import ModelCard, Task
@@ -35,6 +35,10 @@ AUTO = "auto"
 
 _FRESH_SECONDS = 2.0
 """For how long the choice of the best installed model is remembered; another process may install one."""
+
+
+_LOOK_SECONDS = 1.0
+"""How often to look how far another process is that pulls the same model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +174,9 @@ class Catalogue:
         if found is not None and not self._checks.damaged(found, thorough=True):
             return found
         _make_folder(self.models_folder)
-        folder = self._own_folder(card)
-        with FileLock(f"{folder}.lock"):
-            self.hub.download(card.repository, folder, progress or (lambda done, total: None))
+        folder, tell = self._own_folder(card), progress or (lambda done, total: None)
+        with _only_puller(folder, card.size_bytes or 0, tell):
+            self.hub.download(card.repository, folder, tell)
         self.refresh()
         return folder
 
@@ -182,6 +186,10 @@ class Catalogue:
         Raises: `ModelNotFound`, `ModelNotInstalled`, `ConfigurationError` where the weights are not ours to
         delete.
         """
+        if self._means_default(name):
+            raise ConfigurationError(
+                f"{name or AUTO} stands for the default model, {self.card().id} now; name the one to remove."
+            )
         card = self._named(name)
         folder = self._own_folder(card) if card.repository else None
         partial = folder.with_name(f"{folder.name}.part") if folder else None
@@ -205,7 +213,7 @@ class Catalogue:
 
     def wanted(self) -> ModelCard | None:
         """Give the model that ought to be pulled: the recommended one, if `auto` finds none that suits."""
-        if self.default != AUTO or self._local:
+        if not self._means_default(self.default) or self._local:
             return None
         suitable = (c for c in self._cards.values() if suits(c.id, self.machine) and self.installed(c))
         return None if any(suitable) else self.recommended()
@@ -234,28 +242,36 @@ class Catalogue:
         return names
 
     def _check_choices(self) -> None:
-        for alias, target in self._aliases.items():
-            if target.casefold() == alias.casefold():
-                raise ConfigurationError(f"The alias {alias} means itself.")
-            self._choice(target, f"the alias {alias}")
-        if not self._means_default(self.default):
-            self._choice(self.default, "the default model")
+        for alias in self._aliases:
+            self._choice(alias, f"the alias {alias}")
+        self._choice(self.default, "the default model")
 
     def _choice(self, name: str, what: str) -> None:
         try:
-            self._named(name)
+            if not self._means_default(name):
+                self._named(name)
         except ModelNotFound as error:
             raise ConfigurationError(f"{what[0].upper()}{what[1:]} leads nowhere. {error.message}") from error
 
     def _means_default(self, name: str | None) -> bool:
-        known = name is not None and (name.casefold() in self._names or self._alias(name) is not None)
-        return not name or (not known and name.casefold() in {AUTO, *cards.STAND_INS})
+        meant = self._meant(name).casefold() if name else AUTO
+        return meant not in self._names and meant in {AUTO, *cards.STAND_INS}
 
     def _alias(self, name: str) -> str | None:
         return next((to for alias, to in self._aliases.items() if alias.casefold() == name.casefold()), None)
 
+    def _meant(self, name: str) -> str:
+        """Follow aliases, which may mean each other, to a name that is none. Raises: `ConfigurationError`."""
+        meant, passed = name, {name.casefold()}
+        while (target := self._alias(meant)) is not None:
+            if target.casefold() in passed:
+                raise ConfigurationError(f"The alias {name} means itself.")
+            passed.add(target.casefold())
+            meant = target
+        return meant
+
     def _named(self, name: str) -> ModelCard:
-        target = self._alias(name) or name
+        target = self._meant(name)
         found = self._names.get(target.casefold())
         if found is None:
             raise ModelNotFound(f"The model `{name}` does not exist.{self._nearest(target)}")
@@ -330,6 +346,30 @@ class Catalogue:
         raise DownloadFailed(
             f"The weights of {card.id} in {folder} are damaged: {' '.join(problems)}{remedy}"
         )
+
+
+@contextmanager
+def _only_puller(folder: Path, n_bytes: int, progress: Progress) -> Iterator[None]:
+    """Wait until no other process pulls into a folder, telling how far that one is of about `n_bytes`."""
+    lock = FileLock(f"{folder}.lock")
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=_LOOK_SECONDS)
+        except Timeout:
+            progress(min(_arrived(folder.with_name(f"{folder.name}.part")), n_bytes), n_bytes)
+        except OSError as error:
+            raise ConfigurationError(f"Nothing can be stored in {folder.parent}: {error}.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _arrived(part: Path) -> int:
+    try:
+        return sum(file.stat().st_size for file in part.iterdir())
+    except FileNotFoundError:  # not begun, or complete and moved to its place meanwhile
+        return 0
 
 
 def _make_folder(folder: Path) -> None:
