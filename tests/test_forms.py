@@ -281,6 +281,9 @@ def test_url_encoded(tmp_path: Path) -> None:
         ("application/json", b"[1]"),
         ("application/json", b"{"),
         ("application/json", b"[" * 100_000),
+        ("application/json", b'{"%s":[0]}' % (b"x" * 1000)),
+        ("application/json", b'{"a":[%s]}' % b",".join([b"0"] * 1001)),
+        ("application/json", b'{"a":{%s}}' % b",".join(b'"%d":0' % n for n in range(1001))),
         ("application/json", b"\xff\xfe\x00"),
         ("application/x-www-form-urlencoded", b"\xff"),
         ("application/x-www-form-urlencoded", b"a=%ff"),
@@ -292,6 +295,17 @@ def test_documents_that_are_none(kind: str, body: bytes, tmp_path: Path) -> None
         read(body, tmp_path, content_type=kind)
 
 
+@pytest.mark.parametrize("depth", range(960, 1000))
+def test_documents_of_any_depth_are_read_or_refused(depth: int, tmp_path: Path) -> None:
+    """What can just be read without going too deep may go too deep when it is written again."""
+    body = b'{"a":%s1%s}' % (b"[" * depth, b"]" * depth)
+    try:
+        form = read(body, tmp_path, content_type="application/json")
+    except InvalidRequest:
+        return
+    assert [name for name, _ in form.fields.pairs] == ["a[]"]
+
+
 def test_half_surrogates_do_not_survive(tmp_path: Path) -> None:
     form = read(b'{"model": "\\ud800x"}', tmp_path, content_type="application/json")
     assert form.fields.pairs == (("model", "?x"),)
@@ -301,3 +315,17 @@ def test_large_documents_are_refused(tmp_path: Path) -> None:
     limits = FormLimits(document_bytes=100)
     with pytest.raises(PayloadTooLarge):
         read(b'{"prompt": "' + b"x" * 100 + b'"}', tmp_path, content_type="application/json", limits=limits)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/json", b'{"url": "%s", "prompt": "%s"}'),
+        ("application/x-www-form-urlencoded", b"url=%s&prompt=%s"),
+    ],
+)
+def test_only_the_recording_may_fill_a_document(kind: str, body: bytes, tmp_path: Path) -> None:
+    limits = FormLimits(text_bytes=100)
+    read(body % (b"x" * 1000, b"x" * 90), tmp_path, content_type=kind, limits=limits)
+    with pytest.raises(PayloadTooLarge, match="text fields"):
+        read(body % (b"x", b"x" * 1000), tmp_path, content_type=kind, limits=limits)

@@ -27,6 +27,7 @@ SPOOLED = frozenset({"file", "url"})
 
 _TYPES = "multipart/form-data, application/json or application/x-www-form-urlencoded"
 _MEBIBYTE = 1 << 20
+_LONGEST_NAME = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class FormLimits:
     """All text fields of a form together, names included."""
     document_bytes: int = 16 * _MEBIBYTE
     """Largest JSON or URL-encoded body; these are held in memory."""
+    fields: int = 1000
+    """Values in a JSON or URL-encoded body, those inside of lists and objects included."""
     parts: int = 256
     header_bytes: int = 8192
     """Longest header line within a part."""
@@ -101,10 +104,9 @@ async def read_form(
         raise _too_large(limits)
     if kind == b"multipart/form-data":
         return await _read_multipart(chunks, _boundary(options), limits, folder)
-    if kind == b"application/json":
-        return Form(Fields(await asyncio.to_thread(_json_pairs, await _read_document(chunks, limits))))
-    if kind == b"application/x-www-form-urlencoded":
-        return Form(Fields(_encoded_pairs(await _read_document(chunks, limits))))
+    if kind in _PARSERS:
+        # In a thread: a large document takes long enough to read for other callers to notice.
+        return await asyncio.to_thread(_read_pairs, kind, await _read_document(chunks, limits), limits)
     raise UnsupportedMediaType(f"Send the recording as {_TYPES}, with the content type to match.")
 
 
@@ -161,23 +163,46 @@ async def _read_document(chunks: AsyncIterator[bytes], limits: FormLimits) -> by
     return bytes(body)
 
 
-def _json_pairs(body: bytes) -> list[tuple[str, str]]:
+def _read_pairs(kind: bytes, body: bytes, limits: FormLimits) -> Form:
+    pairs = _PARSERS[kind](body, limits)
+    n_text = sum(len(name) + len(value) for name, value in pairs if name not in SPOOLED)
+    if n_text > limits.text_bytes:
+        raise _too_much_text(limits)
+    return Form(Fields(pairs))
+
+
+def _json_pairs(body: bytes, limits: FormLimits) -> list[tuple[str, str]]:
     try:
         found = json.loads(body)
+        if not isinstance(found, dict):
+            raise InvalidRequest("The JSON body must be an object.")
+        # Counted first: the name of a list is written once for every item.
+        if (
+            sum(len(value) if isinstance(value, (dict, list)) else 1 for value in found.values())
+            > limits.fields
+        ):
+            raise InvalidRequest(f"A JSON body may have {limits.fields} values.")
+        if any(len(name) > _LONGEST_NAME for name in found):
+            raise InvalidRequest("The JSON body has a name that is too long.")
+        return [(_clean(key), _clean(value)) for key, value in flatten(found)]
     except (ValueError, RecursionError) as error:
         raise InvalidRequest("The body is not valid JSON.") from error
-    if not isinstance(found, dict):
-        raise InvalidRequest("The JSON body must be an object.")
-    return [(_clean(key), _clean(value)) for key, value in flatten(found)]
 
 
-def _encoded_pairs(body: bytes) -> list[tuple[str, str]]:
+def _encoded_pairs(body: bytes, limits: FormLimits) -> list[tuple[str, str]]:
     try:
         text = body.decode("ascii")
-        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=1000)
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=limits.fields)
     except ValueError as error:
         raise InvalidRequest("The body is not valid URL-encoded text.") from error
-    return pairs
+
+
+_PARSERS = {b"application/json": _json_pairs, b"application/x-www-form-urlencoded": _encoded_pairs}
+
+
+def _too_much_text(limits: FormLimits) -> PayloadTooLarge:
+    size = limits.text_bytes / _MEBIBYTE
+    return PayloadTooLarge(f"The text fields of a form may hold {size:g} MB together.")
 
 
 def _clean(text: str) -> str:
@@ -303,5 +328,4 @@ class MultipartReader:
     def _count_text(self, n_bytes: int) -> None:
         self._n_text += n_bytes
         if self._n_text > self._limits.text_bytes:
-            size = self._limits.text_bytes / _MEBIBYTE
-            raise PayloadTooLarge(f"The text fields of a form may hold {size:g} MB together.")
+            raise _too_much_text(self._limits)
