@@ -387,6 +387,7 @@ def test_too_large(small: Stage) -> None:
             server.post(file=b"x" * (40 << 20)),
             server.http.post(TRANSCRIBE, content=chunked(), headers=headers),
             server.http.post(TRANSCRIBE, data={"url": base64.b64encode(speech(12)).decode()}),
+            server.http.post(TRANSCRIBE, files={"file": (None, speech(12))}),
             server.post(file=speech(1), data={"prompt": "x" * 2000}),
         ]
     for answer in answers:

@@ -146,6 +146,8 @@ async def as_file(
     Raises: `FetchFailed`, `PayloadTooLarge`, or `InvalidRequest` for what is not base64.
     """
     if isinstance(source, Upload):
+        if source.path.stat().st_size > max_bytes:  # Without a file name it may have been base64.
+            raise PayloadTooLarge("The file is larger than this server accepts.", param="file")
         yield source.path
         return
     with tempfile.NamedTemporaryFile(prefix="hearsay-source-", dir=folder) as file:
@@ -160,7 +162,7 @@ async def as_file(
 def decode_base64(source: Encoded, target: Path, max_bytes: int) -> None:
     """Write what the base64 stands for, in either alphabet, with or without padding and line breaks.
 
-    Raises: `PayloadTooLarge` or `InvalidRequest`.
+    Raises: `PayloadTooLarge` or `InvalidRequest`, `FileNotFoundError` where `target` is not there.
     """
     whole = source.text if isinstance(source.text, bytes) else source.text.read_bytes()
     text = re.sub(rb"[\s=]+", b"", whole[source.skip :].replace(b"%3D", b"")).replace(b"-", b"+")
@@ -168,6 +170,8 @@ def decode_base64(source: Encoded, target: Path, max_bytes: int) -> None:
     if len(text) * 3 // 4 > max_bytes:
         raise PayloadTooLarge("The recording in url is larger than this server accepts.", param="url")
     try:
-        target.write_bytes(base64.b64decode(text + b"=" * (-len(text) % 4), validate=True))
+        decoded = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidRequest("url does not hold valid base64.", param="url") from error
+    with target.open("r+b") as file:  # Not made anew where the caller has gone and it was removed.
+        file.write(decoded)
