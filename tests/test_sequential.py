@@ -10,7 +10,7 @@ import pytest
 
 from hearsay.domain import AlignedWord, DecodeSettings, Hypothesis, Segment, Task, TranscribeOptions
 from hearsay.errors import Cancelled
-from hearsay.sequential import WindowLoop, temperatures
+from hearsay.sequential import PROMPT_CHARACTERS, WindowLoop, temperatures
 from tests.scripted import ScriptedFeatures, ScriptedRecognizer, hypothesis
 
 GOLDEN = json.loads((Path(__file__).parent / "data" / "reference-loop.json").read_text())
@@ -162,6 +162,33 @@ def test_a_full_first_window_is_encoded_once_for_language_and_text() -> None:
 def test_a_long_prompt_is_cut_with_a_warning() -> None:
     _, loop = run(hypothesis(BEGIN, " hi", BEGIN + 50), prompt="x" * 300)
     assert loop.warnings == ["The prompt has 301 tokens; only the last 223 were used."]
+
+
+class OneToken(ScriptedRecognizer):
+    """Notes the texts that it is to make tokens of, and makes one of each."""
+
+    def __init__(self, hypotheses: list[Hypothesis]) -> None:
+        super().__init__(hypotheses)
+        self.texts: list[str] = []
+
+    def encode_text(self, text: str) -> tuple[int, ...]:
+        self.texts.append(text)
+        return (1,)
+
+
+def test_only_the_end_of_a_huge_prompt_is_read() -> None:
+    """A tokenizer that is given a megabyte holds up every other caller for seconds."""
+    prompt = "x" * 1_000_000 + "y" * PROMPT_CHARACTERS
+    recognizer = OneToken([hypothesis(BEGIN, " hi", BEGIN + 50)])
+    loop = WindowLoop(
+        ScriptedFeatures(3000),
+        TranscribeOptions(prompt=prompt, language="en"),
+        recognizer,
+        decode=DecodeSettings(),
+        cancelled=bool,
+    )
+    assert recognizer.texts == ["y" * PROMPT_CHARACTERS]
+    assert loop.warnings == ["The prompt has 1008193 characters; only its end was used."]
 
 
 def test_a_prompt_that_fits_is_not_worth_a_warning() -> None:

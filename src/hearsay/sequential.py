@@ -18,6 +18,9 @@ from hearsay.engines.protocols import Cancelled as IsCancelled
 from hearsay.engines.protocols import Features, WindowRecognizer
 from hearsay.errors import Cancelled
 
+PROMPT_CHARACTERS = 8192
+"""Last characters of a prompt that are looked at: far more than fit, and few enough to be read at once."""
+
 RESET_TEMPERATURE = 0.5
 """Text sampled at a temperature above this one is too wild to prompt the next window."""
 
@@ -150,9 +153,12 @@ class WindowLoop:
     def _prompt(self, text: str | None) -> list[int]:
         if text is None or not text.strip():
             return []
-        tokens = self._recognizer.encode_text(" " + text.strip())
+        whole = " " + text.strip()
+        tokens = self._recognizer.encode_text(whole[-PROMPT_CHARACTERS:])
         limit = self._recognizer.previous_limit
-        if len(tokens) > limit:
+        if len(whole) > PROMPT_CHARACTERS:
+            self.warnings.append(f"The prompt has {len(whole)} characters; only its end was used.")
+        elif len(tokens) > limit:
             self.warnings.append(f"The prompt has {len(tokens)} tokens; only the last {limit} were used.")
         return list(tokens[-limit:])
 
