@@ -39,6 +39,17 @@ def test_lists_without_giving_anything_away(file: Path) -> None:
     assert key not in plain + data and digest not in plain + data
 
 
+def test_a_file_that_cannot_be_written_is_an_error_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    monkeypatch.setenv("HEARSAY_KEYS_FILE", str(tmp_path / "file" / "keys.json"))
+    result = run.invoke(app, ["keys", "add", "laptop"])
+    assert result.exit_code == 1 and result.stdout == ""
+    assert result.stderr.startswith("hearsay: ") and str(tmp_path / "file") in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 def test_revokes_by_name_or_id(file: Path) -> None:
     for name in ("a", "b"):
         run.invoke(app, ["keys", "add", name])

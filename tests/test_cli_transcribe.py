@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -34,7 +35,7 @@ from hearsay.cli import (
 from hearsay.cli.outputs import Format, name_outputs, parse_formats, render
 from hearsay.cli.sources import collect
 from hearsay.cli.transcribe import _complete_format, _complete_language, transcribe
-from hearsay.domain import SAMPLE_RATE, Segment, Task, TranscribeOptions, Transcript, Word
+from hearsay.domain import SAMPLE_RATE, Audio, Segment, Task, TranscribeOptions, Transcript, Word
 from hearsay.engines.fake import FakeWindowRecognizer, Mishaps
 from tests.tones import SENTENCES, ToneRecognizer, normal, speak
 
@@ -209,6 +210,45 @@ def test_bad_recordings_are_reported_and_the_rest_is_done(here: Path) -> None:
     assert all(
         name in summary for name in ("bad.wav", "empty.wav", "gone.wav: It cannot be read: No such file")
     )
+
+
+def test_folders_that_may_not_be_read_are_reported_and_the_rest_is_done(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "in/closed").mkdir(parents=True)
+    (here / "in/a.wav").write_bytes(speech(1))
+    (here / "in/closed/b.wav").write_bytes(speech(1))
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)  # who runs the tests may be allowed to read everything
+    result = run("in", "--recursive")
+    assert result.exit_code == 1
+    assert "1 transcribed; 1 failed:" in result.stderr and "in/closed: It cannot be read" in result.stderr
+    assert files(here / "in")[:2] == ["a.txt", "a.wav"]
+    alone = run("in/closed")
+    assert alone.exit_code == 2 and "in/closed cannot be looked into" in alone.stderr
+
+
+def test_a_full_disk_is_a_failure_of_that_recording(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.wav", "b.wav"):
+        (here / name).write_bytes(speech(1))
+    real, calls = audio.load, iter([True, False])
+
+    def load(path: Path) -> Audio:
+        if next(calls):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(path)
+
+    monkeypatch.setattr(audio, "load", load)
+    result = run("a.wav", "b.wav")
+    assert result.exit_code == 1
+    assert "a.wav: [Errno 28] No space left on device." in result.stderr
+    assert (here / "b.txt").exists() and not (here / "a.txt").exists()
 
 
 def test_transcripts_that_exist_are_neither_lost_nor_made_twice(here: Path) -> None:

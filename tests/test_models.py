@@ -279,6 +279,7 @@ def test_auto_wants_a_model_only_where_none_suits(house: House) -> None:
     assert (wanted := house.catalogue().wanted()) is not None and wanted.id == "whisper-base"
     assert house.catalogue(default="tiny").wanted() is None
     assert house.catalogue(local={"mine": house.own("mine")}).wanted() is None
+    assert house.catalogue(default="whisper-1").wanted() == house.catalogue().wanted()
     house.install("Systran/faster-whisper-large-v3")
     assert house.catalogue().wanted() is not None
     house.install("Systran/faster-whisper-tiny")

@@ -94,6 +94,9 @@ class Subcommands(TyperGroup):
             # The reader of a pipe has seen enough; nothing more may be flushed to it.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(EXIT_FAILED) from None
+        except OSError as error:
+            # A full disk, a folder that may not be written: the place says more than where it was noticed.
+            fail(error)
 
 
 def fail(error: Exception) -> NoReturn:

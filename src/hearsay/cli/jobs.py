@@ -104,8 +104,8 @@ class Worker:
             self._write(job, transcript)
             if job.stem is None and not streams:
                 self._print(job, transcript)
-        except HearsayError as error:
-            return Outcome(job, error)
+        except (HearsayError, OSError) as error:
+            return Outcome(job, _told(error))
         finally:
             track.end()
         return Outcome(job, transcript=transcript)
@@ -135,8 +135,8 @@ class Worker:
                 path = await asyncio.to_thread(stack.enter_context, opened(job.source))
                 transcript = await server.transcribe(path, self._options, progress=track.update)
             self._write(job, transcript)
-        except HearsayError as error:
-            return Outcome(job, error)
+        except (HearsayError, OSError) as error:
+            return Outcome(job, _told(error))
         finally:
             track.end()
         return Outcome(job, transcript=transcript)
@@ -182,3 +182,10 @@ class Worker:
         text = outputs.render(transcript, job.formats[0], words=self._options.words)
         self._reporter.text(text.removesuffix("\n"))
         sys.stdout.flush()
+
+
+def _told(error: HearsayError | OSError) -> HearsayError:
+    """Make of a full disk or a broken device what happened to one recording, but not of a closed pipe."""
+    if isinstance(error, BrokenPipeError):
+        raise error
+    return error if isinstance(error, HearsayError) else HearsayError(f"{error}.")

@@ -6,6 +6,7 @@ things; a file that is named itself is always tried.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -60,7 +61,8 @@ class Source:
 def collect(arguments: Sequence[str], *, recursive: bool) -> list[Source]:
     """Expand folders, drop repeats, keep the order.
 
-    Raises: `InvalidAudio` for a folder without recordings; a missing file is found out when it is read.
+    Raises: `InvalidAudio` for a folder without recordings, or that cannot be looked into; files and inner
+    folders that are missing or may not be read are found out when they are.
     """
     found: dict[object, Source] = {}
     for argument in arguments:
@@ -75,25 +77,42 @@ def _expand(argument: str, recursive: bool) -> list[Source]:
     if argument.lower().startswith(("http://", "https://")):
         return [Source(argument, None, argument, PurePosixPath(_url_name(argument)))]
     path = Path(argument)
-    if not path.is_dir():
+    if not is_folder(path):
         return [Source(_shown(argument), path, None, PurePosixPath(path.name))]
-    files = sorted(path.rglob("*") if recursive else path.iterdir())
-    chosen = [file for file in files if _is_recording(file, path)]
+    chosen = sorted(_recordings(path, recursive))
+    if path in chosen:
+        raise InvalidAudio(f"The folder {argument} cannot be looked into.")
     if not chosen:
-        inside = any(child.is_dir() for child in path.iterdir())
+        inside = any(is_folder(child) for child in path.iterdir())
         hint = " Look into its folders too with --recursive." if inside and not recursive else ""
         raise InvalidAudio(f"There is no recording in the folder {argument}.{hint}")
     return [Source(_shown(str(f)), f, None, PurePosixPath(f.relative_to(path).as_posix())) for f in chosen]
 
 
+def is_folder(path: Path) -> bool:
+    """Tell whether there is a folder; where nobody may look there is none, and reading it will say why."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _recordings(folder: Path, recursive: bool) -> Iterator[Path]:
+    """Give the recordings in a folder, and folders that cannot be looked into, for reading them will fail."""
+    closed: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
+        folders[:] = [name for name in folders if recursive and not name.startswith(".")]
+        yield from (Path(place, name) for name in names if _is_recording(Path(place, name)))
+    yield from closed
+
+
+def _is_recording(file: Path) -> bool:
+    return not file.name.startswith(".") and file.suffix.lower() in SUFFIXES and file.is_file()
+
+
 def _shown(name: str) -> str:
     """Make a name printable that is not valid text, as names of files need not be."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _is_recording(file: Path, root: Path) -> bool:
-    hidden = any(part.startswith(".") for part in file.relative_to(root).parts)
-    return not hidden and file.suffix.lower() in SUFFIXES and file.is_file()
 
 
 def _url_name(url: str) -> str:

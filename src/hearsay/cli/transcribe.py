@@ -21,7 +21,7 @@ from hearsay.cli.backends import LocalModel, server_choice
 from hearsay.cli.jobs import Job, Outcome, Tally, Worker
 from hearsay.cli.outputs import Format
 from hearsay.cli.progress import Reporter, reporter
-from hearsay.cli.sources import STDIN, collect
+from hearsay.cli.sources import STDIN, collect, is_folder
 from hearsay.domain import Task, TranscribeOptions
 from hearsay.engines.remote import MEGABYTE, Limits
 from hearsay.errors import HearsayError, InvalidAudio, InvalidRequest, ModelNotFound
@@ -228,7 +228,7 @@ def _existing(*, overwrite: bool, skip: bool) -> Existing:
 
 
 def _is_single(recordings: Sequence[str]) -> bool:
-    return len(recordings) == 1 and not Path(recordings[0]).is_dir()
+    return len(recordings) == 1 and not is_folder(Path(recordings[0]))
 
 
 def _jobs(recordings: Sequence[str], recursive: bool, kinds: tuple[Format, ...], place: Place) -> list[Job]:
