@@ -6,6 +6,7 @@ Knows no request. `from_settings` is, with the command line, the only reader of 
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -30,9 +31,10 @@ from hearsay.api.fetch import Fetcher, FetchPolicy
 from hearsay.api.forms import FormLimits
 from hearsay.api.mounting import Mounted
 from hearsay.api.observing import EXPOSED, Observed
-from hearsay.decoders import MAX_DURATION, DecoderPool
+from hearsay.decoders import DecoderPool
 from hearsay.dialects import PREFIX
 from hearsay.domain import DecodeSettings, Task
+from hearsay.errors import ConfigurationError
 from hearsay.keys import KeyFile, Keyring
 from hearsay.models import Catalogue
 from hearsay.pool import ModelPool
@@ -96,6 +98,7 @@ def create_app(
 def from_settings(settings: Settings, *, chores: Sequence[Chore] = ()) -> FastAPI:
     """Make the app that the settings describe. Raises: `ConfigurationError`."""
     catalogue = composition.catalogue(settings)
+    _make_folder(settings.work_folder)
     limits = Limits(
         form=FormLimits(upload_bytes=round(settings.upload_limit_mb * _MEBIBYTE)),
         fetch=FetchPolicy(
@@ -113,7 +116,7 @@ def from_settings(settings: Settings, *, chores: Sequence[Chore] = ()) -> FastAP
             n_workers=settings.decode_workers,
             timeout=settings.decode_timeout_seconds,
             folder=settings.work_folder,
-            max_duration=settings.max_duration_seconds or MAX_DURATION,
+            max_duration=settings.max_duration_seconds,
         ),
         keys=Keyring(KeyFile(settings.keys_file), settings.all_api_keys),
         limits=limits,
@@ -121,6 +124,18 @@ def from_settings(settings: Settings, *, chores: Sequence[Chore] = ()) -> FastAP
         folder=settings.work_folder,
         chores=chores,
     )
+
+
+def _make_folder(folder: Path | None) -> None:
+    """Make sure that uploads have a place to go to, before the first one comes."""
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        raise ConfigurationError(f"The work folder {folder} cannot be used: {error.strerror}.") from error
 
 
 def _framework(lifespan: Lifespan[FastAPI], middleware: Sequence[Middleware]) -> FastAPI:

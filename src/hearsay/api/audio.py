@@ -141,7 +141,7 @@ class Transcribing:
                 lease = await stack.enter_async_context(await studio.pool.lease(asked.model, task))
             check_options(asked.options, lease.recognizer, lease.card)
             trace.model = lease.card.id
-            if advice := studio.catalogue.advice(lease.card):
+            if advice := await asyncio.to_thread(studio.catalogue.advice, lease.card):
                 trace.warn(advice)
             with trace.stage("decode"):
                 audio = await studio.decoders.decode(path)
