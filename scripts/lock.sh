@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Pin everything: resolve pyproject.toml in two empty environments and write requirements/run.txt and requirements/dev.txt.
+# Pin everything: resolve pyproject.toml in empty environments and write requirements/dev.txt, run.txt and bench.txt.
 # Versions only: no index, no host and no hash of a mirror ends up in the files.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -7,7 +7,7 @@ python="${PYTHON:-python3}"
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
 
-freeze() { # freeze EXTRAS OUTPUT
+freeze() { # freeze EXTRAS OUTPUT [CONSTRAINTS]
     "$python" -m venv "$scratch/$2"
     "$scratch/$2/bin/pip" install --quiet --disable-pip-version-check ${3:+-c "$3"} ".$1"
     "$scratch/$2/bin/pip" freeze --exclude hearsay | grep -v '^-e\|^#\|@ file' >"requirements/$2.txt"
@@ -16,4 +16,5 @@ freeze() { # freeze EXTRAS OUTPUT
 mkdir -p requirements
 freeze "[dev]" dev
 freeze "" run requirements/dev.txt
+freeze "[bench]" bench requirements/dev.txt
 wc -l requirements/*.txt

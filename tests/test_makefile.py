@@ -1,0 +1,36 @@
+"""The verbs of the Makefile can be carried out: everything that they depend on is in the repository."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+VERBS = re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_fresh_clone_has_what_a_verb_needs(verb: str, tmp_path: Path) -> None:
+    # With an environment that does not exist yet, make has to plan every step.
+    command = ["make", "--dry-run", f"VENV={tmp_path / 'venv'}", verb]
+    planned = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert planned.returncode == 0, planned.stderr
+    assert planned.stdout
+
+
+def test_the_verbs_that_are_promised_are_there() -> None:
+    assert {"serve", "test", "check", "fix", "bench"} <= set(VERBS)
+
+
+def test_every_pin_is_one_version() -> None:
+    pins: dict[str, set[str]] = {}
+    for file in (ROOT / "requirements").iterdir():
+        for line in file.read_text(encoding="utf-8").split():
+            name, version = line.split("==")
+            pins.setdefault(name.lower().replace("_", "-"), set()).add(version)
+    assert {name: found for name, found in pins.items() if len(found) > 1} == {}
