@@ -36,6 +36,7 @@ def test_every_subcommand_has_help_with_examples_or_commands(name: str) -> None:
     assert result.exit_code == 0, result.output
     assert "Example" in result.output or "Commands" in result.output
     assert SUBCOMMANDS[name].help.rstrip(".").split(",")[0] in " ".join(result.output.split())
+    assert "--install-completion" not in result.output  # that is the root's, once
 
 
 def test_help_imports_nothing_heavy() -> None:

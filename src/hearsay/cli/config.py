@@ -17,9 +17,6 @@ def config(
         bool, typer.Option("--explain", "-e", help="Also say what each setting is for.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print the reference that the docs hold.")
-    ] = False,
 ) -> None:
     """Show the settings as they apply, and where each comes from.
 

@@ -16,7 +16,9 @@ from hearsay.cli import console
 if TYPE_CHECKING:
     from hearsay.keys import KeyFile
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Make and revoke API keys.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", help="Make and revoke API keys."
+)
 
 
 @app.command(epilog="Example: `export HEARSAY_API_KEY=$(hearsay keys add laptop)`")

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from hearsay.domain import ModelCard
     from hearsay.models import Catalogue
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="List, install and remove models.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    help="List, install and remove models.",
+)
 
 
 @app.command("list", epilog="Example: `hearsay models list --installed --json`")
