@@ -345,6 +345,19 @@ def test_addresses_are_fetched(here: Path, web: str) -> None:
     assert missing.exit_code == 1 and "404" in missing.stderr
 
 
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "socks://127.0.0.1:9"])
+def test_a_proxy_that_cannot_be_used_is_a_reason(
+    here: Path, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    monkeypatch.setenv("all_proxy", proxy)
+    (here / "a.wav").write_bytes(speech(1))
+    for arguments in (["http://talk.invalid/a.wav"], ["a.wav", "--base-url", "http://server.invalid"]):
+        result = run(*arguments)
+        assert result.exit_code == 1
+        assert "proxy that the environment names" in result.stderr, result.stderr
+
+
 def start(environment: Mapping[str, str], folder: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "hearsay", "transcribe", *arguments],

@@ -166,3 +166,6 @@ def _fetch(url: str, into: IO[bytes]) -> None:
                 into.write(block)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise FetchFailed(f"It cannot be fetched: {error or type(error).__name__}.") from error
+    except (ImportError, ValueError) as error:
+        text = f"It cannot be fetched: the proxy that the environment names cannot be used: {error}"
+        raise FetchFailed(text) from error

@@ -44,10 +44,17 @@ class Sender:
         sleep: Callable[[float], Awaitable[None]],
         note: Callable[[str], None],
     ) -> None:
-        """Prepare to send; `note` is told about every wait."""
+        """Prepare to send; `note` is told about every wait.
+
+        Raises: `EngineFailed` where the environment names a proxy of a kind that is not supported.
+        """
         self._patience, self._sleep, self._note = patience, sleep, note
         timeout = httpx.Timeout(patience.timeout, connect=_CONNECT_SECONDS)
-        self._client = httpx.AsyncClient(headers=dict(headers), timeout=timeout, transport=transport)
+        try:
+            self._client = httpx.AsyncClient(headers=dict(headers), timeout=timeout, transport=transport)
+        except (ImportError, ValueError) as error:
+            text = f"The proxy that the environment names (HTTPS_PROXY, ALL_PROXY) cannot be used: {error}"
+            raise EngineFailed(text, code="unreachable") from error
 
     async def close(self) -> None:
         """Hang up."""
