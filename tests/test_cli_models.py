@@ -49,6 +49,13 @@ def test_lists_what_is_known_and_how_to_get_better() -> None:
     assert "hearsay models pull" in result.stderr
 
 
+def test_own_models_are_listed_with_their_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = make(tmp_path / "weights", toy_model(2000))
+    monkeypatch.setenv("HEARSAY_MODELS", f"mine={folder}")
+    first = run.invoke(app, ["models", "list"]).stdout.splitlines()[0].split("\t")
+    assert first[:2] == ["mine", "default"] and str(folder) in first[-1]
+
+
 def test_a_default_that_is_missing_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEARSAY_MODEL", "tiny")
     listed = run.invoke(app, ["models", "list"]).stdout

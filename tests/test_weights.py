@@ -58,6 +58,10 @@ def test_reads_languages_off_the_vocabulary(converted: Path) -> None:
     assert card.size_bytes == sum(map(len, toy_model(2000).values()))
 
 
+def test_callers_do_not_learn_where_own_models_lie(tmp_path: Path, converted: Path) -> None:
+    assert str(tmp_path) not in repr(local_card("mine", converted))
+
+
 def test_english_only_models_lack_translation(tmp_path: Path) -> None:
     card = local_card("mine", make(tmp_path / "en", toy_model(2000, multilingual=False)))
     assert card.languages == ("en",) and card.tasks == {Task.TRANSCRIBE}

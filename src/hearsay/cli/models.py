@@ -116,5 +116,7 @@ def _row(model: dict[str, Any]) -> tuple[str, ...]:
         f"{model['size_bytes'] / 1e6:.0f} MB" if model["size_bytes"] else "-",
         str(len(languages)) if len(languages) > 3 else " ".join(languages),
         "yes" if "translate" in model["tasks"] else "no",
-        model["description"],
+        model["description"]
+        if model["owner"] != "local"
+        else f"{model['description']}, in {model['folder']}",
     )
