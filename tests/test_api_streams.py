@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hearsay.api.app import Limits
 from hearsay.api.fetch import FetchPolicy
-from hearsay.domain import Audio
+from hearsay.domain import Audio, Segment
 from hearsay.engines.fake import FakeWindowRecognizer, Mishaps
+from hearsay.pool import Lease
 from tests.server import InlineDecoders, Running, Stage, serving, speech
 
 TRANSCRIBE = "/v1/audio/transcriptions"
@@ -108,6 +109,23 @@ def test_the_work_is_longer_than_a_window_otherwise(stage: Stage, gate: Gate) ->
         assert gate.n_steps >= 5
         server.post(file=SILENT)
         assert gate.n_steps >= 10
+
+
+def test_silence_is_worked_off_in_turns(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hours without a word would otherwise bar the model to everybody else."""
+    steps: list[Segment | None] = []
+    stream = Lease.stream
+
+    async def noting(lease: Lease, make: Callable[[], Iterable[Segment | None]]) -> AsyncIterator[Any]:
+        async with aclosing(stream(lease, make)) as items:
+            async for item in items:
+                steps.append(item)
+                yield item
+
+    monkeypatch.setattr(Lease, "stream", noting)
+    with stage.open() as server:
+        assert server.post(file=SILENT).json()["text"] == ""
+    assert steps == [None] * 5
 
 
 def test_hanging_up_in_the_queue_costs_nothing(stage: Stage, gate: Gate) -> None:

@@ -69,6 +69,20 @@ def test_silence_is_an_answer_without_segments(kind: type[Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", RECOGNIZERS)
+def test_work_comes_in_steps_also_where_nobody_speaks(kind: type[Any]) -> None:
+    """A thread is shared step by step: one over hours of silence would bar it to everybody else."""
+    assert list(transcription(kind(), noise(seconds=3600.0)).steps()) == [None] * 120
+
+
+@pytest.mark.parametrize("kind", RECOGNIZERS)
+def test_steps_are_the_segments_and_nothing_else(kind: type[Any]) -> None:
+    audio = noise((0.0, 8.0), (100.0, 110.0), seconds=150.0)
+    steps = list(transcription(kind(), audio).steps())
+    assert [step for step in steps if step is not None] == list(transcription(kind(), audio))
+    assert steps.count(None) >= 2
+
+
+@pytest.mark.parametrize("kind", RECOGNIZERS)
 def test_progress_rises_to_the_end(kind: type[Any]) -> None:
     work = transcription(kind())
     assert work.progress == 0.0

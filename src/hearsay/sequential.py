@@ -57,13 +57,18 @@ class WindowLoop:
 
     def __iter__(self) -> Iterator[Segment]:
         """Decode window after window. Raises `Cancelled` between windows and between temperatures."""
+        return (segment for segment in self.steps() if segment is not None)
+
+    def steps(self) -> Iterator[Segment | None]:
+        """Give the segments, and None for each window without any; raises as iteration does."""
         encoding = self._begin()
         while self.seek < self._features.n_frames:
             self._check()
             n_frames = min(self._recognizer.window_frames, self._features.n_frames - self.seek)
             if encoding is None:
                 (encoding,) = self._recognizer.encode([self._features.window(self.seek)])
-            yield from self._window(encoding, n_frames)
+            found: Sequence[Segment | None] = self._window(encoding, n_frames)
+            yield from found or (None,)
             encoding = None
 
     @property
@@ -83,7 +88,7 @@ class WindowLoop:
         self.language = max(probabilities, key=lambda code: probabilities[code])
         return encodings[-1]
 
-    def _window(self, encoding: Any, n_frames: int) -> Iterator[Segment]:
+    def _window(self, encoding: Any, n_frames: int) -> list[Segment]:
         """Decode the window at `seek`, and move on."""
         window = Window(
             encoding=encoding,
@@ -98,7 +103,7 @@ class WindowLoop:
         begin, end = self.seek, self.seek + n_frames
         if quality.is_silence(hypothesis, self._decode):
             self.seek = end
-            return
+            return []
         cut = cut_window(hypothesis, begin, n_frames, self._recognizer)
         segments, self.seek = cut.segments, cut.seek
         if self._options.words:
@@ -108,7 +113,7 @@ class WindowLoop:
         segments = [self._with_text(segment) for segment in segments]
         kept = [segment for segment in segments if segment.start != segment.end and segment.text.strip()]
         self._remember(kept, hypothesis.temperature)
-        yield from kept
+        return kept
 
     def _recognize(self, window: Window) -> Hypothesis:
         """Decode at rising temperatures until the result is good enough, or there is none left."""

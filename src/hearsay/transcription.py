@@ -28,6 +28,9 @@ from hearsay.sequential import WindowLoop
 FEED_SECONDS = 1
 """Audio given to a stream at once; between two such pieces a caller who has gone is noticed."""
 
+STEP_SECONDS = 30
+"""Audio given to a stream before others may have the thread, as much as a window has."""
+
 
 class Transcription:
     """A transcription in progress; iterate for its segments, once."""
@@ -71,8 +74,16 @@ class Transcription:
 
     def __iter__(self) -> Iterator[Segment]:
         """Give the segments as they are found. Raises `Cancelled` when the caller has gone."""
+        return (segment for segment in self.steps() if segment is not None)
+
+    def steps(self) -> Iterator[Segment | None]:
+        """Give the segments, and None after each bounded piece of work that found none; raises as iteration.
+
+        Whoever shares a thread can let others have it in between, also where nobody speaks for hours.
+        """
         for segment in self._coming:
-            self._segments.append(segment)
+            if segment is not None:
+                self._segments.append(segment)
             yield segment
 
     def transcript(self) -> Transcript:
@@ -89,13 +100,13 @@ class Transcription:
             warnings=tuple(self.warnings),
         )
 
-    def _recognize(self, recognizer: Recognizer) -> Iterator[Segment]:
+    def _recognize(self, recognizer: Recognizer) -> Iterator[Segment | None]:
         if isinstance(recognizer, WindowRecognizer):
             yield from self._windows(recognizer)
         else:
             yield from self._utterances(recognizer)
 
-    def _windows(self, recognizer: WindowRecognizer) -> Iterator[Segment]:
+    def _windows(self, recognizer: WindowRecognizer) -> Iterator[Segment | None]:
         loop = WindowLoop(
             recognizer.features(self._audio),
             self._options,
@@ -105,18 +116,20 @@ class Transcription:
         )
         self._loop = loop
         self.warnings += loop.warnings
-        for segment in loop:
+        for segment in loop.steps():
             self.language = loop.language
             yield segment
         self.language = loop.language
 
-    def _utterances(self, recognizer: UtteranceRecognizer) -> Iterator[Segment]:
+    def _utterances(self, recognizer: UtteranceRecognizer) -> Iterator[Segment | None]:
         stream = recognizer.open(self._options)
         self._ask(stream)
         step = FEED_SECONDS * SAMPLE_RATE
         for start in range(0, self._audio.n_samples, step):
             yield from stream.feed(self._audio.samples(start, start + step))
             self._done = (start + step) / SAMPLE_RATE
+            if self._done % STEP_SECONDS == 0:
+                yield None
         if self._cancelled():
             raise Cancelled
         yield from stream.finish()

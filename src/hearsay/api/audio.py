@@ -164,9 +164,10 @@ class Transcribing:
         )
         if self._asked.stream:
             await exchange.start(200, [("content-type", EVENTS), ("cache-control", "no-cache")])
-        async with aclosing(lease.stream(lambda: transcription)) as segments:
-            async for segment in segments:
-                await self._emit(segment)
+        async with aclosing(lease.stream(transcription.steps)) as steps:
+            async for segment in steps:
+                if segment is not None:
+                    await self._emit(segment)
         transcript = await lease.run(transcription.transcript)
         self._trace.stages["queue"] = lease.timings.queued
         self._trace.warn(*transcript.warnings)
