@@ -25,7 +25,7 @@ from hearsay.api.forms import Form, FormLimits, read_form
 from hearsay.api.mounting import dialect_of
 from hearsay.api.observing import trace_of
 from hearsay.api.sources import as_file, choose_source
-from hearsay.api.streams import Exchange, with_pulse
+from hearsay.api.streams import Exchange, HungUp, with_pulse
 from hearsay.dialects.answers import render_json, render_verbose
 from hearsay.dialects.events import DONE, PING, Deltas, frame, render_done
 from hearsay.dialects.requests import ResponseFormat, TranscriptionRequest, parse_transcription
@@ -115,6 +115,8 @@ class Transcribing:
         """Do the work and answer. Raises what went wrong, but for streams that have begun, which say it."""
         try:
             transcript = await self._transcribe(form)
+        except HungUp:
+            raise
         except Exception as error:
             if not (self._asked.stream and self._exchange.started):
                 raise

@@ -11,7 +11,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
-from starlette.types import Receive, Send
+from starlette.types import Message, Receive, Send
 
 from hearsay.errors import Cancelled
 
@@ -25,9 +25,11 @@ class HungUp(Cancelled):
 class Exchange:
     """One request and its answer; work done inside `attended` ends when the caller hangs up."""
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, *, patience: float = 60.0) -> None:
+        """Serve a caller; one who takes nothing of the answer for `patience` seconds counts as gone."""
         self._receive = receive
-        self._send = send
+        self._deliver = send
+        self._patience = patience
         self._gone = threading.Event()
         self.started = False
         """Whether the status line is out."""
@@ -63,10 +65,12 @@ class Exchange:
             if watch.done() and not task.done() and not self.ended:
                 raise HungUp
             return await task
-        except BaseException:
-            self._gone.set()
+        except Cancelled as error:
+            if self.gone():  # A thread may notice before this task does.
+                raise HungUp from error
             raise
         finally:
+            self._gone.set()
             await _end(watch)
             await _end(task)
 
@@ -90,6 +94,15 @@ class Exchange:
         """Send the last piece of the body."""
         self.ended = True
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _send(self, message: Message) -> None:
+        """Send a message. Raises `HungUp` when the caller reads nothing for too long."""
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._deliver(message)
+        except TimeoutError as error:
+            self._gone.set()
+            raise HungUp from error
 
 
 async def with_pulse(work: Coroutine[Any, Any, T], *, beat: Callable[[], Awaitable[None]], every: float) -> T:
