@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from hearsay.keys import KeyFile, Keyring
 from tests.server import Running, Stage, speech
@@ -74,6 +75,18 @@ def test_keys_of_a_file(stage: Stage, tmp_path: Path) -> None:
         key, _ = file.add("laptop")
         assert server.http.get("/v1/models").status_code == 401
         assert server.http.get("/v1/models", headers={"authorization": f"Bearer {key}"}).status_code == 200
+
+
+def test_a_damaged_file_lets_nobody_in_and_tells_nothing(stage: Stage, tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / "keys.json")
+    key, _ = file.add("laptop")
+    stage.keys = Keyring(file)
+    with stage.open() as server, structlog.testing.capture_logs() as logs:
+        file.path.write_text("{")
+        answer = server.http.get("/v1/models", headers={"authorization": f"Bearer {key}"})
+    assert answer.status_code == 500
+    assert str(tmp_path) not in answer.text
+    assert str(file.path) in next(log["traceback"] for log in logs if log["event"] == "request failed")
 
 
 def test_the_answer_comes_before_the_body(guarded: Stage) -> None:

@@ -14,6 +14,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hearsay.api.observing import trace_of
+from hearsay.errors import ConfigurationError, HearsayError
 
 OPEN = frozenset({"/", "/health", "/ready", "/openapi.json", "/docs"})
 """Paths that need no key: they tell nothing about anybody's recordings."""
@@ -40,9 +41,14 @@ class Guarded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Raises `Unauthorized`."""
         if scope["type"] == "http" and scope["path"] not in OPEN:
-            name = self._keys.check(_bearer(Headers(scope=scope).get("authorization")))
-            trace_of(scope).key = name
+            trace_of(scope).key = self._check(_bearer(Headers(scope=scope).get("authorization")))
         await self._app(scope, receive, send)
+
+    def _check(self, key: str | None) -> str | None:
+        try:
+            return self._keys.check(key)
+        except ConfigurationError as error:  # It says where on the disk; that is not for strangers.
+            raise HearsayError("The keys of the server cannot be read; its log says why.") from error
 
 
 def _bearer(header: str | None) -> str | None:
