@@ -46,7 +46,8 @@ clean: ## Remove what these verbs made
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Hearsay needs Python 3.11 or newer; say which with make PYTHON=python3.12 …")'
-	$(PYTHON) -m venv $(VENV)
+	@# Half an environment (Debian without python3-venv) must not pass for a whole one the next time.
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.run: requirements/run.txt pyproject.toml | $(VENV)/bin/python
 	@echo "Setting up $(VENV) (once, about a minute) …"

@@ -138,6 +138,15 @@ def test_standard_input(here: Path) -> None:
     assert files(here) == ["texts/stdin.txt"]
 
 
+def test_a_named_pipe_is_read_once(here: Path) -> None:
+    os.mkfifo(here / "pipe")
+    writer = threading.Thread(target=lambda: (here / "pipe").write_bytes(speech(2)))
+    writer.start()
+    result = run("pipe")
+    writer.join()
+    assert (result.exit_code, normal(result.stdout)) == (0, words(4)), result.stderr
+
+
 def test_several_recordings_become_files_beside_them(here: Path) -> None:
     for name in ("a.wav", "b.wav"):
         (here / name).write_bytes(speech(1))

@@ -23,6 +23,18 @@ def test_a_fresh_clone_has_what_a_verb_needs(verb: str, tmp_path: Path) -> None:
     assert planned.stdout
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_half_an_environment_does_not_stay(tmp_path: Path) -> None:
+    python, venv = tmp_path / "python", tmp_path / "venv"
+    python.write_text(
+        f'#!/bin/sh\n[ "$1" = -c ] && exit 0\nmkdir -p {venv}/bin && touch {venv}/bin/python\nexit 1\n'
+    )
+    python.chmod(0o755)
+    command = ["make", f"VENV={venv}", f"PYTHON={python}", "serve"]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 2
+    assert not venv.exists()
+
+
 def test_the_verbs_that_are_promised_are_there() -> None:
     assert {"serve", "test", "check", "fix", "bench"} <= set(VERBS)
 

@@ -123,11 +123,11 @@ def _url_name(url: str) -> str:
 
 @contextmanager
 def opened(source: Source) -> Iterator[Path]:
-    """Give a path at which the recording can be read; what had to be fetched is deleted afterwards.
+    """Give a path at which the recording can be read; what had to be copied is deleted afterwards.
 
     Raises: `InvalidAudio` for a file that is not there or may not be read, `FetchFailed` for an address.
     """
-    if source.path is not None:
+    if source.path is not None and not _is_pipe(source.path):
         yield _readable(source.path)
         return
     with tempfile.TemporaryDirectory(prefix="hearsay-") as folder:
@@ -135,9 +135,20 @@ def opened(source: Source) -> Iterator[Path]:
         with path.open("wb") as file:
             if source.url is not None:
                 _fetch(source.url, file)
+            elif source.path is not None:
+                with source.path.open("rb") as pipe:
+                    shutil.copyfileobj(pipe, file, _BLOCK)
             else:
                 shutil.copyfileobj(sys.stdin.buffer, file, _BLOCK)
         yield path
+
+
+def _is_pipe(path: Path) -> bool:
+    """Tell whether a path gives its bytes once, as `<(command)` does in a shell; decoders look twice."""
+    try:
+        return path.is_fifo()
+    except OSError as error:
+        raise InvalidAudio(f"It cannot be read: {error.strerror}.") from error
 
 
 def _readable(path: Path) -> Path:
