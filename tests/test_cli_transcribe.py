@@ -323,6 +323,8 @@ def test_the_embedded_model_says_how_to_get_a_better_one(here: Path, monkeypatch
     assert result.exit_code == 0
     assert "hearsay models pull" in result.stderr
     assert result.stdout.strip() != ""
+    foreign = run(samples.HELLO, "--language", "de")
+    assert foreign.exit_code == 2 and "hearsay models pull" in foreign.stderr
 
 
 @pytest.fixture

@@ -46,11 +46,11 @@ class LocalModel:
         self.card = catalogue.card(model, options.task)
         self._decode = composition.decode_settings(settings)
         self._recognizer = catalogue.load(self.card)
-        check_options(options, self._recognizer, self.card)
         reporter.say(f"Model: {self.card.id}.")
         advice = catalogue.advice(self.card)
         if advice:
             reporter.say(advice)
+        check_options(options, self._recognizer, self.card)
 
     def transcribe(
         self,
