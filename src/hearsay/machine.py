@@ -6,6 +6,7 @@ Knows no model files and downloads nothing. The thresholds are ours, with their 
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class Machine:
     """What matters for the choice of a model."""
 
     cores: int
-    """CPU cores that this process may use."""
+    """CPU cores that this process may use, or the container's limit where that is lower."""
     memory_bytes: int
     """RAM, or the container's limit where that is lower."""
     gpu_memory_bytes: int = 0
@@ -129,6 +130,7 @@ def suits(model: str, machine: Machine) -> bool:
 def detect(device: str = "auto", gpu_memory: Callable[[], int] | None = None) -> Machine:
     """Look at this machine; with `device` `cpu` a GPU does not count."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = min(cores, container_cores(Path("/sys/fs/cgroup/cpu.max")) or cores)
     usable = 0 if device == "cpu" else (gpu_memory or cuda_memory)()
     return Machine(cores, _memory(), usable)
 
@@ -157,10 +159,23 @@ def _device_memory(driver: ctypes.CDLL, index: int) -> int:
 
 def _memory() -> int:
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 4 * GIB
-    return min(physical, _container_limit(Path("/sys/fs/cgroup/memory.max")) or physical)
+    return min(physical, container_memory(Path("/sys/fs/cgroup/memory.max")) or physical)
 
 
-def _container_limit(path: Path) -> int | None:
+def container_cores(path: Path) -> int | None:
+    """Read of how many cores a container may use the time, a part of one counting whole; None for all.
+
+    Source: Linux, cgroup v2, `cpu.max`: microseconds allowed in each period, or `max`.
+    """
+    try:
+        allowed, period = path.read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return None
+    return max(math.ceil(int(allowed) / int(period)), 1) if allowed.isdigit() else None
+
+
+def container_memory(path: Path) -> int | None:
+    """Read how much memory in bytes a container may use; None for all (cgroup v2, `memory.max`)."""
     try:
         text = path.read_text(encoding="ascii").strip()
     except OSError:
