@@ -215,6 +215,7 @@ SMALL = Limits(part_bytes=300_000, overlap=3.0)
         ("https://api.openai.com", "https://api.openai.com/v1/audio/transcriptions"),
         ("https://api.openai.com/v1", "https://api.openai.com/v1/audio/transcriptions"),
         ("https://api.groq.com", "https://api.groq.com/openai/v1/audio/transcriptions"),
+        ("https://api.groq.com/v1", "https://api.groq.com/openai/v1/audio/transcriptions"),
         ("https://api.groq.com/openai", "https://api.groq.com/openai/v1/audio/transcriptions"),
         ("https://api.groq.com/openai/v1", "https://api.groq.com/openai/v1/audio/transcriptions"),
         ("https://api.together.xyz/v1", "https://api.together.xyz/v1/audio/transcriptions"),

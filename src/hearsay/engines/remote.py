@@ -53,7 +53,7 @@ class Vendor:
     name: str
     hosts: tuple[str, ...]
     prefix: str
-    """What precedes `/audio/...` where the caller gives the bare host."""
+    """What precedes `/audio/...`, however much of it the caller gives."""
     key_variable: str
     models: Mapping[Task, str]
     """The model that is meant where the caller names none."""
@@ -125,8 +125,10 @@ def endpoint(base_url: str, task: Task) -> str:
         raise InvalidRequest(f"{base_url!r} is no http:// or https:// address.", param="base_url")
     path = re.sub(r"/audio/(transcriptions|translations)/?$", "", address.path).rstrip("/")
     vendor = vendor_of(base_url)
-    if not re.search(r"/v\d", path):
-        path = vendor.prefix if vendor else f"{path}/v1"
+    if vendor is not None:
+        path = vendor.prefix
+    elif not re.search(r"/v\d", path):
+        path = f"{path}/v1"
     kind = "translations" if task is Task.TRANSLATE else "transcriptions"
     return address._replace(path=f"{path}/audio/{kind}", query="", fragment="").geturl()
 
