@@ -23,8 +23,16 @@ QUIET = frozenset({"/health", "/ready"})
 CLOSED = 499
 """What the log says for a caller who hung up before an answer began."""
 
-EXPOSED = ("x-request-id", "x-hearsay-model", "x-hearsay-warning", "server-timing", "x-should-retry")
-"""Headers of ours that browsers may show to scripts."""
+EXPOSED = (
+    "x-request-id",
+    "x-hearsay-model",
+    "x-hearsay-warning",
+    "server-timing",
+    "x-should-retry",
+    "retry-after",
+    "retry-after-ms",
+)
+"""Headers that browsers may show to scripts, among them those by which the vendors' clients try again."""
 
 _log = structlog.get_logger("hearsay.api")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
