@@ -78,10 +78,14 @@ class Hub:
         if self.closed():
             return "Downloads are switched off (--offline, HEARSAY_DOWNLOADS=off or HF_HUB_OFFLINE=1)."
         address, found = self.address(), Future[str | None]()
+        try:
+            client = _client(timeout=timeout)  # which reads certificates, and that is not the hub's time
+        except DownloadFailed as error:
+            return error.message
 
         def ask() -> None:
             try:
-                found.set_result(_silence(address, timeout))
+                found.set_result(_silence(client, address))
             except BaseException as error:
                 found.set_exception(error)
 
@@ -235,17 +239,15 @@ class _Download:
                     report(begin)
 
 
-def _silence(address: str, timeout: float) -> str | None:
+def _silence(client: httpx.Client, address: str) -> str | None:
     """Say why nothing useful comes from an address; None where something answers."""
     import httpx
 
     try:
-        with _client(timeout=timeout) as client:
+        with client:
             answer = client.head(f"{address}/api/models", params={"limit": 1})
-    except DownloadFailed as error:
-        return error.message
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-        return f"{address} does not answer within {timeout:g} seconds ({type(error).__name__})."
+        return f"{address} does not answer ({type(error).__name__})."
     return None if answer.status_code < 500 else f"{address} answers {answer.status_code}."
 
 

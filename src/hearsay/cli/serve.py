@@ -73,9 +73,10 @@ def serve(
     """Start the server.
 
     It answers at once: with the best model that is installed, else with the embedded one, while a better
-    one is downloaded behind it (not with --offline or HEARSAY_DOWNLOADS=off). Every option is also an
-    environment variable (HEARSAY_HOST, HEARSAY_PORT, …) and a line in the settings file;
-    `hearsay config --explain` shows all of them.
+    one is downloaded behind it (not with --offline or HEARSAY_DOWNLOADS=off). Only a model that you name
+    with --model and that is missing is downloaded first. Every option is also an environment variable
+    (HEARSAY_HOST, HEARSAY_PORT, …) and a line in the settings file; `hearsay config --explain` shows all of
+    them.
 
     Without API keys it listens on this machine only; `hearsay keys add NAME` makes one.
 
