@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,32 @@ def test_a_failure_leaves_the_old_file_and_no_rubbish(
         write_atomically(path, "new")
     assert path.read_text(encoding="utf-8") == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_names_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 255)
+    write_atomically(path, "text")
+    assert path.read_text(encoding="utf-8") == "text"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_threads_do_not_write_into_each_others_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, begun, go_on = tmp_path / "f", threading.Event(), threading.Event()
+    real = os.fsync
+
+    def slow(descriptor: int) -> None:
+        real(descriptor)
+        if threading.current_thread() is first:
+            begun.set()
+            assert go_on.wait(30)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    first = threading.Thread(target=write_atomically, args=(path, "one"))
+    first.start()
+    assert begun.wait(30)
+    write_atomically(path, "two")
+    assert path.read_text(encoding="utf-8") == "two"
+    go_on.set()
+    first.join()
+    assert path.read_text(encoding="utf-8") == "one"
+    assert list(tmp_path.iterdir()) == [path]
