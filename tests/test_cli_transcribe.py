@@ -211,11 +211,13 @@ def test_bad_recordings_are_reported_and_the_rest_is_done(here: Path) -> None:
     (here / "bad.wav").write_bytes(b"this is not a recording at all")
     (here / "empty.wav").write_bytes(b"")
     (here / "z.wav").write_bytes(speech(1))
-    result = run("a.wav", "bad.wav", "empty.wav", "gone.wav", "z.wav")
+    (here / "circle.wav").symlink_to("circle.wav")
+    result = run("a.wav", "bad.wav", "empty.wav", "gone.wav", "circle.wav", "z.wav")
     assert result.exit_code == 1
     assert files(here) == ["a.txt", "a.wav", "bad.wav", "empty.wav", "z.txt", "z.wav"]
-    assert "2 transcribed; 3 failed:" in result.stderr
-    summary = result.stderr[result.stderr.index("3 failed:") :]
+    assert "2 transcribed; 4 failed:" in result.stderr
+    summary = result.stderr[result.stderr.index("4 failed:") :]
+    assert "circle.wav: It cannot be read" in summary
     assert all(
         name in summary for name in ("bad.wav", "empty.wav", "gone.wav: It cannot be read: No such file")
     )

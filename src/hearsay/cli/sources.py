@@ -67,7 +67,8 @@ def collect(arguments: Sequence[str], *, recursive: bool) -> list[Source]:
     found: dict[object, Source] = {}
     for argument in arguments:
         for source in _expand(argument, recursive):
-            found.setdefault(source.path.resolve() if source.path else source.label, source)
+            # Path.resolve() gives up on links that lead in circles; that is for reading to tell.
+            found.setdefault(os.path.realpath(source.path) if source.path else source.label, source)
     return list(found.values())
 
 
