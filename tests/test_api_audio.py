@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import httpx
 import pytest
+import structlog
 
 from hearsay.api.app import Limits
 from hearsay.api.fetch import FetchPolicy
 from hearsay.api.forms import FormLimits
+from hearsay.domain import Audio
 from hearsay.engines.fake import FakeUtteranceRecognizer, FakeWindowRecognizer, Mishaps
-from tests.server import Running, Stage, speech
+from tests.server import InlineDecoders, Running, Stage, speech
 
 TRANSCRIBE = "/v1/audio/transcriptions"
 TRANSLATE = "/v1/audio/translations"
@@ -241,6 +245,20 @@ def test_a_model_that_breaks(stage: Stage) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "engine_failed")
     assert answer.headers["x-should-retry"] == "false"
     assert stage.spooled() == []
+
+
+def test_a_full_disk_passes(stage: Stage) -> None:
+    class Full(InlineDecoders):
+        async def decode(self, source: Path) -> Audio:
+            raise OSError(errno.ENOSPC, "No space left on device", "/secret/place")
+
+    stage.decoders = Full()
+    with stage.open() as server, structlog.testing.capture_logs() as logs:
+        answer = server.post(file=SPEECH)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "overloaded")
+    assert answer.headers["retry-after"] == "10"
+    assert "secret" not in answer.text
+    assert [log["reason"] for log in logs if log["event"] == "no room"]
 
 
 def test_a_defect_of_ours_tells_nothing(stage: Stage) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import io
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -309,6 +311,20 @@ def test_documents_of_any_depth_are_read_or_refused(depth: int, tmp_path: Path) 
 def test_half_surrogates_do_not_survive(tmp_path: Path) -> None:
     form = read(b'{"model": "\\ud800x"}', tmp_path, content_type="application/json")
     assert form.fields.pairs == (("model", "?x"),)
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.FileIO):
+        def write(self, data: object, /) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def open_full(descriptor: int, mode: str) -> io.BufferedWriter:
+        return io.BufferedWriter(Full(descriptor, mode))
+
+    monkeypatch.setattr("hearsay.api.forms.os.fdopen", open_full)
+    with pytest.raises(OSError, match="No space left"):
+        read(body_of([Field("file", b"x" * 100_000, filename="a")]), tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_large_documents_are_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ and told to the caller as nothing but a request id.
 
 from __future__ import annotations
 
+import errno
 import http
 import traceback
 
@@ -20,7 +21,10 @@ from hearsay.api.observing import trace_of
 from hearsay.api.streams import HungUp
 from hearsay.dialects.failures import Failure, render_error, render_status, render_unexpected
 from hearsay.dialects.wire import encode
-from hearsay.errors import HearsayError, InvalidRequest
+from hearsay.errors import HearsayError, InvalidRequest, Overloaded
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})
+"""What the system says where a disk or a table of open files is full: it passes, and is nobody's mistake."""
 
 _log = structlog.get_logger("hearsay.api")
 
@@ -61,6 +65,9 @@ class Bounded:
 def failure_of(error: Exception, scope: Scope) -> Failure:
     """Turn any error into what the caller is told; note it in the trace, and log defects of ours."""
     trace = trace_of(scope)
+    if isinstance(error, OSError) and error.errno in _FULL:
+        _log.error("no room", id=trace.id, reason=str(error))
+        error = Overloaded("The server has no room for this at the moment.", retry_after=10.0)
     if isinstance(error, HearsayError):
         failure = render_error(error)
         if failure.status == 500:

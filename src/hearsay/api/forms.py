@@ -20,7 +20,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from hearsay.dialects.fields import Fields, flatten
-from hearsay.errors import InvalidRequest, Overloaded, PayloadTooLarge, UnsupportedMediaType
+from hearsay.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 
 SPOOLED = frozenset({"file", "url"})
 """Parts that go to disk even without a file name: they may hold a whole recording as bytes or base64."""
@@ -251,7 +251,7 @@ class MultipartReader:
         }
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes. Raises `PayloadTooLarge`, `InvalidRequest` or `Overloaded` at once."""
+        """Take the next bytes. Raises `PayloadTooLarge`, `InvalidRequest` or `OSError` at once."""
         self._n_bytes += len(chunk)
         if self._n_bytes > self._limits.body_bytes:
             raise _too_large(self._limits)
@@ -259,10 +259,6 @@ class MultipartReader:
             self._parser.write(chunk)
         except FormParserError as error:
             raise InvalidRequest("The form is not well-formed multipart/form-data.") from error
-        except OSError as error:
-            raise Overloaded(
-                "The server has no room for this upload at the moment.", retry_after=10
-            ) from error
 
     def finish(self) -> Form:
         """Give the form. Raises `InvalidRequest` when its end is missing."""
@@ -272,9 +268,11 @@ class MultipartReader:
 
     def abandon(self) -> None:
         """Close and remove all files."""
-        if self._file is not None:
-            self._file.close()
-        Form(parts=self._parts).close()
+        try:
+            if self._file is not None:
+                self._file.close()  # On a full disk this fails too.
+        finally:
+            Form(parts=self._parts).close()
 
     def _begin_part(self) -> None:
         self._n_parts += 1
