@@ -136,6 +136,15 @@ def test_a_process_lost_in_the_middle_is_an_engine_failure() -> None:
     engine.close()
 
 
+def test_a_process_that_cannot_be_made_is_an_engine_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **more: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("subprocess.Popen", refuse)
+    with pytest.raises(EngineFailed, match="could not be started: .*Resource temporarily"):
+        sphinx.load()
+
+
 def test_a_closed_engine_leaves_no_process_and_refuses() -> None:
     engine = sphinx.load()
     process = engine._decoder._process

@@ -168,7 +168,12 @@ class _Decoder:
 
 def _start() -> subprocess.Popen[bytes]:
     """Start a process and wait until it has loaded the model. Raises `EngineFailed`."""
-    process = start_module("hearsay.engines.sphinx_process", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        process = start_module(
+            "hearsay.engines.sphinx_process", stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+    except OSError as error:  # too many processes, no memory
+        raise EngineFailed(f"PocketSphinx could not be started: {error}.") from error
     try:
         _ask(process, b"")
     except OSError as error:
