@@ -141,7 +141,7 @@ def test_a_process_that_cannot_be_made_is_an_engine_failure(monkeypatch: pytest.
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr("subprocess.Popen", refuse)
-    with pytest.raises(EngineFailed, match="could not be started: .*Resource temporarily"):
+    with pytest.raises(EngineFailed, match=r"could not be started: .*Resource temporarily"):
         sphinx.load()
 
 
