@@ -95,9 +95,14 @@ def create_app(
     return app
 
 
-def from_settings(settings: Settings, *, chores: Sequence[Chore] = ()) -> FastAPI:
-    """Make the app that the settings describe. Raises: `ConfigurationError`."""
-    catalogue = composition.catalogue(settings)
+def from_settings(
+    settings: Settings, *, catalogue: Catalogue | None = None, chores: Sequence[Chore] = ()
+) -> FastAPI:
+    """Make the app that the settings describe. Raises: `ConfigurationError`.
+
+    Chores that change a catalogue give theirs, so that requests see at once what they did.
+    """
+    catalogue = catalogue or composition.catalogue(settings)
     _make_folder(settings.work_folder)
     limits = Limits(
         form=FormLimits(upload_bytes=round(settings.upload_limit_mb * _MEBIBYTE)),

@@ -125,7 +125,7 @@ def run(settings: Settings) -> None:
     catalogue = composition.catalogue(settings)
     install_default(catalogue)
     chores = [upgrade.upgrade(catalogue), *([upgrade.preload(catalogue)] if settings.preload else [])]
-    app = from_settings(settings, chores=chores)
+    app = from_settings(settings, catalogue=catalogue, chores=chores)
     listener = bind(settings.host, settings.port)
     card = catalogue.card()
     announcement = Announcement(
