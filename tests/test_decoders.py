@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,10 @@ from hearsay.samples import HELLO
 from tests.media import tone
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at processes through /proc")
+
+
+STRANGERS: set[int] = set()
+"""Worker processes that were there before the test."""
 
 
 def run(test: Callable[[DecoderPool], Awaitable[None]], n_workers: int = 1, **options: float | Path) -> None:
@@ -38,14 +42,22 @@ def run(test: Callable[[DecoderPool], Awaitable[None]], n_workers: int = 1, **op
 
 
 def workers(parent: int | None = None) -> list[int]:
-    """Find the living worker processes of this process, or of another."""
+    """Find the living worker processes of this process, or of another, that a test has made."""
     found = []
     for thread in Path(f"/proc/{parent or os.getpid()}/task").iterdir():
         for pid in (thread / "children").read_text().split():
             command = Path(f"/proc/{pid}/cmdline")
             if command.exists() and b"decoder_process" in command.read_bytes():
                 found.append(int(pid))
-    return found
+    return [pid for pid in found if pid not in STRANGERS]
+
+
+@pytest.fixture(autouse=True)
+def _strangers() -> Iterator[None]:
+    """Look away from the workers of servers that the tests of other modules keep running beside."""
+    STRANGERS.update(workers())
+    yield
+    STRANGERS.clear()
 
 
 async def until(condition: Callable[[], bool]) -> None:
