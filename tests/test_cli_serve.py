@@ -28,7 +28,7 @@ from hearsay.cli.announcement import Announcement, address
 from hearsay.cli.serve import bind, check_exposure, install_default, is_loopback
 from hearsay.engines import whisper
 from hearsay.engines.fake import FakeWindowRecognizer
-from hearsay.errors import ConfigurationError, ModelNotInstalled
+from hearsay.errors import ConfigurationError, EngineFailed, ModelNotInstalled
 from hearsay.hub import Hub
 from hearsay.machine import GIB, RECOMMENDATIONS, Machine
 from hearsay.models import Catalogue
@@ -334,6 +334,22 @@ def test_a_pull_that_fails_leaves_the_server_serving(tmp_path: Path, local: Loca
     with structlog.testing.capture_logs() as logs:
         run_chore(upgrade.upgrade(models), models)
     assert logs[-1]["event"] == "pull failed" and "damaged" in logs[-1]["reason"]
+
+
+def test_a_model_that_cannot_be_loaded_does_not_take_over(
+    tmp_path: Path, local: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(folder: Path, **runtime: Any) -> None:
+        raise EngineFailed("not enough memory")
+
+    monkeypatch.setattr("hearsay.engines.whisper.load", fail)
+    models = catalogue(tmp_path, Hub(local.address, cache=tmp_path / "hub"))
+    before = models.card().id
+    with structlog.testing.capture_logs() as logs:
+        assert run_chore(upgrade.upgrade(models), models) == []
+    assert (logs[-1]["event"], logs[-1]["reason"]) == ("not switched over", "not enough memory")
+    assert models.installed(models.card("whisper-base"))
+    assert models.card().id == before
 
 
 def test_a_server_that_ends_stops_its_pull(

@@ -85,6 +85,7 @@ class Catalogue:
         self._aliases = dict(aliases or {})
         self._names = self._index()
         self._best: dict[Task, tuple[float, ModelCard]] = {}
+        self._avoided: set[str] = set()
         self._check_choices()
 
     @property
@@ -227,6 +228,11 @@ class Catalogue:
             return f"{card.id} is far less accurate than Whisper; ask for {better}, which is installed."
         return f"{card.id} is far less accurate than Whisper; `hearsay models pull {better}` installs one."
 
+    def avoid(self, card: ModelCard) -> None:
+        """Let a model that cannot be loaded be nobody's default for as long as this process lives."""
+        self._avoided.add(card.id)
+        self.refresh()
+
     def refresh(self) -> None:
         """Forget which model is the best installed one."""
         self._best.clear()
@@ -297,7 +303,7 @@ class Catalogue:
     def _best_installed(self, task: Task) -> ModelCard:
         """Choose among what is installed: the operator's own, what suits the machine, the embedded one."""
         order = (*self._local, *ranking(self.machine), cards.EMBEDDED)
-        able = [self._cards[name] for name in order if task in self._cards[name].tasks]
+        able = [self._cards[n] for n in order if task in self._cards[n].tasks and n not in self._avoided]
         return next((card for card in able if self.installed(card)), self._cards[cards.EMBEDDED])
 
     def _lacks(self, card: ModelCard, task: Task) -> str:

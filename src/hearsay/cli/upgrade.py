@@ -76,8 +76,12 @@ def upgrade(catalogue: Catalogue) -> Chore:
         except HearsayError as error:
             _log.error("pull failed", model=wanted.id, reason=error.message, serving=serving)
             return
-        async with await pool.lease(wanted.id):
-            _log.info("switched over", serving=wanted.id, before=serving)
+        try:
+            async with await pool.lease(wanted.id):
+                _log.info("switched over", serving=wanted.id, before=serving)
+        except HearsayError as error:
+            catalogue.avoid(wanted)
+            _log.error("not switched over", model=wanted.id, reason=error.message, serving=serving)
 
     return pull_better_model
 
