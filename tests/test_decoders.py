@@ -45,11 +45,18 @@ def workers(parent: int | None = None) -> list[int]:
     """Find the living worker processes of this process, or of another, that a test has made."""
     found = []
     for thread in Path(f"/proc/{parent or os.getpid()}/task").iterdir():
-        for pid in (thread / "children").read_text().split():
-            command = Path(f"/proc/{pid}/cmdline")
-            if command.exists() and b"decoder_process" in command.read_bytes():
+        for pid in _read(thread / "children").split():
+            if "decoder_process" in _read(Path(f"/proc/{pid}/cmdline")):
                 found.append(int(pid))
     return [pid for pid in found if pid not in STRANGERS]
+
+
+def _read(path: Path) -> str:
+    """Read what the kernel says of a thread or process; nothing where it has just ended."""
+    try:
+        return path.read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 @pytest.fixture(autouse=True)
