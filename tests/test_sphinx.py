@@ -55,6 +55,18 @@ def test_knows_the_sample_word_for_word(engine: SphinxRecognizer, hello: Audio) 
     assert all(0 < word.probability <= 1 for word in segment.words if word.probability is not None)
 
 
+def test_what_was_heard_before_changes_nothing(hello: Audio) -> None:
+    engine = sphinx.load()
+    try:
+        options = TranscribeOptions(words=True)
+        fresh = hear(engine.open(options), hello.samples())
+        other = hear(engine.open(options), hello.samples()[: SAMPLE_RATE * 3] * 0.05)
+        assert other
+        assert hear(engine.open(options), hello.samples()) == fresh
+    finally:
+        engine.close()
+
+
 def test_says_only_what_it_can_know(engine: SphinxRecognizer, hello: Audio) -> None:
     stream = engine.open(TranscribeOptions())
     (segment,) = hear(stream, hello.samples())
@@ -167,7 +179,11 @@ def test_fillers_vanish_and_variants_lose_their_numbers() -> None:
     spoken = [("<s>", 0, 3), ("read(2)", 4, 20), ("[NOISE]", 21, 30), ("++UH++", 31, 40), ("it", 41, 99)]
     segments = [SimpleNamespace(word=w, start_frame=a, end_frame=b, prob=1.5) for w, a, b in spoken]
     decoder = SimpleNamespace(
-        start_utt=lambda: None, end_utt=lambda: None, hyp=lambda: "read it", seg=lambda: segments
+        reinit_feat=lambda: None,
+        start_utt=lambda: None,
+        end_utt=lambda: None,
+        hyp=lambda: "read it",
+        seg=lambda: segments,
     )
     decoder.process_raw = lambda pcm, no_search, full: None
     words = recognize(decoder, bytes(2 * 12_000))

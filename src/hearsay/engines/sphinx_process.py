@@ -26,7 +26,7 @@ def main() -> None:
     from pocketsphinx import Decoder
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    serve(Decoder(loglevel="FATAL"), sys.stdin.buffer, sys.stdout.buffer)
+    serve(Decoder(loglevel="FATAL", cmn="batch"), sys.stdin.buffer, sys.stdout.buffer)
 
 
 def serve(decoder: Any, requests: BinaryIO, answers: BinaryIO) -> None:
@@ -40,8 +40,12 @@ def serve(decoder: Any, requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 def recognize(decoder: Any, pcm: bytes) -> list[tuple[str, float, float, float]]:
-    """Recognise one utterance as a whole, so that its own cepstral mean is known from its first frame on."""
+    """Recognise one utterance as a whole, so that its own cepstral mean is known from its first frame on.
+
+    The features begin anew each time: what was heard before would colour them, and the answer with them.
+    """
     duration = len(pcm) / 2 / 16_000
+    decoder.reinit_feat()
     decoder.start_utt()
     decoder.process_raw(pcm, False, True)
     decoder.end_utt()
