@@ -395,6 +395,25 @@ def test_the_default_is_loaded_beforehand_and_failures_are_told(tmp_path: Path) 
     assert "hearsay models pull whisper-tiny" in logs[0]["reason"]
 
 
+def test_a_best_model_that_cannot_be_loaded_leaves_its_place_to_the_next(
+    tmp_path: Path, local: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(folder: Path, **runtime: Any) -> None:
+        raise EngineFailed("not enough memory")
+
+    monkeypatch.setattr("hearsay.engines.whisper.load", fail)
+    catalogue(tmp_path, Hub(local.address, cache=tmp_path / "hub")).pull("base")
+    models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"))
+    assert models.card().id == "whisper-base"
+    with structlog.testing.capture_logs() as logs:
+        assert run_chore(upgrade.preload(models), models) == [cards.EMBEDDED]
+    assert [(log["event"], log["model"]) for log in logs] == [
+        ("model not loaded", "whisper-base"),
+        ("model loaded", cards.EMBEDDED),
+    ]
+    assert models.card().id == cards.EMBEDDED
+
+
 def test_a_named_default_is_downloaded_first(tmp_path: Path, local: LocalHub) -> None:
     models = catalogue(tmp_path, Hub(local.address, cache=tmp_path / "hub"), default="base")
     install_default(models)

@@ -313,6 +313,16 @@ def test_loads_with_the_runtime_of_the_operator(house: House, engine: list[tuple
     assert engine == [("load", folder, runtime | {"conversions": house.root / "models" / "converted"})]
 
 
+@pytest.mark.parametrize(("cores", "threads"), [(3, 3), (64, 8)])
+def test_takes_the_threads_that_the_machine_has(
+    house: House, engine: list[tuple[Any, ...]], cores: int, threads: int
+) -> None:
+    house.install(BASE)
+    catalogue = house.catalogue(machine=Machine(cores, 16 * GIB))
+    catalogue.load(catalogue.card("base"))
+    assert engine[0][2]["cpu_threads"] == threads
+
+
 def test_the_test_engine_is_loaded_only_where_it_is_offered(house: House) -> None:
     catalogue = house.catalogue(offer_fake=True)
     assert isinstance(catalogue.load(catalogue.card("fake")), FakeWindowRecognizer)

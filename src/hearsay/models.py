@@ -337,7 +337,8 @@ class Catalogue:
                 device=run.device,
                 device_index=run.device_index,
                 compute_type=run.compute_type,
-                cpu_threads=run.cpu_threads,
+                # The machine's cores, which a container may have fewer of than this process may run on.
+                cpu_threads=run.cpu_threads or min(self.machine.cores, whisper.MOST_THREADS),
                 conversions=self._conversions,
             )
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 import structlog
 
 from hearsay.cli import console
-from hearsay.errors import Cancelled, HearsayError
+from hearsay.errors import Cancelled, HearsayError, Overloaded
 from hearsay.models import Catalogue
 from hearsay.pool import ModelPool
 
@@ -27,15 +27,27 @@ Chore = Callable[[ModelPool], Awaitable[None]]
 
 
 def preload(catalogue: Catalogue) -> Chore:
-    """Load the default model, so that the first request does not wait for it."""
+    """Load the default model, so that the first request does not wait for it.
+
+    Where the best installed one cannot be loaded, the next best becomes the default; one that the operator
+    has named stays it.
+    """
 
     async def preload_default(pool: ModelPool) -> None:
-        try:
-            async with await pool.lease() as lease:
-                seconds, advice = round(lease.timings.loading, 3), catalogue.advice(lease.card)
-                _log.info("model loaded", model=lease.card.id, seconds=seconds, advice=advice)
-        except HearsayError as error:
-            _log.error("model not loaded", reason=error.message)
+        while True:
+            card = catalogue.card()
+            try:
+                async with await pool.lease(card.id) as lease:
+                    seconds, advice = round(lease.timings.loading, 3), catalogue.advice(card)
+                    _log.info("model loaded", model=card.id, seconds=seconds, advice=advice)
+                    return
+            except Overloaded:
+                return  # The server is shutting down, or callers have begun to load it already.
+            except HearsayError as error:
+                _log.error("model not loaded", model=card.id, reason=error.message)
+            catalogue.avoid(card)
+            if catalogue.card().id == card.id:
+                return
 
     return preload_default
 

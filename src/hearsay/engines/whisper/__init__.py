@@ -5,8 +5,8 @@ converted for CTranslate2 or as Hugging Face publishes them.
 """
 
 from hearsay.engines.whisper.conversion import convert
-from hearsay.engines.whisper.loading import load
+from hearsay.engines.whisper.loading import MOST_THREADS, load
 from hearsay.engines.whisper.recognizer import WhisperRecognizer
 from hearsay.engines.whisper.weights import check
 
-__all__ = ["WhisperRecognizer", "check", "convert", "load"]
+__all__ = ["MOST_THREADS", "WhisperRecognizer", "check", "convert", "load"]
