@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import errno
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -422,6 +423,40 @@ def test_no_file_stays_behind(small: Stage) -> None:
         server.post(file=SPEECH, data={"stream": "true"})
         server.http.post(TRANSCRIBE, data={"url": base64.b64encode(SPEECH).decode()})
     assert small.spooled() == []
+
+
+def test_a_full_house_is_told_before_the_body(stage: Stage) -> None:
+    """One recording is in hand and no more may be: the head of the next request is enough to be told."""
+    working, may_go_on = threading.Event(), threading.Event()
+
+    def pause() -> None:
+        working.set()
+        assert may_go_on.wait(30)
+
+    stage.make = lambda: FakeWindowRecognizer(mishaps=Mishaps(pause=pause))
+    stage.limits = Limits(max_requests=1)
+    first: list[httpx.Response] = []
+    with stage.open() as server:
+        thread = threading.Thread(target=lambda: first.append(server.post(file=SPEECH)))
+        thread.start()
+        assert working.wait(30)
+        host, port = server.http.base_url.host, server.http.base_url.port
+        assert port is not None
+        with socket.create_connection((host, port), timeout=30) as connection:
+            connection.sendall(
+                b"POST /v1/audio/transcriptions HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n"
+                b"content-type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
+            )
+            answer = b""
+            while b"}}" not in answer and (received := connection.recv(65536)):
+                answer += received
+        may_go_on.set()
+        thread.join()
+        assert server.post(file=SPEECH).status_code == 200
+    assert answer.startswith(b"HTTP/1.1 429 ")
+    assert b"retry-after:" in answer
+    assert b'"overloaded"' in answer
+    assert first[0].status_code == 200
 
 
 def test_too_many_waiting(stage: Stage) -> None:

@@ -26,6 +26,7 @@ from hearsay.api import openapi, pages, system
 from hearsay.api.audio import Decoders, Job, Studio
 from hearsay.api.auth import BEARER, Guarded, Keys
 from hearsay.api.boundary import Bounded, answer_http_exception, answer_validation_error, told
+from hearsay.api.door import Door
 from hearsay.api.draining import Drained
 from hearsay.api.fetch import Fetcher, FetchPolicy
 from hearsay.api.forms import FormLimits
@@ -55,6 +56,8 @@ class Limits:
     fetch: FetchPolicy = field(default_factory=FetchPolicy)
     cors_origins: tuple[str, ...] = ()
     """Web origins whose pages may call; by default no page may."""
+    max_requests: int = 256
+    """Recordings that may be in hand at once, those being uploaded included."""
     pulse_seconds: float = 20.0
     """After how much silence an answer that takes long shows that it is alive."""
 
@@ -81,6 +84,7 @@ def create_app(
         catalogue=catalogue,
         pool=pool,
         decoders=decoders,
+        door=Door(limits.max_requests),
         fetcher=fetcher or Fetcher(limits.fetch),
         limits=limits.form,
         decode=decode or DecodeSettings(),
@@ -113,6 +117,7 @@ def from_settings(
             allow_private=settings.fetch_allow_private,
         ),
         cors_origins=settings.cors_origins,
+        max_requests=settings.max_requests,
     )
     return create_app(
         catalogue=catalogue,

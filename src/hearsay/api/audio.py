@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from hearsay import subtitles
 from hearsay.api.boundary import failure_of
+from hearsay.api.door import Door
 from hearsay.api.fetch import Fetcher
 from hearsay.api.forms import Form, FormLimits, read_form
 from hearsay.api.mounting import dialect_of
@@ -60,6 +61,7 @@ class Studio:
     catalogue: Catalogue
     pool: ModelPool
     decoders: Decoders
+    door: Door
     fetcher: Fetcher = field(default_factory=Fetcher)
     limits: FormLimits = field(default_factory=FormLimits)
     decode: DecodeSettings = field(default_factory=DecodeSettings)
@@ -80,7 +82,7 @@ class Job(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the request, do the work, send the answer."""
         exchange = Exchange(receive, send)
-        with await self._form(scope, exchange) as form:
+        with self._studio.door.passed(), await self._form(scope, exchange) as form:
             asked = parse_transcription(form.fields, task=self._task, dialect=dialect_of(scope))
             trace_of(scope).warn(*asked.warnings)
             await exchange.attended(Transcribing(self._studio, scope, exchange, asked).serve(form))
