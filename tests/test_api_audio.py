@@ -452,7 +452,10 @@ def test_a_full_house_is_told_before_the_body(stage: Stage) -> None:
                 answer += received
         may_go_on.set()
         thread.join()
-        assert server.post(file=SPEECH).status_code == 200
+        # The caller has the whole answer a moment before the server has put its request away.
+        while (later := server.post(file=SPEECH)).status_code == 429:
+            pass
+    assert later.status_code == 200
     assert answer.startswith(b"HTTP/1.1 429 ")
     assert b"retry-after:" in answer
     assert b'"overloaded"' in answer
