@@ -115,6 +115,19 @@ class Running:
         files = {"file": ("recording.wav", file)} if file is not None else {"unused": (None, b"")}
         return self.http.post(path, data=dict(data or {}), files=files, headers=dict(headers or {}))
 
+    def answer_to_a_head(self, path: str = "/v1/audio/transcriptions") -> str:
+        """Send the head of a form whose body never comes, and give the whole error that is the answer."""
+        host, port = self.http.base_url.host, self.http.base_url.port
+        with socket.create_connection((host, port or 80), timeout=30) as connection:
+            connection.sendall(
+                f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n"
+                "content-type: multipart/form-data; boundary=x\r\n\r\n--x\r\n".encode()
+            )
+            answer = b""
+            while b"}}" not in answer and (received := connection.recv(65536)):
+                answer += received
+        return answer.decode()
+
 
 @dataclass(slots=True)
 class Stage:

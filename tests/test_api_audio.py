@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import errno
 import json
-import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -440,25 +439,16 @@ def test_a_full_house_is_told_before_the_body(stage: Stage) -> None:
         thread = threading.Thread(target=lambda: first.append(server.post(file=SPEECH)))
         thread.start()
         assert working.wait(30)
-        host, port = server.http.base_url.host, server.http.base_url.port
-        assert port is not None
-        with socket.create_connection((host, port), timeout=30) as connection:
-            connection.sendall(
-                b"POST /v1/audio/transcriptions HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n"
-                b"content-type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
-            )
-            answer = b""
-            while b"}}" not in answer and (received := connection.recv(65536)):
-                answer += received
+        answer = server.answer_to_a_head()
         may_go_on.set()
         thread.join()
         # The caller has the whole answer a moment before the server has put its request away.
         while (later := server.post(file=SPEECH)).status_code == 429:
             pass
     assert later.status_code == 200
-    assert answer.startswith(b"HTTP/1.1 429 ")
-    assert b"retry-after:" in answer
-    assert b'"overloaded"' in answer
+    assert answer.startswith("HTTP/1.1 429 ")
+    assert "retry-after:" in answer
+    assert '"overloaded"' in answer
     assert first[0].status_code == 200
 
 

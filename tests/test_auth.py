@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,17 +91,8 @@ def test_a_damaged_file_lets_nobody_in_and_tells_nothing(stage: Stage, tmp_path:
 def test_the_answer_comes_before_the_body(guarded: Stage) -> None:
     """The head alone is sent, of a body that never comes: the answer is there all the same."""
     with guarded.open() as server:
-        host, port = server.http.base_url.host, server.http.base_url.port
-        assert port is not None
-        with socket.create_connection((host, port), timeout=10) as connection:
-            connection.sendall(
-                b"POST /v1/audio/transcriptions HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n"
-                b"content-type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
-            )
-            answer = b""
-            while b"}}" not in answer and (received := connection.recv(65536)):
-                answer += received
-    head, _, body = answer.decode().partition("\r\n\r\n")
+        answer = server.answer_to_a_head()
+    head, _, body = answer.partition("\r\n\r\n")
     assert head.startswith("HTTP/1.1 401 ")
     assert "connection: close" in head
     assert "invalid_api_key" in body

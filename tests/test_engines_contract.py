@@ -70,8 +70,6 @@ class Staged:
 @pytest.fixture(scope="module", params=ENGINES)
 def staged(request: pytest.FixtureRequest) -> Iterator[Staged]:
     name: str = request.param
-    if name == "whisper" and not WHISPER.exists():
-        pytest.skip("the fixture model has not been made")
     engine = ENGINES[name]
     recognizer = engine.load()
     tasks = frozenset(Task) if engine.translates else frozenset({Task.TRANSCRIBE})

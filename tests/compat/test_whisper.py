@@ -23,8 +23,6 @@ NAME = "fixture"
 MOST_ERRORS = 0.05
 """Word error rate over the sentences of one client; the model's own bound on held-out speech."""
 
-pytestmark = pytest.mark.skipif(not WEIGHTS.is_dir(), reason="the small Whisper of the tests is not there")
-
 
 def sentences() -> list[dict[str, Any]]:
     """Give a clip of one sentence in every language."""
