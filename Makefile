@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help serve setup test check fix bench compat lock reference clean
+.PHONY: help serve setup test check fix bench contest compat lock reference clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -31,6 +31,9 @@ fix: $(VENV)/.dev ## Let the linter and the formatter mend what they can
 bench: $(VENV)/.bench ## Run the benchmarks and print ratios
 	$(BIN)/python -m bench.single $(ARGS)
 	$(BIN)/python -m bench.health
+
+contest: $(VENV)/.bench ## Measure against rivals with weights of a real size (ARGS="--shape small --only long")
+	$(BIN)/python -m bench.contest $(ARGS)
 
 compat: $(VENV)/.dev ## Set up the vendors' other clients (older Python ones, npm ones)
 	$(BIN)/python -m tests.compat.setup

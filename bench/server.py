@@ -11,13 +11,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
+
+LOG_TAIL = 3000
+"""Letters of a server's log that are shown where a measurement fails."""
 
 
 @contextmanager
@@ -26,17 +29,25 @@ def running(settings: Mapping[str, str]) -> Iterator[str]:
     port = free_port()
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HEARSAY_")}
     wanted = {"HOST": "127.0.0.1", "PORT": str(port), "DOWNLOADS": "off", "OFFLINE": "true"} | dict(settings)
+    environment = clean | {f"HEARSAY_{name}": value for name, value in wanted.items()}
+    with started([str(Path(sys.executable).with_name("hearsay")), "serve"], port, environment) as address:
+        yield address
+
+
+@contextmanager
+def started(command: Sequence[str], port: int, environment: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Start a server that listens on a port of this machine, and give its address once it is ready."""
     with tempfile.NamedTemporaryFile(suffix=".log") as log:
-        process = subprocess.Popen(
-            [str(Path(sys.executable).with_name("hearsay")), "serve"],
-            env=clean | {f"HEARSAY_{name}": value for name, value in wanted.items()},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
         address = f"http://127.0.0.1:{port}"
         try:
             wait_until_ready(address, process, Path(log.name))
             yield address
+        except Exception as error:
+            error.add_note(
+                f"the end of the server's log:\n{Path(log.name).read_text('utf-8', 'replace')[-LOG_TAIL:]}"
+            )
+            raise
         finally:
             process.terminate()
             process.wait(timeout=30)
@@ -60,4 +71,4 @@ def wait_until_ready(address: str, process: subprocess.Popen[bytes], log: Path) 
             time.sleep(0.05)  # not listening yet
         else:
             time.sleep(0.05)  # listening, loading
-    raise SystemExit(f"the server did not start:\n{log.read_text(errors='replace')}")
+    raise SystemExit(f"the server did not start:\n{log.read_text('utf-8', 'replace')}")

@@ -10,8 +10,12 @@ trap 'rm -rf "$scratch"' EXIT
 freeze() { # freeze EXTRAS OUTPUT [CONSTRAINTS]
     "$python" -m venv "$scratch/$2"
     "$scratch/$2/bin/pip" install --quiet --disable-pip-version-check ${3:+-c "$3"} ".$1"
-    "$scratch/$2/bin/pip" freeze --exclude hearsay | grep -v '^-e\|^#\|@ file' >"requirements/$2.txt"
+    "$scratch/$2/bin/pip" freeze --exclude hearsay | grep -v '^-e\|^#\|@ file' |
+        sed "s/^openvino.*/&; $marker/" >"requirements/$2.txt"
 }
+
+# OpenVINO has no wheels for some machines, on which everything works without it; a frozen list would insist.
+marker="$(sed -n 's/^ *"openvino[^;]*; \(.*\)",$/\1/p' pyproject.toml)"
 
 mkdir -p requirements
 freeze "[dev]" dev

@@ -91,7 +91,7 @@ def _default(name: str) -> str:
 
 
 def _least(n_bytes: int) -> str:
-    return "any" if not n_bytes else f"≥ {n_bytes / machine.GIB:.0f} GiB"
+    return "any" if not n_bytes else f"≥ {n_bytes / machine.GIB:g} GiB"
 
 
 def _cell(text: str) -> str:

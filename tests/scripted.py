@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hearsay.domain import AlignedWord, Audio, Hypothesis, Window
+from hearsay.domain import AlignedWord, Audio, Hypothesis, Segment, Window
+from hearsay.engines.protocols import WindowRecognizer
+from hearsay.jobs import at_once, drive
+from hearsay.sequential import WindowLoop
 
 
 class ScriptedFeatures:
@@ -87,6 +90,12 @@ class ScriptedRecognizer:
 
     def close(self) -> None:
         """Do nothing."""
+
+
+def segments_of(loop: WindowLoop, recognizer: WindowRecognizer) -> list[Segment]:
+    """Run a loop to its end in this thread."""
+    drive(loop.jobs(), at_once(recognizer))
+    return [segment for window in loop.found for segment in window]
 
 
 def hypothesis(*tokens: int | str, **changes: Any) -> Hypothesis:

@@ -297,7 +297,7 @@ def test_no_recording(server: Running, parts: list[tuple[str, tuple[None, str]]]
 
 def test_empty_file(server: Running) -> None:
     answer = server.post(file=b"")
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_audio")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "empty_file")
 
 
 def test_two_recordings(server: Running) -> None:

@@ -80,7 +80,7 @@ REFUSED: dict[str, tuple[bytes, Mapping[str, object]]] = {
     "400-empty": (b"", {}),
     "400-unsupported": (SPEECH, {"diarize": "true"}),
     "404-model": (SPEECH, {"model": "whisper-enormous"}),
-    "413-upload": (b"\x00" * 300_000, {}),
+    "413-upload": (b"\x00" * 2_000_000, {}),
     "500-engine": (SPEECH, {}),
     "503-weights": (SPEECH, {"model": "whisper-large-v3"}),
     "stream-error": (SPEECH, {"stream": "true"}),

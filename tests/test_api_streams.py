@@ -254,6 +254,6 @@ def test_one_line_a_request(stage: Stage) -> None:
     assert first["audio_seconds"] == 2.0
     assert first["wall_ms"] > 0
     assert first["rtfx"] == pytest.approx(2000 / first["wall_ms"], rel=0.05)
-    assert by_status[TRANSCRIBE, 400]["failure"] == "invalid_audio"
+    assert by_status[TRANSCRIBE, 400]["failure"] == "empty_file"
     assert "secret" not in str(logs).lower()
     assert "word0" not in str(logs).lower()

@@ -20,14 +20,16 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "hearsay"
 
 SAME = frozenset({"errors", "domain"})
-GROUND = SAME | {"alignment", "audio", "languages", "quality", "segments", "subtitles"}
+GROUND = SAME | {"alignment", "audio", "languages", "quality", "segments", "speech", "subtitles"}
 SPEECH = GROUND | {"engines.protocols"}
 MODELS = SPEECH | {"engines", "models", "atomic"}
 SERVING = MODELS | {
+    "batching",
     "composition",
     "decoders",
     "dialects",
     "keys",
+    "jobs",
     "pool",
     "samples",
     "sequential",
@@ -45,15 +47,18 @@ ROOMS: dict[str, frozenset[str]] = {
     "segments": SAME,
     "subtitles": SAME,
     "quality": SAME,
+    "speech": SAME | {"engines.protocols"},
     "children": frozenset(),
     "decoders": SAME | {"audio", "children"},
     "engines.protocols": SAME,
     "engines": SPEECH | {"children"},
     "models": SPEECH | {"engines", "atomic"},
-    "pool": MODELS,
-    "composition": MODELS | {"pool", "settings"},
-    "sequential": SPEECH,
-    "transcription": SPEECH | {"sequential"},
+    "jobs": SPEECH,
+    "batching": SPEECH | {"jobs"},
+    "pool": MODELS | {"batching", "jobs"},
+    "composition": MODELS | {"batching", "pool", "settings"},
+    "sequential": SPEECH | {"jobs"},
+    "transcription": SPEECH | {"jobs", "sequential"},
     "dialects": GROUND,
     "settings": SAME,
     "keys": SAME | {"atomic"},
@@ -71,6 +76,11 @@ PARTS: dict[str, str] = {
     "seams": "segments",
     "tracks": "audio",
     "truncation": "audio",
+    "guards": "quality",
+    "parallel": "transcription",
+    "desks": "batching",
+    "turns": "batching",
+    "leases": "pool",
     "decoder_process": "decoders",
 }
 """Modules at the top of the package that belong to a room of another name."""
@@ -88,7 +98,7 @@ VENDOR_STRINGS: dict[str, str] = {
 """Modules whose string literals may name a vendor, and why; their identifiers may not."""
 
 WEB_FRAMEWORK = {"fastapi", "starlette", "python_multipart", "multipart"}
-RUNTIMES = {"ctranslate2", "pocketsphinx", "faster_whisper", "torch", "onnxruntime"}
+RUNTIMES = {"ctranslate2", "openvino", "pocketsphinx", "faster_whisper", "torch", "onnxruntime"}
 BAD_MODULES = {"utils", "util", "helpers", "helper", "common", "misc", "shared"}
 BAD_SUFFIXES = ("Manager", "Handler", "Helper", "Service", "Factory", "Base")
 MAX_LINES = 500

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from hearsay import samples
 from hearsay.cli import app
 from hearsay.cli import examination as look
 from hearsay.cli.examination import Finding, State
-from hearsay.domain import Segment, Task, TranscribeOptions
+from hearsay.domain import Samples, Segment, Task, TranscribeOptions
+from hearsay.engines.protocols import SpeechDetector
 from hearsay.errors import EngineFailed
 from hearsay.hub import Hub
 from hearsay.keys import KeyFile
@@ -134,6 +138,18 @@ def test_the_test_engine_is_not_expected_to_understand(catalogue: Catalogue) -> 
     assert found.state is State.NOTE and "word0" in found.detail
 
 
+def test_says_what_computes() -> None:
+    half = SimpleNamespace(precision="bf16")
+    whisper = SimpleNamespace(device="cpu", compute_type="int8", encoder=half, decoder=object())
+    assert look.computed_by(whisper) == ", encoder on OpenVINO in bf16, decoder on CTranslate2 int8 on cpu"
+    own = SimpleNamespace(compute_type="int8_float32")
+    whisper = SimpleNamespace(device="cpu", compute_type="bfloat16", encoder=own, decoder=half)
+    assert look.computed_by(whisper) == (
+        ", encoder on CTranslate2 int8_float32 on cpu, decoder on OpenVINO in bf16"
+    )
+    assert look.computed_by(Knowing("")) == ""
+
+
 def test_damaged_weights_are_broken(catalogue: Catalogue, tmp_path: Path) -> None:
     assert states(look.weights(catalogue)) == {"weights": State.NOTE}
     folder = make(tmp_path / "models" / "Systran--faster-whisper-base", toy_model(2000))
@@ -164,6 +180,45 @@ def test_keys_that_others_may_read_are_broken(tmp_path: Path) -> None:
     assert states(look.configuration(resolved))["keys"] is State.BROKEN
     (tmp_path / "keys.json").write_text("{", encoding="utf-8")
     assert states(look.configuration(resolved))["keys"] is State.BROKEN
+
+
+def test_a_missing_library_is_broken_unless_only_speed_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert states(look.software()) == {"hearsay": State.FINE, "libraries": State.FINE}
+    gone = {"av", look.FASTER}
+    monkeypatch.setattr(look, "_version", lambda name: None if name in gone else "1.0")
+    libraries = [finding for finding in look.software() if finding.subject == "libraries"]
+    assert [finding.state for finding in libraries] == [State.FINE, State.BROKEN, State.NOTE]
+    assert "av" in libraries[1].detail and look.FASTER in libraries[2].detail
+
+
+def test_an_openvino_that_does_not_compute_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hearsay.engines.openvino.is_usable", lambda: False)
+    libraries = [finding for finding in look.software() if finding.subject == "libraries"]
+    assert [finding.state for finding in libraries] == [State.FINE, State.NOTE]
+    assert "cannot compute here" in libraries[1].detail
+
+
+def test_the_speech_detector_hears_the_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Deaf:
+        frame_samples = 512
+
+        def open(self) -> Deaf:
+            return self
+
+        def feed(self, samples: Samples) -> NDArray[np.float32]:
+            return np.zeros(len(samples) // 512, np.float32)
+
+        def finish(self) -> NDArray[np.float32]:
+            return np.zeros(1, np.float32)
+
+    def broken() -> SpeechDetector:
+        raise EngineFailed("no network")
+
+    assert look.speech_detector().state is State.FINE
+    monkeypatch.setattr("hearsay.composition.detector", Deaf)
+    assert look.speech_detector().state is State.BROKEN
+    monkeypatch.setattr("hearsay.composition.detector", broken)
+    assert look.speech_detector() == Finding("speech detector", State.BROKEN, "no network")
 
 
 def test_network_says_whether_the_hub_answers_and_the_port_is_free(catalogue: Catalogue) -> None:

@@ -121,7 +121,11 @@ def test_json_has_everything(here: Path) -> None:
     assert {"id", "seek", "start", "end", "text", "tokens", "temperature", "avg_logprob"} <= set(
         body["segments"][0]
     )
-    assert "words" not in json.loads(run("talk.wav", "-f", "json").stdout)
+    assert body["quality"] == []
+    assert (body["report"]["chunking"], body["report"]["windows"]) == ("vad", 1)
+    plain = json.loads(run("talk.wav", "-f", "json", "--chunking", "sequential").stdout)
+    assert "words" not in plain
+    assert plain["report"]["chunking"] == "sequential"
 
 
 def test_options_reach_the_engine(here: Path) -> None:
@@ -298,6 +302,8 @@ def test_an_output_that_cannot_be_written_is_a_failure_of_that_recording(here: P
         (["a.wav", "--base-url", "localhost:8000"], "no http"),
         ([], "RECORDING"),
         (["a.wav", "--what"], "--what"),
+        (["a.wav", "--chunking", "loudly"], "sequential"),
+        (["a.wav", "--chunking", "vad", "--base-url", "https://api.groq.com"], "as it likes"),
         (["a.wav", "--language", "finnish"], "does not understand Finnish"),
     ],
 )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hearsay import composition
-from hearsay.domain import DecodeSettings
+from hearsay import audio, cards, composition, samples
+from hearsay.batching import BatchLimits
+from hearsay.domain import Chunking, DecodeSettings, VadThresholds
 from hearsay.engines.fake import FakeWindowRecognizer
 from hearsay.errors import Overloaded
 from hearsay.settings import Settings
@@ -27,9 +29,11 @@ def test_the_catalogue_is_the_one_described(tmp_path: Path, monkeypatch: pytest.
         hub_endpoint="http://hub.test",
         downloads=False,
         device="cpu",
-        device_index=2,
+        device_index=(2,),
         compute_type="int8",
         cpu_threads=3,
+        whisper_encoder="ctranslate2",
+        whisper_decoder="openvino",
         fake_engine=True,
     )
     models = composition.catalogue(settings)
@@ -45,11 +49,24 @@ def test_the_catalogue_is_the_one_described(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("hearsay.engines.whisper.load", load)
     models.load(models.card("mine"))
     asked.pop("conversions")
-    assert asked == {"device": "cpu", "device_index": 2, "compute_type": "int8", "cpu_threads": 3}
+    assert asked == {
+        "device": "cpu",
+        "device_index": (2,),
+        "compute_type": "int8",
+        "cpu_threads": 3,
+        "encoder": "ctranslate2",
+        "decoder": "openvino",
+    }
 
 
 def test_offline_closes_the_hub_too(tmp_path: Path) -> None:
     assert composition.catalogue(Settings(models_folder=tmp_path, offline=True)).hub.closed()
+
+
+def test_the_size_of_batches_is_the_operators_or_else_the_engines(tmp_path: Path) -> None:
+    assert composition.batch_limits(Settings(models_folder=tmp_path)) is None
+    limits = composition.batch_limits(Settings(models_folder=tmp_path, batch_size=32))
+    assert limits == BatchLimits(windows=32, encodes=8)
 
 
 def test_the_pool_has_the_limits_described(tmp_path: Path) -> None:
@@ -77,7 +94,31 @@ def test_the_pool_has_the_limits_described(tmp_path: Path) -> None:
 
 def test_the_search_is_the_one_described() -> None:
     assert composition.decode_settings(Settings()) == DecodeSettings()
-    settings = Settings(beam_size=1, best_of=2, temperatures=(0.0, 0.5), condition_on_previous_text=False)
-    assert composition.decode_settings(settings) == DecodeSettings(
-        beam_size=1, best_of=2, temperatures=(0.0, 0.5), condition_on_previous_text=False
+    settings = Settings(
+        beam_size=1,
+        best_of=2,
+        temperatures=(0.0, 0.5),
+        condition_on_previous_text=False,
+        chunking="sequential",
+        vad_threshold=0.25,
+        vad_min_silence_seconds=1,
+        vad_padding_seconds=0.125,
+        short_windows=True,
     )
+    assert composition.decode_settings(settings) == DecodeSettings(
+        beam_size=1,
+        best_of=2,
+        temperatures=(0.0, 0.5),
+        condition_on_previous_text=False,
+        chunking=Chunking.SEQUENTIAL,
+        vad=VadThresholds(threshold=0.25, min_silence=1.0, padding=0.125),
+        short_windows=True,
+    )
+
+
+def test_all_share_one_detector_which_hears_speech() -> None:
+    with ThreadPoolExecutor(4) as threads:
+        (detector,) = set(threads.map(lambda _: composition.detector(), range(8)))
+    assert composition.detector_for(cards.known()[0]) is detector
+    assert composition.detector_for(cards.fake()) is None
+    assert detector.open().feed(audio.load(samples.HELLO).samples()).max() > 0.9

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from hearsay import errors
+from hearsay import errors, quality
 from hearsay.dialects import DIALECTS
 from hearsay.dialects.answers import NEUTRAL, render_json, render_model, render_models, render_verbose
 from hearsay.dialects.bodies import DoneEvent, ErrorBody, ModelBody, ModelList, TranscriptBody, VerboseBody
@@ -19,7 +19,21 @@ from hearsay.dialects.events import Deltas, frame, render_done
 from hearsay.dialects.failures import STATUS, render_error, render_status, render_unexpected
 from hearsay.dialects.requests import TranscriptionRequest
 from hearsay.dialects.wire import encode
-from hearsay.domain import ModelCard, Segment, Task, TranscribeOptions, Transcript, Word
+from hearsay.domain import (
+    Chunking,
+    Dropped,
+    DropReason,
+    Fallback,
+    FallbackReason,
+    ModelCard,
+    Report,
+    Segment,
+    SpeechSpan,
+    Task,
+    TranscribeOptions,
+    Transcript,
+    Word,
+)
 from hearsay.errors import HearsayError
 
 OPENAI, GROQ, TOGETHER = (DIALECTS[name] for name in ("openai", "groq", "together"))
@@ -111,6 +125,64 @@ def test_language(dialect: Any, language: str | None, task: Task, said: str) -> 
     body = render_verbose(transcript(language=language, task=task), asked(), dialect, "req_1")
     assert body["language"] == said
     assert body["x_hearsay"]["language"] == language
+
+
+REPORT = Report(
+    chunking=Chunking.VAD,
+    n_windows=3,
+    speech=(SpeechSpan(0.1, 0.90041), SpeechSpan(1.2, 1.5)),
+    dropped=(Dropped(1.00049, 2.0, " Thanks.", DropReason.SILENCE),),
+    fallbacks=(Fallback(0.0, 30.0, 0.2, FallbackReason.LOW_PROBABILITY),),
+)
+
+
+def test_how_a_recording_was_worked_through() -> None:
+    body = render_verbose(transcript(report=REPORT), asked(), OPENAI, "req_1")
+    assert fits(VerboseBody, body)
+    assert body["x_hearsay"]["report"] == {
+        "chunking": "vad",
+        "windows": 3,
+        "speech_seconds": 1.1,
+        "dropped": [{"start": 1.0, "end": 2.0, "text": " Thanks.", "reason": "silence"}],
+        "fallbacks": [{"start": 0.0, "end": 30.0, "temperature": 0.2, "reason": "low_probability"}],
+    }
+    done = render_done(transcript(report=REPORT), "Hi.", "req_1")
+    assert fits(DoneEvent, done)
+    assert done["x_hearsay"]["report"] == body["x_hearsay"]["report"]
+
+
+def test_segments_worth_a_second_look_are_listed() -> None:
+    doubtful = replace(KNOWN, start=2.00049, end=3.0, avg_logprob=-0.9, no_speech_prob=0.8)
+    body = render_verbose(transcript(segments=(KNOWN, BARE, doubtful)), asked(), OPENAI, "req_1")
+    assert fits(VerboseBody, body)
+    flags = list(quality.flags(doubtful))
+    assert len(flags) == 2
+    assert body["x_hearsay"]["quality"] == [{"segment": 2, "start": 2.0, "end": 3.0, "flags": flags}]
+    assert body["segments"][2]["id"] == 2
+    done = render_done(transcript(segments=(doubtful,)), "Hi.", "req_1")
+    assert [flagged["segment"] for flagged in done["x_hearsay"]["quality"]] == [0]
+
+
+def test_what_nobody_reported_is_null() -> None:
+    assert render_verbose(transcript(), asked(), OPENAI, "req_1")["x_hearsay"]["report"] is None
+    bare = render_verbose(transcript(report=Report(Chunking.SEQUENTIAL)), asked(), OPENAI, "req_1")
+    assert bare["x_hearsay"]["report"] == {
+        "chunking": "sequential",
+        "windows": 0,
+        "speech_seconds": None,
+        "dropped": [],
+        "fallbacks": [],
+    }
+
+
+@pytest.mark.parametrize("reason", [*DropReason, *FallbackReason])
+def test_every_reason_has_a_place_in_the_shapes(reason: DropReason | FallbackReason) -> None:
+    report = (
+        replace(REPORT, dropped=(Dropped(0.0, 1.0, " a", reason),))
+        if isinstance(reason, DropReason)
+        else replace(REPORT, fallbacks=(Fallback(0.0, 1.0, 0.0, reason),))
+    )
+    assert fits(VerboseBody, render_verbose(transcript(report=report), asked(), OPENAI, "req_1"))
 
 
 CARD = ModelCard(

@@ -42,7 +42,14 @@ def test_the_verbs_that_are_promised_are_there() -> None:
 def test_every_pin_is_one_version() -> None:
     pins: dict[str, set[str]] = {}
     for file in (ROOT / "requirements").iterdir():
-        for line in file.read_text(encoding="utf-8").split():
-            name, version = line.split("==")
+        for line in file.read_text(encoding="utf-8").splitlines():
+            name, version = line.partition(";")[0].split("==")
             pins.setdefault(name.lower().replace("_", "-"), set()).add(version)
     assert {name: found for name, found in pins.items() if len(found) > 1} == {}
+
+
+def test_what_has_no_wheel_everywhere_is_pinned_only_where_it_has() -> None:
+    for file in (ROOT / "requirements").iterdir():
+        lines = [line for line in file.read_text(encoding="utf-8").splitlines() if "openvino" in line]
+        assert len(lines) == 2
+        assert all("; sys_platform == 'linux' and platform_machine == 'x86_64' or" in line for line in lines)

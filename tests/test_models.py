@@ -307,9 +307,16 @@ def test_a_known_model_without_weights_names_the_command(house: House) -> None:
 
 def test_loads_with_the_runtime_of_the_operator(house: House, engine: list[tuple[Any, ...]]) -> None:
     folder = house.install(BASE)
-    catalogue = house.catalogue(runtime=Runtime("cpu", 1, "int8", 3))
+    catalogue = house.catalogue(runtime=Runtime("cpu", (1, 2), "int8", 3, "openvino", "ctranslate2"))
     assert isinstance(catalogue.load(catalogue.card()), FakeWindowRecognizer)
-    runtime = {"device": "cpu", "device_index": 1, "compute_type": "int8", "cpu_threads": 3}
+    runtime = {
+        "device": "cpu",
+        "device_index": (1, 2),
+        "compute_type": "int8",
+        "cpu_threads": 3,
+        "encoder": "openvino",
+        "decoder": "ctranslate2",
+    }
     assert engine == [("load", folder, runtime | {"conversions": house.root / "models" / "converted"})]
 
 

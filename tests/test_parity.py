@@ -19,6 +19,7 @@ from hearsay.domain import Audio, DecodeSettings, Segment, Task, TranscribeOptio
 from hearsay.engines import whisper
 from hearsay.engines.whisper import WhisperRecognizer
 from hearsay.sequential import WindowLoop
+from tests.scripted import segments_of
 
 DATA = Path(__file__).parent / "data"
 WEIGHTS = DATA / "fixture-whisper"
@@ -84,8 +85,8 @@ def compare(model: WhisperRecognizer, answer: dict[str, Any]) -> Pair:
         temperatures=GREEDY.temperatures, beam_size=GREEDY.beam_size, condition_on_previous_text=condition
     )
     features = model.features(recording)
-    loop = WindowLoop(features, wishes, model, decode=decode, cancelled=lambda: False)
-    segments = list(loop)
+    loop = WindowLoop(features, wishes, model, decode=decode)
+    segments = segments_of(loop, model)
     return Pair(answer["file"], answer["options"], segments, loop.language, answer["result"])
 
 

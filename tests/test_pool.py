@@ -1,25 +1,35 @@
-"""The pool: admission at once, loading once, fair turns, prompt cancellation, room by unloading, its end."""
+"""The pool: admission at once, loading once, fair turns, prompt cancellation, room by unloading, its end.
+
+Of models that take whole utterances requests share the one thread; of those that take windows each has a
+thread of its own, and their jobs meet in batches.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hearsay import cards
-from hearsay.domain import ModelCard, Task
-from hearsay.engines.fake import FakeWindowRecognizer
+from hearsay import audio, cards
+from hearsay.domain import Audio, Chunking, ModelCard, Task, TranscribeOptions, Transcript
+from hearsay.engines.fake import FakeUtteranceRecognizer, FakeWindowRecognizer
 from hearsay.engines.protocols import Recognizer
+from hearsay.engines.whisper import load as load_whisper
 from hearsay.errors import Cancelled, EngineFailed, ModelNotFound, Overloaded
-from hearsay.pool import Lease, ModelPool
+from hearsay.pool import BatchLimits, Lease, ModelPool
+from hearsay.transcription import Transcription
+from tests.engines import WAIT, Machine, encode
 
-WAIT = 10.0
-"""Seconds after which a test that waits for a thread has failed."""
+KINDS = pytest.mark.parametrize("kind", [FakeUtteranceRecognizer, FakeWindowRecognizer])
+"""Both kinds of model, for what they have in common."""
 
 
 class Clock:
@@ -35,10 +45,10 @@ class Clock:
 class Shelf:
     """A catalogue of models named after letters; counts loads, can hold them up or make them fail."""
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[[], Recognizer]) -> None:
         self.loads: list[str] = []
         self.closed: list[str] = []
-        self.threads: set[str] = set()
+        self._make = make
         self.failures: list[Exception] = []
         self.gate = threading.Event()
         self.gate.set()
@@ -50,21 +60,16 @@ class Shelf:
 
     def load(self, card: ModelCard) -> Recognizer:
         self.loads.append(card.id)
-        self.threads.add(threading.current_thread().name)
         assert self.gate.wait(WAIT)
         if self.failures:
             raise self.failures.pop()
-        shelf = self
-
-        class Closing(FakeWindowRecognizer):
-            def close(self) -> None:
-                shelf.closed.append(card.id)
-
-        return Closing()
+        recognizer = self._make()
+        recognizer.close = partial(self.closed.append, card.id)  # type: ignore[method-assign]
+        return recognizer
 
 
-def run(scenario: Callable[[Shelf], Any]) -> Shelf:
-    shelf = Shelf()
+def run(scenario: Callable[[Shelf], Any], kind: Callable[[], Recognizer] = FakeUtteranceRecognizer) -> Shelf:
+    shelf = Shelf(kind)
     asyncio.run(scenario(shelf))
     return shelf
 
@@ -89,7 +94,7 @@ async def hold(lease: Lease, gate: threading.Event) -> asyncio.Task[bool]:
     return task
 
 
-def test_runs_in_one_thread_of_the_model() -> None:
+def test_utterances_are_worked_on_in_one_thread_of_the_model() -> None:
     async def scenario(shelf: Shelf) -> None:
         pool = ModelPool(shelf)
         async with await pool.lease("a") as one, await pool.lease("a") as two, await pool.lease("b") as three:
@@ -105,23 +110,25 @@ def test_runs_in_one_thread_of_the_model() -> None:
     assert sorted(shelf.closed) == ["a", "b"]
 
 
-def test_two_requests_for_an_unloaded_model_load_it_once() -> None:
+@KINDS
+def test_two_requests_for_an_unloaded_model_load_it_once(kind: Callable[[], Recognizer]) -> None:
     async def scenario(shelf: Shelf) -> None:
         shelf.gate.clear()
         pool = ModelPool(shelf)
         waiting = [asyncio.ensure_future(pool.lease("a")) for _ in range(3)]
-        await until(lambda: bool(shelf.loads))
-        assert pool.loaded() == [] and pool.admitted() == 3
+        await until(lambda: bool(shelf.loads) and pool.admitted() == 3)
+        assert pool.loaded() == []
         shelf.gate.set()
         leases = await asyncio.gather(*waiting)
         assert len({id(lease.recognizer) for lease in leases}) == 1
         assert pool.loaded() == ["a"]
         await pool.close()
 
-    assert run(scenario).loads == ["a"]
+    assert run(scenario, kind).loads == ["a"]
 
 
-def test_a_failed_load_is_told_to_all_who_wait_and_can_be_tried_again() -> None:
+@KINDS
+def test_a_failed_load_is_told_to_all_who_wait_and_can_be_tried_again(kind: Callable[[], Recognizer]) -> None:
     async def scenario(shelf: Shelf) -> None:
         shelf.gate.clear()
         shelf.failures = [EngineFailed("no memory")]
@@ -136,7 +143,7 @@ def test_a_failed_load_is_told_to_all_who_wait_and_can_be_tried_again() -> None:
             assert lease.card.id == "a"
         await pool.close()
 
-    assert run(scenario).loads == ["a", "a"]
+    assert run(scenario, kind).loads == ["a", "a"]
 
 
 def test_one_caller_who_leaves_does_not_take_the_model_from_the_others() -> None:
@@ -241,7 +248,8 @@ def test_streams_take_turns_so_a_short_one_overtakes_a_long_one() -> None:
     run(scenario)
 
 
-def test_a_slow_reader_is_waited_for_with_one_step_in_hand() -> None:
+@KINDS
+def test_a_slow_reader_is_waited_for_with_one_step_in_hand(kind: Callable[[], Recognizer]) -> None:
     async def scenario(shelf: Shelf) -> None:
         pool = ModelPool(shelf)
         made: list[int] = []
@@ -258,10 +266,13 @@ def test_a_slow_reader_is_waited_for_with_one_step_in_hand() -> None:
                 assert len(made) == expected + 2
         await pool.close()
 
-    run(scenario)
+    run(scenario, kind)
 
 
-def test_closing_a_stream_ends_its_work_within_a_step_and_closes_its_iterator() -> None:
+@KINDS
+def test_closing_a_stream_ends_its_work_within_a_step_and_closes_its_iterator(
+    kind: Callable[[], Recognizer],
+) -> None:
     async def scenario(shelf: Shelf) -> None:
         pool = ModelPool(shelf)
         events: list[str] = []
@@ -284,12 +295,14 @@ def test_closing_a_stream_ends_its_work_within_a_step_and_closes_its_iterator() 
         lease.release()
         await pool.close()
         assert events.count("step") <= 2
-        assert events[-1] == "closed in model default_0"
+        whose = "model" if kind is FakeUtteranceRecognizer else "request for"
+        assert events[-1] == f"closed in {whose} default_0"
 
-    run(scenario)
+    run(scenario, kind)
 
 
-def test_a_cancelled_task_cancels_what_it_waits_for() -> None:
+@KINDS
+def test_a_cancelled_task_cancels_what_it_waits_for(kind: Callable[[], Recognizer]) -> None:
     async def scenario(shelf: Shelf) -> None:
         pool = ModelPool(shelf)
         seen: list[str] = []
@@ -316,7 +329,7 @@ def test_a_cancelled_task_cancels_what_it_waits_for() -> None:
         assert seen == ["flag"] and pool.admitted() == 0
         await pool.close()
 
-    run(scenario)
+    run(scenario, kind)
 
 
 def test_what_waits_in_line_is_dropped_when_its_caller_leaves() -> None:
@@ -338,7 +351,8 @@ def test_what_waits_in_line_is_dropped_when_its_caller_leaves() -> None:
     run(scenario)
 
 
-def test_failures_reach_the_caller_and_leave_the_model_usable() -> None:
+@KINDS
+def test_failures_reach_the_caller_and_leave_the_model_usable(kind: Callable[[], Recognizer]) -> None:
     async def scenario(shelf: Shelf) -> None:
         pool = ModelPool(shelf)
 
@@ -355,7 +369,7 @@ def test_failures_reach_the_caller_and_leave_the_model_usable() -> None:
             assert await lease.run(lambda: 5) == 5
         await pool.close()
 
-    assert run(scenario).loads == ["default"]
+    assert run(scenario, kind).loads == ["default"]
 
 
 def test_the_least_recently_used_idle_model_makes_room() -> None:
@@ -449,7 +463,26 @@ def test_where_the_time_went_is_measured() -> None:
     run(scenario)
 
 
-def test_closing_ends_everything_and_refuses_newcomers() -> None:
+@KINDS
+def test_whoever_awaits_a_load_gets_no_lease_from_a_closed_pool(kind: Callable[[], Recognizer]) -> None:
+    async def scenario(shelf: Shelf) -> None:
+        shelf.gate.clear()
+        pool = ModelPool(shelf)
+        waiting = asyncio.ensure_future(pool.lease())
+        await until(lambda: shelf.loads == ["default"])
+        closing = asyncio.ensure_future(pool.close())
+        await asyncio.sleep(0)
+        shelf.gate.set()
+        with pytest.raises(Overloaded):
+            await waiting
+        await closing
+        assert (pool.admitted(), shelf.closed) == (0, ["default"])
+
+    run(scenario, kind)
+
+
+@KINDS
+def test_closing_ends_everything_and_refuses_newcomers(kind: Callable[[], Recognizer]) -> None:
     async def scenario(shelf: Shelf) -> None:
         pool = ModelPool(shelf, max_loaded=1)
         lease = await pool.lease("a")
@@ -476,4 +509,200 @@ def test_closing_ends_everything_and_refuses_newcomers() -> None:
             await pool.lease("a")
         assert pool.loaded() == [] and pool.admitted() == 0
 
-    assert run(scenario).closed == ["a"]
+    assert run(scenario, kind).closed == ["a"]
+
+
+async def hand_in(lease: Lease, name: int) -> float:
+    """Have a window encoded, waiting for it in the lease's thread."""
+    desk = lease.desk
+    assert desk is not None
+    return await lease.run(lambda: float(desk.submit(encode(name)).result(WAIT)))
+
+
+def n_waiting(lease: Lease) -> int:
+    """Count the jobs of a lease that the engine has not taken yet."""
+    assert lease.desk is not None
+    return lease.desk._n_waiting
+
+
+class TestWindows:
+    """Of models that take windows."""
+
+    def test_requests_have_a_desk_and_a_thread_of_their_own(self) -> None:
+        async def scenario(shelf: Shelf) -> None:
+            pool = ModelPool(shelf)
+            async with await pool.lease() as one, await pool.lease() as two:
+                assert one.recognizer is two.recognizer
+                assert one.desk is not None and two.desk is not None and one.desk is not two.desk
+                gate = threading.Event()
+                busy = await hold(one, gate)
+                assert await two.run(divmod, 7, 2) == (3, 1)
+                gate.set()
+                assert await busy
+            await pool.close()
+
+        run(scenario, FakeWindowRecognizer)
+
+    def test_utterances_have_no_desk(self) -> None:
+        async def scenario(shelf: Shelf) -> None:
+            pool = ModelPool(shelf)
+            async with await pool.lease() as lease:
+                assert lease.desk is None
+            await pool.close()
+
+        run(scenario)
+
+    def test_what_requests_hand_in_is_done_together(self) -> None:
+        machine = Machine()
+
+        async def scenario(shelf: Shelf) -> None:
+            pool = ModelPool(shelf, limits=BatchLimits(windows=8, encodes=8))
+            leases = [await pool.lease() for _ in range(5)]
+            first = asyncio.ensure_future(hand_in(leases[0], 0))
+            assert await asyncio.to_thread(machine.next_call) == ("encode", [0])
+            others = [asyncio.ensure_future(hand_in(one, i)) for i, one in enumerate(leases[1:], start=1)]
+            await until(lambda: all(n_waiting(one) for one in leases[1:]))
+            machine.go()
+            kind, names = await asyncio.to_thread(machine.one_call)
+            assert (kind, sorted(names)) == ("encode", [1, 2, 3, 4])
+            assert await asyncio.gather(first, *others) == [0, 1, 2, 3, 4]
+            for lease in leases:
+                lease.release()
+            await pool.close()
+
+        run(scenario, lambda: machine)
+
+    def test_a_caller_who_leaves_is_not_waited_for(self) -> None:
+        machine = Machine()
+
+        async def scenario(shelf: Shelf) -> None:
+            pool = ModelPool(shelf)
+            stayer, leaver = await pool.lease(), await pool.lease()
+            busy = asyncio.ensure_future(hand_in(stayer, 0))
+            await asyncio.to_thread(machine.next_call)
+            waiting = asyncio.ensure_future(hand_in(leaver, 1))
+            await until(lambda: n_waiting(leaver) == 1)
+            leaver.release()
+            with pytest.raises(Cancelled):
+                await waiting
+            assert not busy.done()
+            machine.go()
+            assert await busy == 0 and machine.is_idle()
+            stayer.release()
+            await pool.close()
+
+        run(scenario, lambda: machine)
+
+    def test_a_model_is_closed_after_all_who_work_with_it(self) -> None:
+        begun, gate = threading.Event(), threading.Event()
+
+        async def scenario(shelf: Shelf) -> None:
+            def work() -> None:
+                begun.set()
+                assert gate.wait(WAIT)
+                shelf.closed.append("nothing yet")
+
+            pool = ModelPool(shelf, max_loaded=1)
+            lease = await pool.lease("a")
+            task = asyncio.ensure_future(lease.run(work))
+            await until(begun.is_set)
+            lease.release()
+            other = asyncio.ensure_future(pool.lease("b"))  # makes room by unloading
+            await until(lambda: pool.loaded() == [])
+            gate.set()
+            await task
+            (await other).release()
+            assert shelf.closed == ["nothing yet", "a"]
+            await pool.close()
+
+        run(scenario, FakeWindowRecognizer)
+
+    def test_closing_ends_what_waits_and_what_is_iterated(self) -> None:
+        machine, closed = Machine(), threading.Event()
+
+        def steps(lease: Lease) -> Iterator[float]:
+            assert lease.desk is not None
+            try:
+                yield 0.0
+                yield lease.desk.submit(encode(1)).result(WAIT)
+            finally:
+                closed.set()
+
+        async def scenario(shelf: Shelf) -> None:
+            pool = ModelPool(shelf)
+            lease = await pool.lease()
+            stream = lease.stream(lambda: steps(lease))
+            assert await anext(stream) == 0.0
+            await asyncio.to_thread(machine.next_call)
+            closing = asyncio.ensure_future(pool.close())
+            await until(lease.cancelled)
+            machine.go()
+            with pytest.raises(Cancelled):
+                assert await anext(stream) == 1.0  # was being done, and came to its end
+                await anext(stream)
+            await closing
+            assert closed.is_set() and shelf.closed == ["default"]
+
+        run(scenario, lambda: machine)
+
+    def test_the_share_of_the_models_time_is_measured(self) -> None:
+        machine, clock = Machine(), Clock()
+
+        async def scenario(shelf: Shelf) -> None:
+            pool = ModelPool(shelf, clock=clock)
+            one, two = await pool.lease(), await pool.lease()
+            first = asyncio.ensure_future(hand_in(one, 1))
+            await asyncio.to_thread(machine.next_call)
+            second = asyncio.ensure_future(hand_in(two, 2))
+            await until(lambda: n_waiting(two) == 1)
+            clock.now += 3
+            machine.go()
+            await asyncio.to_thread(machine.next_call)
+            clock.now += 4
+            machine.go()
+            await asyncio.gather(first, second)
+            assert (one.timings.queued, one.timings.serving) == (0, 3)
+            assert (two.timings.queued, two.timings.serving) == (3, 4)
+            await pool.close()
+
+        run(scenario, lambda: machine)
+
+
+DATA = Path(__file__).parent / "data"
+
+
+def test_fifty_callers_at_once_are_told_what_each_would_be_alone() -> None:
+    recognizer = load_whisper(DATA / "fixture-whisper", device="cpu")
+    card = replace(cards.fake(), id="fixture")
+    clips = json.loads((DATA / "clips" / "manifest.json").read_text("utf-8"))
+    recordings = [audio.load(DATA / "clips" / clip["file"]) for clip in clips[::6]]
+    wishes = [
+        TranscribeOptions(),
+        TranscribeOptions(words=True),
+        TranscribeOptions(prompt="The clock is red."),
+        TranscribeOptions(task=Task.TRANSLATE),
+        TranscribeOptions(chunking=Chunking.SEQUENTIAL, words=True),
+    ]
+    asked = [(recording, options) for recording in recordings for options in wishes] * 2
+    alone = [Transcription(*what, recognizer, card).transcript() for what in asked[: len(asked) // 2]] * 2
+    assert len(asked) == 50
+
+    async def request(pool: ModelPool, recording: Audio, options: TranscribeOptions) -> Transcript:
+        async with await pool.lease("fixture") as lease:
+            assert lease.desk is not None
+            work = Transcription(recording, options, lease.recognizer, lease.card, submit=lease.desk.submit)
+            segments = [segment async for segment in lease.stream(work.steps) if segment is not None]
+            transcript = await lease.run(work.transcript)
+            assert transcript.segments == tuple(segments)
+            return transcript
+
+    async def scenario(shelf: Shelf) -> None:
+        pool = ModelPool(shelf, max_waiting=64)
+        together = await asyncio.gather(*(request(pool, *what) for what in asked))
+        assert [one.text for one in together] == [one.text for one in alone]
+        assert [one.language for one in together] == [one.language for one in alone]
+        spoken = [[(word.start, word.end, word.text) for word in one.words] for one in together]
+        assert spoken == [[(word.start, word.end, word.text) for word in one.words] for one in alone]
+        await pool.close()
+
+    run(scenario, lambda: recognizer)

@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 
 from hearsay import audio
-from hearsay.domain import SAMPLE_RATE, Task, TranscribeOptions, Transcript
+from hearsay.dialects.chunking import parse_chunking
+from hearsay.dialects.fields import Fields
+from hearsay.domain import SAMPLE_RATE, Chunking, Task, TranscribeOptions, Transcript, VadThresholds
 from hearsay.engines.remote import Limits, RemoteServer, endpoint, find_key, vendor_of
 from hearsay.engines.remote_answers import parse_answer
 from hearsay.engines.remote_failures import pause
@@ -269,6 +271,35 @@ def test_a_small_file_goes_as_it_is(recording: Path) -> None:
         }
     ]
     assert seen[-1][0] == seen[-1][1] == transcript.duration
+
+
+@pytest.mark.parametrize(
+    ("chunking", "vad", "sent"),
+    [
+        (None, None, {}),
+        (Chunking.SEQUENTIAL, None, {"chunking_strategy": "sequential"}),
+        (Chunking.VAD, None, {"chunking_strategy": "auto"}),
+        (
+            Chunking.VAD,
+            VadThresholds(0.25, 1.0, 0.1),
+            {
+                "chunking_strategy[type]": "server_vad",
+                "chunking_strategy[threshold]": "0.25",
+                "chunking_strategy[silence_duration_ms]": "1000",
+                "chunking_strategy[prefix_padding_ms]": "100",
+            },
+        ),
+    ],
+)
+def test_how_to_cut_is_passed_on(
+    recording: Path, chunking: Chunking | None, vad: VadThresholds | None, sent: dict[str, str]
+) -> None:
+    vendor = Vendor()
+    ask(vendor, recording, TranscribeOptions(chunking=chunking, vad=vad), url="http://localhost:8000")
+    form = vendor.requests[0]
+    assert {name: value for name, value in form.items() if name.startswith("chunking")} == sent
+    wish = parse_chunking(Fields(sent.items()))
+    assert (wish.chunking, wish.vad) == (chunking, vad)
 
 
 def test_a_name_that_vendors_do_not_know_is_sent_as_flac(tmp_path: Path) -> None:

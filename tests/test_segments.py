@@ -358,7 +358,9 @@ def test_offset_moves_words_and_seek() -> None:
     moved = offset(segment, 10.0)
     assert (moved.start, moved.end, moved.seek) == (11.0, 12.0, 1100)
     assert moved.words == (Word(11.25, 11.5, " a"),)
+    assert moved.written is None
     assert offset(replace(segment, words=None), 1.0).words is None
+    assert offset(replace(segment, written=(0.75, 2.5)), 10.0).written == (10.75, 12.5)
 
 
 @given(duration=st.floats(0.01, 4_000), part=st.floats(5, 2_000), share=st.floats(0, 0.9))

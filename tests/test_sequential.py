@@ -6,12 +6,26 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from hearsay.domain import AlignedWord, DecodeSettings, Hypothesis, Segment, Task, TranscribeOptions
+from hearsay.domain import (
+    AlignedWord,
+    DecodeSettings,
+    Fallback,
+    FallbackReason,
+    Hypothesis,
+    Segment,
+    Task,
+    TranscribeOptions,
+    Word,
+)
 from hearsay.errors import Cancelled
-from hearsay.sequential import PROMPT_CHARACTERS, WindowLoop, temperatures
-from tests.scripted import ScriptedFeatures, ScriptedRecognizer, hypothesis
+from hearsay.jobs import Encode, at_once
+from hearsay.parallel import ParallelLoops
+from hearsay.sequential import PROMPT_CHARACTERS, Slice, WindowLoop, short_frames, temperatures
+from tests.scripted import ScriptedFeatures, ScriptedRecognizer, hypothesis, segments_of
 
 GOLDEN = json.loads((Path(__file__).parent / "data" / "reference-loop.json").read_text())
 TEXTS = {int(token): text for token, text in GOLDEN["texts"].items()}
@@ -45,7 +59,7 @@ def loop_of(case: dict[str, Any], recognizer: ScriptedRecognizer) -> WindowLoop:
         condition_on_previous_text=options["condition_on_previous_text"],
     )
     features = ScriptedFeatures(case["n_samples"] // 160)
-    return WindowLoop(features, wishes, recognizer, decode=decode, cancelled=lambda: False)
+    return WindowLoop(features, wishes, recognizer, decode=decode)
 
 
 def as_reference(segment: Segment) -> dict[str, Any]:
@@ -70,7 +84,7 @@ def test_the_loop_does_what_the_reference_does(number: int) -> None:
     recognizer = scripted(case)
     loop = loop_of(case, recognizer)
 
-    segments = [as_reference(segment) for segment in loop]
+    segments = [as_reference(segment) for segment in segments_of(loop, recognizer)]
 
     expected = [dict(segment) for segment in case["result"]["segments"] if segment["text"]]
     for segment in expected:
@@ -92,9 +106,8 @@ def run(*hypotheses: Hypothesis, n_frames: int = 3000, **wishes: Any) -> tuple[l
         TranscribeOptions(**wishes),
         recognizer,
         decode=DecodeSettings(),
-        cancelled=lambda: False,
     )
-    return list(loop), loop
+    return segments_of(loop, recognizer), loop
 
 
 def test_a_single_timestamp_at_the_end_finishes_the_window() -> None:
@@ -133,29 +146,23 @@ def test_a_model_that_breaks_the_rules_of_timestamps_cannot_hold_the_loop() -> N
 
 def test_english_only_models_get_no_language() -> None:
     recognizer = ScriptedRecognizer([hypothesis(BEGIN, " hi", BEGIN + 50)], multilingual=False)
-    loop = WindowLoop(
-        ScriptedFeatures(100), TranscribeOptions(), recognizer, decode=DecodeSettings(), cancelled=bool
-    )
-    list(loop)
+    loop = WindowLoop(ScriptedFeatures(100), TranscribeOptions(), recognizer, decode=DecodeSettings())
+    segments_of(loop, recognizer)
     assert loop.language == "en"
     assert recognizer.windows[0].language is None
 
 
-def test_the_language_is_heard_with_silence_after_a_short_recording_in_one_call() -> None:
+def test_the_language_is_heard_with_silence_after_a_short_recording() -> None:
     recognizer = ScriptedRecognizer([hypothesis(BEGIN, " hi", BEGIN + 50)])
-    loop = WindowLoop(
-        ScriptedFeatures(100), TranscribeOptions(), recognizer, decode=DecodeSettings(), cancelled=bool
-    )
-    list(loop)
-    assert recognizer.encoded == [[[0.0, 1.0], [0.0, 0.0]]]
+    loop = WindowLoop(ScriptedFeatures(100), TranscribeOptions(), recognizer, decode=DecodeSettings())
+    segments_of(loop, recognizer)
+    assert recognizer.encoded == [[[0.0, 1.0]], [[0.0, 0.0]]]
 
 
 def test_a_full_first_window_is_encoded_once_for_language_and_text() -> None:
     recognizer = ScriptedRecognizer([hypothesis(BEGIN, " hi", BEGIN + 50)])
-    loop = WindowLoop(
-        ScriptedFeatures(3000), TranscribeOptions(), recognizer, decode=DecodeSettings(), cancelled=bool
-    )
-    list(loop)
+    loop = WindowLoop(ScriptedFeatures(3000), TranscribeOptions(), recognizer, decode=DecodeSettings())
+    segments_of(loop, recognizer)
     assert recognizer.encoded == [[[0.0, 1.0]]]
 
 
@@ -185,7 +192,6 @@ def test_only_the_end_of_a_huge_prompt_is_read() -> None:
         TranscribeOptions(prompt=prompt, language="en"),
         recognizer,
         decode=DecodeSettings(),
-        cancelled=bool,
     )
     assert recognizer.texts == ["y" * PROMPT_CHARACTERS]
     assert loop.warnings == ["The prompt has 1008193 characters; only its end was used."]
@@ -211,10 +217,10 @@ def test_a_caller_who_has_gone_stops_the_loop_before_the_next_step(checks: int) 
         TranscribeOptions(),
         recognizer,
         decode=DecodeSettings(),
-        cancelled=lambda: next(answers),
     )
+    loops = ParallelLoops(iter([loop]), at_once(recognizer), cancelled=lambda: next(answers))
     with pytest.raises(Cancelled):
-        list(loop)
+        list(loops.windows())
     assert len(recognizer.windows) == max(checks - 1, 0)
 
 
@@ -223,3 +229,170 @@ def test_the_callers_temperature_comes_first_and_only_higher_ones_follow() -> No
     assert temperatures(0.0, decode) == (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
     assert temperatures(0.5, decode) == (0.5, 0.6, 0.8, 1.0)
     assert temperatures(1.0, decode) == (1.0,)
+
+
+def loop_over(
+    recognizer: ScriptedRecognizer, n_frames: int = 3000, part: Slice | None = None, **wishes: Any
+) -> WindowLoop:
+    decode = wishes.pop("decode", DecodeSettings())
+    return WindowLoop(
+        ScriptedFeatures(n_frames), TranscribeOptions(**wishes), recognizer, decode=decode, part=part
+    )
+
+
+def test_a_slice_gives_the_times_of_the_recording() -> None:
+    script = [
+        hypothesis(BEGIN, " one", BEGIN + 100, BEGIN + 100, " tw"),
+        hypothesis(BEGIN, " two", BEGIN + 50),
+    ]
+    words = [
+        [AlignedWord(" one", 4, 0.1, 1.9, 0.9)],
+        [AlignedWord(" two", 4, 0.2, 0.9, 0.9)],
+    ]
+    alone = ScriptedRecognizer(script, words)
+    within = ScriptedRecognizer(script, words)
+    plain = segments_of(loop_over(alone, 400, words=True, language="de"), alone)
+    moved = segments_of(loop_over(within, 400, Slice(61.37), words=True, language="de"), within)
+    assert [(s.text, s.seek) for s in moved] == [(s.text, s.seek + 6137) for s in plain]
+    for there, here in zip(moved, plain, strict=True):
+        assert there.start == pytest.approx(here.start + 61.37)
+        assert there.end == pytest.approx(here.end + 61.37)
+        assert there.words is not None and here.words is not None
+        assert [w.start for w in there.words] == pytest.approx([w.start + 61.37 for w in here.words])
+
+
+def test_text_whose_words_fell_on_one_moment_stays_in_a_slice_and_goes_as_in_the_reference_elsewhere() -> (
+    None
+):
+    script = [hypothesis(BEGIN, " one", BEGIN + 60)]
+    words = [[AlignedWord(" one", 4, 0.1, 0.1, 0.9)]]
+    alone, within = ScriptedRecognizer(script, words), ScriptedRecognizer(script, words)
+    assert segments_of(loop_over(alone, 120, words=True, language="de"), alone) == []
+    (kept,) = segments_of(loop_over(within, 120, Slice(61.0), words=True, language="de"), within)
+    assert (kept.start, kept.end, kept.text) == (61.0, 62.2, " one")
+    assert kept.words == (Word(61.1, 61.1, " one", 0.9),)
+    assert kept.written == (61.0, 62.2)
+
+
+def test_a_slice_hears_the_language_in_what_it_decodes() -> None:
+    recognizer = ScriptedRecognizer([hypothesis(BEGIN, " hi", BEGIN + 50)])
+    loop = loop_over(recognizer, 100, Slice(0.0))
+    segments_of(loop, recognizer)
+    assert recognizer.encoded == [[[0.0, 0.0]]]
+    assert (loop.language, recognizer.windows[0].language) == ("de", "de")
+
+
+def test_a_language_that_others_learned_is_not_heard_again() -> None:
+    recognizer = ScriptedRecognizer([hypothesis(BEGIN, " hi", BEGIN + 50)])
+    loop = loop_over(recognizer, 100, Slice(0.0))
+    jobs = loop.jobs()
+    assert isinstance(next(jobs), Encode)
+    loop.language = "es"
+    job: Any = jobs.send("encoding")
+    assert job.window.language == "es"
+
+
+def test_no_window_begins_where_nobody_speaks_any_more() -> None:
+    script = [hypothesis(BEGIN, " one", BEGIN + 100, BEGIN + 100)]
+    recognizer = ScriptedRecognizer(script)
+    loop = loop_over(recognizer, 1000, Slice(20.0, until=21.9))
+    assert [s.text for s in segments_of(loop, recognizer)] == [" one"]
+    assert loop.seek_seconds == 22.0
+    more = ScriptedRecognizer([*script, hypothesis(BEGIN, " two", BEGIN + 50)])
+    assert [s.text for s in segments_of(loop_over(more, 1000, Slice(20.0, until=22.1)), more)] == [
+        " one",
+        " two",
+    ]
+
+
+def test_hypotheses_that_were_refused_are_told_with_their_reason() -> None:
+    recognizer = ScriptedRecognizer(
+        [
+            hypothesis(BEGIN, " hi", BEGIN + 50),
+            hypothesis(BEGIN, " ha", BEGIN + 50, compression_ratio=9.0, avg_logprob=-2.0),
+            hypothesis(BEGIN, " ha", BEGIN + 50, avg_logprob=-2.0),
+            hypothesis(BEGIN, " ha", BEGIN + 50),
+        ]
+    )
+    loop = loop_over(recognizer, 3400, Slice(10.0), language="en")
+    segments_of(loop, recognizer)
+    assert loop.fallbacks == [
+        Fallback(40.0, 44.0, 0.0, FallbackReason.REPETITION),
+        Fallback(40.0, 44.0, 0.2, FallbackReason.LOW_PROBABILITY),
+    ]
+
+
+def test_what_had_to_do_at_the_last_temperature_was_not_refused() -> None:
+    recognizer = ScriptedRecognizer([hypothesis(BEGIN, " ha", BEGIN + 50, avg_logprob=-2.0)] * 2)
+    loop = loop_over(recognizer, 400, language="en", decode=DecodeSettings(temperatures=(0.0, 0.4)))
+    segments_of(loop, recognizer)
+    assert [fallback.temperature for fallback in loop.fallbacks] == [0.0]
+
+
+def test_every_window_is_given_also_without_segments() -> None:
+    silent = hypothesis(BEGIN, " thanks", BEGIN + 9, avg_logprob=-1.4, no_speech_prob=0.9)
+    recognizer = ScriptedRecognizer([silent, hypothesis(BEGIN, " hi", BEGIN + 50), silent])
+    loop = loop_over(recognizer, 9000, language="en")
+    segments_of(loop, recognizer)
+    assert [len(window) for window in loop.found] == [0, 1, 0]
+
+
+class WideFeatures(ScriptedFeatures):
+    """Windows of the model's own width that remember in every frame where they begin."""
+
+    def window(self, start: int, *, pad_silence: bool = False) -> NDArray[np.float32]:
+        return np.full((2, 3000), start, np.float32)
+
+
+def run_short(
+    script: list[Hypothesis], n_frames: int, *, short: bool = True
+) -> tuple[list[tuple[int, ...]], WindowLoop, ScriptedRecognizer]:
+    """Run a loop with short windows; give the shapes that it had encoded."""
+    recognizer = ScriptedRecognizer(script)
+    loop = WindowLoop(
+        WideFeatures(n_frames),
+        TranscribeOptions(language="en"),
+        recognizer,
+        decode=DecodeSettings(short_windows=short),
+        part=Slice(0.0),
+    )
+    segments_of(loop, recognizer)
+    return [np.shape(window) for call in recognizer.encoded for window in call], loop, recognizer
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "width"),
+    [(1, 500), (300, 500), (301, 1000), (800, 1000), (1234, 1500), (2300, 2500), (2301, 3000), (3000, 3000)],
+)
+def test_a_short_window_holds_its_audio_and_a_margin(n_frames: int, width: int) -> None:
+    shapes, _, _ = run_short([hypothesis(BEGIN, " hi", BEGIN + 50)], n_frames)
+    assert shapes == [(2, width)]
+    assert short_frames(n_frames, 100) == width or width == 3000
+
+
+def test_windows_are_whole_unless_chosen_otherwise() -> None:
+    shapes, _, _ = run_short([hypothesis(BEGIN, " hi", BEGIN + 50)], 300, short=False)
+    assert shapes == [(2, 3000)]
+
+
+@pytest.mark.parametrize("change", [{"avg_logprob": -2.0}, {"compression_ratio": 9.0}])
+def test_a_short_window_that_will_not_do_is_heard_in_full(change: dict[str, float]) -> None:
+    script = [
+        hypothesis(BEGIN, " ha", BEGIN + 50, **change),
+        hypothesis(BEGIN, " hi", BEGIN + 50, **change),
+        hypothesis(BEGIN, " ho", BEGIN + 50),
+    ]
+    shapes, loop, recognizer = run_short(script, 300)
+    assert shapes == [(2, 500), (2, 3000)]
+    assert [(window.temperature, np.shape(window.encoding)) for window in recognizer.windows] == [
+        (0.0, (2, 500)),
+        (0.0, (2, 3000)),
+        (0.2, (2, 3000)),
+    ]
+    assert [fallback.temperature for fallback in loop.fallbacks] == [0.0, 0.0]
+
+
+def test_only_the_last_window_of_a_long_recording_can_be_short() -> None:
+    script = [hypothesis(BEGIN, " hi", BEGIN + 50)] * 2
+    shapes, _, _ = run_short(script, 3200)
+    assert shapes == [(2, 3000), (2, 500)]

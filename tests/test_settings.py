@@ -89,6 +89,11 @@ def test_tables_of_models_and_aliases(file: Path) -> None:
         ("HEARSAY_MODELS_FOLDER", "~/m", "models_folder", Path.home() / "m"),
         ("HEARSAY_API_KEYS", "a,b", "api_keys", (SecretStr("a"), SecretStr("b"))),
         ("HEARSAY_MAX_DURATION_SECONDS", "60", "max_duration_seconds", 60.0),
+        ("HEARSAY_DEVICE_INDEX", "1", "device_index", (1,)),
+        ("HEARSAY_DEVICE_INDEX", "0, 1", "device_index", (0, 1)),
+        ("HEARSAY_DEVICE_INDEX", "[2,3]", "device_index", (2, 3)),
+        ("HEARSAY_CHUNKING", "sequential", "chunking", "sequential"),
+        ("HEARSAY_SHORT_WINDOWS", "on", "short_windows", True),
         ("HEARSAY_HOST", "", "host", "127.0.0.1"),
     ],
 )
@@ -96,6 +101,14 @@ def test_environment_variables_are_read_as_what_they_are(
     variable: str, text: str, field: str, value: Any
 ) -> None:
     assert getattr(resolve(environment={variable: text}).settings, field) == value
+
+
+@pytest.mark.parametrize(("text", "found"), [("1", (1,)), ("[0, 2]", (0, 2)), ("'0,2'", (0, 2))])
+def test_gpus_in_the_file(file: Path, text: str, found: tuple[int, ...]) -> None:
+    file.write_text(f"device_index = {text}\n", encoding="utf-8")
+    assert resolve(file=file).settings.device_index == found
+    assert resolve(flags={"device_index": list(found)}).settings.device_index == found
+    assert resolve(flags={"device_index": 3}).settings.device_index == (3,)
 
 
 @pytest.mark.parametrize(
@@ -130,6 +143,16 @@ def test_unknown_names_are_errors_with_a_suggestion(file: Path) -> None:
         ({"temperatures": "0.5,0.1"}, "ascending"),
         ({"temperatures": "2"}, "between 0 and 1"),
         ({"upload_limit_mb": 0}, "upload_limit_mb"),
+        ({"device_index": ""}, "device_index"),
+        ({"device_index": "0,0"}, "none of them twice"),
+        ({"device_index": -1}, "device_index"),
+        ({"device_index": True}, "device_index"),
+        ({"device_index": "gpu"}, "device_index"),
+        ({"chunking": "auto"}, "chunking"),
+        ({"vad_threshold": 1.5}, "vad_threshold"),
+        ({"vad_padding_seconds": -1}, "vad_padding_seconds"),
+        ({"batch_size": -1}, "batch_size"),
+        ({"whisper_encoder": "onnx"}, "whisper_encoder"),
         ({"models": {"a": "/x"}, "aliases": {"a": "b"}}, "both in models and in aliases"),
         ({"models": "novalue"}, "NAME=VALUE"),
     ],

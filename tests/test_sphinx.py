@@ -12,7 +12,16 @@ import numpy as np
 import pytest
 
 from hearsay import audio
-from hearsay.domain import SAMPLE_RATE, Audio, Samples, Segment, Task, TranscribeOptions
+from hearsay.domain import (
+    SAMPLE_RATE,
+    Audio,
+    Chunking,
+    Samples,
+    Segment,
+    Task,
+    TranscribeOptions,
+    VadThresholds,
+)
 from hearsay.engines import sphinx
 from hearsay.engines.sphinx import SphinxRecognizer, SphinxStream
 from hearsay.engines.sphinx_process import recognize
@@ -123,6 +132,9 @@ def test_refuses_other_languages_and_translation(engine: SphinxRecognizer) -> No
 def test_says_which_wishes_it_ignores(engine: SphinxRecognizer) -> None:
     options = TranscribeOptions(language="en", prompt="Names: Dashwood.", temperature=0.4)
     assert engine.open(options).warnings == [sphinx.NO_PROMPT, sphinx.NO_TEMPERATURE]
+    for options in (TranscribeOptions(chunking=Chunking.SEQUENTIAL), TranscribeOptions(vad=VadThresholds())):
+        assert engine.open(options).warnings == [sphinx.NO_CHUNKING]
+    assert engine.open(TranscribeOptions(chunking=Chunking.VAD)).warnings == []
 
 
 def test_a_lost_process_is_started_again(hello: Audio) -> None:

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import gc
+import threading
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from hearsay.domain import Audio, ModelCard, Task, TranscribeOptions
+from hearsay.domain import (
+    Audio,
+    Chunking,
+    DecodeSettings,
+    Dropped,
+    DropReason,
+    FallbackReason,
+    Hypothesis,
+    ModelCard,
+    Samples,
+    Task,
+    TranscribeOptions,
+    VadThresholds,
+    Window,
+)
 from hearsay.engines.fake import (
     FakeFeatures,
     FakeUtteranceRecognizer,
@@ -17,7 +39,16 @@ from hearsay.engines.fake import (
 )
 from hearsay.engines.protocols import Recognizer
 from hearsay.errors import Cancelled, EngineFailed, UnsupportedOption
+from hearsay.speech import listen
 from hearsay.transcription import Transcription
+from tests.pretend import (
+    Engine,
+    PretendDetector,
+    PretendFeatures,
+    PretendRecognizer,
+    PretendStream,
+    pretend,
+)
 
 CARD = ModelCard("toy", "fake", "us", 0, frozenset(Task), ("en", "de", "es", "fr"), 448)
 RECOGNIZERS = [FakeWindowRecognizer, FakeUtteranceRecognizer]
@@ -102,7 +133,7 @@ def test_the_language_is_heard_or_given() -> None:
 
 def test_warnings_of_the_recording_and_of_the_prompt_come_along() -> None:
     audio = Audio(SPEECH.pcm, warnings=("The file was cut short.",))
-    work = transcription(FakeWindowRecognizer(), audio, prompt="x" * 300)
+    work = transcription(FakeWindowRecognizer(), audio, prompt="x" * 300, chunking=Chunking.SEQUENTIAL)
     assert work.transcript().warnings == (
         "The file was cut short.",
         "The prompt has 301 tokens; only the last 223 were used.",
@@ -199,3 +230,247 @@ def test_the_only_language_of_a_card_need_not_be_heard() -> None:
 def test_a_card_without_languages_leaves_them_to_the_model() -> None:
     card = ModelCard("own", "fake", "us", 0, frozenset(Task), (), 448)
     assert transcription(FakeWindowRecognizer(), card=card, language="fr").transcript().language == "fr"
+
+
+SPARSE = pretend([1.0, 4.0, 28.0, 50.0, 53.0, 90.0], 95.0)
+"""Words with pauses between them that no stretch reaches over."""
+
+PRETEND = ModelCard("pretend", "fake", "us", 0, frozenset(Task), (), 448)
+
+
+def pretended(audio: Audio = SPARSE, **more: Any) -> Transcription:
+    """Transcribe words that say their numbers, with a detector that hears them all."""
+    given = {name: more.pop(name) for name in ("decode", "submit", "cancelled", "eager") if name in more}
+    detector = more.pop("detector", PretendDetector())
+    recognizer = more.pop("recognizer", PretendRecognizer())
+    return Transcription(audio, TranscribeOptions(**more), recognizer, PRETEND, detector=detector, **given)
+
+
+def test_a_long_recording_is_cut_at_pauses_and_the_report_says_so() -> None:
+    transcript = pretended().transcript()
+    assert transcript.text == "w1 w2 w3 w4 w5 w6"
+    assert (transcript.language, transcript.warnings) == ("de", ())
+    report = transcript.report
+    assert report is not None
+    assert (report.chunking, report.n_windows, report.dropped, report.fallbacks) == (Chunking.VAD, 4, (), ())
+    assert report.speech is not None
+    starts = [1.0, 4.0, 28.0, 50.0, 53.0, 90.0]
+    assert [span.start for span in report.speech] == pytest.approx([s - 0.3 for s in starts], abs=0.05)
+    assert [span.end for span in report.speech] == pytest.approx([s + 0.8 for s in starts], abs=0.05)
+
+
+@pytest.mark.parametrize("setting", Chunking)
+@pytest.mark.parametrize("wish", [None, *Chunking])
+def test_the_callers_choice_goes_before_the_operators(wish: Chunking | None, setting: Chunking) -> None:
+    transcript = pretended(chunking=wish, decode=DecodeSettings(chunking=setting)).transcript()
+    assert transcript.text == "w1 w2 w3 w4 w5 w6"
+    report = transcript.report
+    assert report is not None
+    assert report.chunking is (wish or setting)
+    assert (report.speech is None) == (report.chunking is Chunking.SEQUENTIAL)
+
+
+class FaintStream(PretendStream):
+    """Halves every probability."""
+
+    def feed(self, samples: Samples) -> NDArray[np.float32]:
+        return super().feed(samples) * np.float32(0.5)
+
+
+class FaintDetector(PretendDetector):
+    """Hears the words with little certainty."""
+
+    def open(self) -> PretendStream:
+        return FaintStream(self)
+
+
+def test_the_callers_thresholds_go_before_the_operators() -> None:
+    strict, lenient = VadThresholds(threshold=0.6), VadThresholds(threshold=0.3)
+    easy = DecodeSettings(vad=lenient)
+    faint = FaintDetector()
+    assert pretended(detector=faint).transcript().text == ""
+    assert pretended(detector=faint, vad=lenient).transcript().text == "w1 w2 w3 w4 w5 w6"
+    assert pretended(detector=faint, decode=easy).transcript().text == "w1 w2 w3 w4 w5 w6"
+    assert pretended(detector=faint, decode=easy, vad=strict).transcript().text == ""
+
+
+class Unasked(PretendRecognizer):
+    """Wants to be left alone."""
+
+    def encode(self, inputs: Any) -> list[Any]:
+        pytest.fail("nobody spoke")
+
+
+@pytest.mark.parametrize("seconds", [20.0, 200.0])
+@pytest.mark.parametrize("language", [None, "de"])
+def test_where_no_speech_is_heard_nothing_is_asked_of_the_model(seconds: float, language: str | None) -> None:
+    work = pretended(pretend([], seconds), language=language, recognizer=Unasked())
+    assert list(work.steps()) == []
+    transcript = work.transcript()
+    assert (transcript.text, transcript.language, work.progress) == ("", language, seconds)
+    assert transcript.report is not None
+    assert (transcript.report.speech, transcript.report.n_windows) == ((), 0)
+
+
+class Watched(PretendRecognizer):
+    """Notes how long the windows are that it decodes."""
+
+    def __init__(self) -> None:
+        self.durations: list[float] = []
+
+    def recognize(self, windows: Sequence[Window]) -> list[Hypothesis]:
+        self.durations += [window.duration for window in windows]
+        return super().recognize(windows)
+
+
+def test_a_recording_that_fits_a_window_is_decoded_whole() -> None:
+    """As a lone clip is: whatever comes before the speech, and however long the pauses are."""
+    recognizer = Watched()
+    transcript = pretended(pretend([3.0, 21.0], 30.0), recognizer=recognizer).transcript()
+    assert transcript.text == "w1 w2"
+    assert recognizer.durations == [30.0]
+    assert [round(segment.start, 2) for segment in transcript.segments] == [3.0, 21.0]
+
+
+def test_what_is_held_for_a_caller_who_has_gone_goes_at_once() -> None:
+    """Not only when garbage is collected, which may be much later."""
+    gone = threading.Event()
+    engine = Engine(PretendRecognizer(), seed=1)
+    gc.collect()
+    before = len(PretendFeatures.alive)
+    gc.disable()
+    try:
+        steps = pretended(submit=engine.submit, cancelled=gone.is_set).steps()
+        assert next(steps) is not None
+        assert len(PretendFeatures.alive) > before
+        gone.set()
+        steps.close()
+        engine.close()
+        assert len(PretendFeatures.alive) == before
+    finally:
+        gc.enable()
+        engine.close()
+
+
+class Thankful(PretendRecognizer):
+    """Fills the padding of short windows with words that nobody said."""
+
+    def recognize(self, windows: Sequence[Window]) -> list[Hypothesis]:
+        said = super().recognize(windows)
+        return [
+            self._thank(window, one) if window.duration < 20 else one
+            for window, one in zip(windows, said, strict=True)
+        ]
+
+    def _thank(self, window: Window, said: Hypothesis) -> Hypothesis:
+        start = self.timestamp_begin + round(window.duration / self.timestamp_seconds)
+        tokens = (*said.tokens, start, 77, self.timestamp_begin + 1500)
+        return replace(said, tokens=tokens, avg_logprob=-0.7)
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_speech_of_other_stretches_proves_nothing(eager: bool) -> None:
+    """Nor does it matter whether they were listened to before this one was decoded."""
+    audio = pretend([1.0, 2.0, 3.0, 16.0, 17.0, 18.0, 36.0, 37.0], 60.0)
+    for seed in range(3):
+        with closing(Engine(Thankful(), seed)) as engine:
+            work = pretended(audio, recognizer=Thankful(), submit=engine.submit, eager=eager)
+            transcript = work.transcript()
+        assert transcript.text == "w1 w2 w3 w4 w5 w6 w7 w8"
+        assert transcript.report is not None
+        assert {dropped.reason for dropped in transcript.report.dropped} == {DropReason.SILENCE}
+
+
+@pytest.mark.parametrize("step", [0.9, 1.01, 1.13, 1.7])
+def test_no_stretch_that_fits_a_window_needs_a_second_one(step: float) -> None:
+    """Rounding could make one of 30 s a frame longer than what the model sees."""
+    words = [round(0.37 + number * step, 3) for number in range(int(300 / step))]
+    recording = pretend(words, 301.0)
+    transcript = pretended(recording).transcript()
+    assert transcript.text == " ".join(f"w{number + 1}" for number in range(len(words)))
+    stretches = list(listen(recording, PretendDetector(), VadThresholds()))
+    assert max(stretch.end - stretch.start for stretch in stretches) > 25
+    assert transcript.report is not None
+    assert transcript.report.n_windows == len(stretches)
+
+
+def test_without_a_detector_a_long_recording_is_worked_through_in_sequence_and_that_is_told() -> None:
+    transcript = pretended(detector=None).transcript()
+    assert transcript.text == "w1 w2 w3 w4 w5 w6"
+    assert transcript.warnings == (
+        "No speech detector is available, so the recording was not cut at pauses.",
+    )
+    assert transcript.report is not None
+    assert (transcript.report.chunking, transcript.report.speech) == (Chunking.SEQUENTIAL, None)
+
+
+def test_without_a_detector_a_short_one_is_decoded_whole_without_a_word() -> None:
+    transcript = pretended(pretend([3.0], 30.0), detector=None).transcript()
+    assert (transcript.text, transcript.warnings) == ("w1", ())
+    assert transcript.report is not None
+    assert (transcript.report.chunking, transcript.report.speech) == (Chunking.VAD, None)
+
+
+class Haunted(PretendRecognizer):
+    """Hears thanks twelve seconds into every window."""
+
+    def recognize(self, windows: Sequence[Window]) -> list[Hypothesis]:
+        thanks = (self.timestamp_begin + 600, 77, self.timestamp_begin + 700)
+        return [replace(heard, tokens=heard.tokens + thanks) for heard in super().recognize(windows)]
+
+
+def test_text_over_silence_is_left_out_where_a_detector_listened() -> None:
+    audio = pretend([1.0, 2.0, 3.0], 30.0)
+    at_pauses = pretended(audio, recognizer=Haunted()).transcript()
+    assert at_pauses.text == "w1 w2 w3"
+    assert at_pauses.report is not None
+    assert at_pauses.report.dropped == (Dropped(12.0, 14.0, "w77", DropReason.SILENCE),)
+    for less in ({"chunking": Chunking.SEQUENTIAL}, {"detector": None}):
+        assert pretended(audio, recognizer=Haunted(), **less).transcript().text == "w1 w2 w3 w77"
+
+
+class Unsure(PretendRecognizer):
+    """Is sure of what begins with an even word only when it samples."""
+
+    def recognize(self, windows: Sequence[Window]) -> list[Hypothesis]:
+        return [
+            replace(heard, avg_logprob=-2.0) if heard.tokens[1] % 2 == 0 and heard.temperature == 0 else heard
+            for heard in super().recognize(windows)
+        ]
+
+
+def test_the_report_lists_fallbacks_in_order_of_time() -> None:
+    audio = pretend([1.0, 40.0, 80.0, 120.0], 150.0)
+    report = pretended(audio, recognizer=Unsure(), language="de").transcript().report
+    assert report is not None
+    assert [(round(f.start), f.temperature, f.reason) for f in report.fallbacks] == [
+        (39, 0.0, FallbackReason.LOW_PROBABILITY),
+        (119, 0.0, FallbackReason.LOW_PROBABILITY),
+    ]
+    assert report.n_windows == 4
+
+
+@given(seed=st.integers(0, 2**32), words=st.booleans())
+@settings(max_examples=20)
+def test_a_transcript_does_not_depend_on_the_order_in_which_jobs_are_done(seed: int, words: bool) -> None:
+    with closing(Engine(PretendRecognizer(), seed)) as engine:
+        together = pretended(words=words, submit=engine.submit).transcript()
+    assert together == pretended(words=words).transcript()
+
+
+def test_progress_rises_also_where_many_windows_are_decoded_at_once() -> None:
+    with closing(Engine(PretendRecognizer(), 1)) as engine:
+        work = pretended(submit=engine.submit)
+        seen = [(work.progress, segment.end) for segment in work]
+    assert seen == sorted(seen)
+    assert all(end <= progress + 1e-6 for progress, end in seen)
+    assert work.progress == SPARSE.duration
+
+
+def test_a_caller_who_has_gone_is_noticed_while_nobody_speaks_for_hours() -> None:
+    detector = PretendDetector()
+    audio = pretend([], 3600.0)
+    work = pretended(audio, detector=detector, cancelled=lambda: detector.n_heard > 0)
+    with pytest.raises(Cancelled):
+        work.transcript()
+    assert detector.n_heard < 40 * 16_000

@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import ctranslate2
+import numpy as np
 import pytest
 import structlog
 
-from hearsay.engines import whisper
+from hearsay.engines import openvino, whisper
+from hearsay.engines.whisper import room
+from hearsay.engines.whisper.batched import BatchedWhisper
+from hearsay.engines.whisper.continuous import NUMBER_FORMATS, ContinuousWhisper
+from hearsay.engines.whisper.encoder import CTranslate2Encoder, OpenVinoEncoder, best_precision
 from hearsay.engines.whisper.loading import DEFAULT_TYPES, choose_compute_type, choose_device
 from hearsay.errors import ConfigurationError, DownloadFailed, EngineFailed
 from tests import toy_whisper
@@ -27,13 +32,154 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_processor_computes_in_eight_bits(folder: Path) -> None:
-    model = whisper.load(folder, device="cpu")
+    model = whisper.load(folder, device="cpu", decoder="ctranslate2")
     assert model.device == "cpu"
     assert model.compute_type.startswith("int8")
 
 
 def test_a_number_format_may_be_chosen(folder: Path) -> None:
     assert whisper.load(folder, device="cpu", compute_type="float32").compute_type == "float32"
+
+
+@pytest.mark.parametrize("decoder", ["openvino", "ctranslate2"])
+def test_a_number_format_that_is_not_there_is_refused_whatever_decodes(folder: Path, decoder: str) -> None:
+    with pytest.raises(ConfigurationError, match="'int3' does not work on cpu"):
+        whisper.load(folder, device="cpu", compute_type="int3", decoder=decoder)
+
+
+needs_openvino = pytest.mark.skipif(not openvino.is_usable(), reason="OpenVINO has nothing for this machine")
+
+
+@needs_openvino
+@pytest.mark.parametrize("encoder", ["auto", "openvino"])
+def test_openvino_encodes_where_it_can(folder: Path, encoder: str) -> None:
+    model = whisper.load(folder, device="cpu", encoder=encoder)
+    assert isinstance(model.encoder, OpenVinoEncoder)
+    assert model.encoder.precision == best_precision()
+
+
+@needs_openvino
+def test_who_chooses_float32_gets_it_everywhere(folder: Path) -> None:
+    model = whisper.load(folder, device="cpu", compute_type="float32")
+    assert isinstance(model.encoder, OpenVinoEncoder)
+    assert model.encoder.precision == "f32"
+
+
+@needs_openvino
+def test_a_model_of_which_nothing_would_compute_is_not_loaded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its memory would be lost. Whichever half falls to it, it is there."""
+    import ctranslate2.models
+
+    opened = []
+    real = ctranslate2.models.Whisper
+
+    def note(path: str, **options: Any) -> Any:
+        opened.append(path)
+        return real(path, **options)
+
+    monkeypatch.setattr(ctranslate2.models, "Whisper", note)
+    model = whisper.load(folder, device="cpu")
+    assert isinstance(model, ContinuousWhisper)
+    assert opened == []
+    assert model.compute_type == NUMBER_FORMATS[model.decoder.precision]
+    assert (model.device, model.n_replicas) == ("cpu", 1)
+    assert isinstance(whisper.load(folder, device="cpu", decoder="ctranslate2"), BatchedWhisper)
+    assert len(opened) == 1
+    mixed = whisper.load(folder, device="cpu", encoder="ctranslate2")
+    assert isinstance(mixed, ContinuousWhisper) and isinstance(mixed.encoder, CTranslate2Encoder)
+    assert len(opened) == 2
+    assert mixed.encoder.compute_type.startswith("int8")
+    mixed.close()
+    with pytest.raises(EngineFailed):
+        mixed.encode([np.zeros((80, 3000), np.float32)])
+
+
+@needs_openvino
+def test_without_language_ids_only_the_decoder_of_our_own_works(folder: Path, tmp_path: Path) -> None:
+    """It reads them off the vocabulary."""
+    copy = shutil.copytree(folder, tmp_path / "model")
+    config = copy / "config.json"
+    config.write_text(config.read_text().replace("lang_ids", "forgotten"))
+    assert len(whisper.load(copy, device="cpu").languages) == 99
+    with pytest.raises(ConfigurationError, match="without lang_ids"):
+        whisper.load(copy, device="cpu", decoder="ctranslate2")
+
+
+def test_the_models_own_encoder_may_be_chosen(folder: Path) -> None:
+    assert isinstance(whisper.load(folder, device="cpu", encoder="ctranslate2").encoder, CTranslate2Encoder)
+
+
+def test_unknown_encoders_come_with_the_known_ones(folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match="auto, openvino, ctranslate2"):
+        whisper.load(folder, device="cpu", encoder="onnx")
+
+
+def test_where_openvino_has_nothing_the_model_encodes_itself(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino, "is_usable", lambda: False)
+    with structlog.testing.capture_logs() as logs:
+        assert isinstance(whisper.load(folder, device="cpu").encoder, CTranslate2Encoder)
+    assert [(entry["event"], entry["half"]) for entry in logs] == [
+        ("openvino_passed_over", "encoder"),
+        ("openvino_passed_over", "decoder"),
+    ]
+    with pytest.raises(ConfigurationError, match="OpenVINO is not installed"):
+        whisper.load(folder, device="cpu", encoder="openvino")
+
+
+@needs_openvino
+def test_an_encoder_that_cannot_be_compiled_is_passed_over(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("no such kernel")
+
+    monkeypatch.setattr(OpenVinoEncoder, "_compiled", refuse)
+    with structlog.testing.capture_logs() as logs:
+        assert isinstance(whisper.load(folder, device="cpu").encoder, CTranslate2Encoder)
+    assert [(entry["event"], "no such kernel" in entry["reason"]) for entry in logs] == [
+        ("openvino_passed_over", True)
+    ]
+    with pytest.raises(EngineFailed, match="no such kernel"):
+        whisper.load(folder, device="cpu", encoder="openvino")
+
+
+def test_a_processor_is_one_replica_whichever_gpus_were_named(folder: Path) -> None:
+    assert whisper.load(folder, device="cpu", device_index=(0, 1)).n_replicas == 1
+
+
+def test_every_gpu_that_is_named_holds_a_replica(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no GPU here: what is checked is what the runtime is asked for."""
+    import ctranslate2.models
+
+    asked: dict[str, Any] = {}
+
+    class Pretended:
+        device = "cuda"
+        compute_type = "float16"
+
+        def __init__(self, path: str, **options: Any) -> None:
+            asked.update(options)
+            self.device_index = options["device_index"]
+
+        def encode(self, *_: object, **__: object) -> None:
+            return None
+
+    monkeypatch.setattr(ctranslate2, "get_cuda_device_count", lambda: 3)
+    monkeypatch.setattr(ctranslate2, "get_supported_compute_types", lambda *_: {"float16", "float32"})
+    monkeypatch.setattr(ctranslate2.models, "Whisper", Pretended)
+    free = {0: 8 << 20, 2: 1 << 30}
+    monkeypatch.setattr(room, "free_memory", lambda index, _: free[index])
+    model = whisper.load(folder, device="cuda", device_index=(0, 2), encoder="openvino")
+    assert model.batch_windows == 1
+    free[0] = 1 << 40
+    assert whisper.load(folder, device="cuda", device_index=(0, 2)).batch_windows > 8
+    assert model.n_replicas == 2
+    assert (asked["device_index"], asked["compute_type"]) == ([0, 2], "float16")
+    assert isinstance(model.encoder, CTranslate2Encoder)
 
 
 def test_unknown_number_formats_come_with_the_known_ones() -> None:
@@ -123,7 +269,7 @@ def test_what_the_runtime_says_is_passed_on(folder: Path, tmp_path: Path) -> Non
     copy = shutil.copytree(folder, tmp_path / "model")
     (copy / "vocabulary.json").write_text("[")
     with pytest.raises(EngineFailed, match="could not be loaded"):
-        whisper.load(copy, device="cpu")
+        whisper.load(copy, device="cpu", decoder="ctranslate2")
 
 
 def test_no_folder_is_a_mistake_of_the_operator(tmp_path: Path) -> None:

@@ -11,17 +11,19 @@ from numpy.typing import NDArray
 
 from hearsay.domain import Audio, Hypothesis, Task, Window
 from hearsay.engines import whisper
-from hearsay.engines.protocols import WindowRecognizer
+from hearsay.engines.protocols import ContinuousRecognizer, WindowRecognizer
 from hearsay.engines.whisper import WhisperRecognizer
 from hearsay.errors import EngineFailed, UnsupportedOption
 from hearsay.quality import compression_ratio
 from tests import toy_whisper
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WhisperRecognizer]:
+@pytest.fixture(scope="module", params=["ctranslate2", "openvino"])
+def model(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[WhisperRecognizer]:
     toy = toy_whisper.write(tmp_path_factory.mktemp("recognizer") / "toy")
-    recognizer = whisper.load(toy.folder, device="cpu", compute_type="float32")
+    recognizer = whisper.load(toy.folder, device="cpu", compute_type="float32", decoder=request.param)
     yield recognizer
     recognizer.close()
 
@@ -55,6 +57,21 @@ def test_a_batch_is_encoded_like_its_windows(model: WhisperRecognizer) -> None:
     for mel, encoding in zip(mels(3), together, strict=True):
         assert encoding.shape == (1500, toy_whisper.WIDTH)
         np.testing.assert_allclose(encoding, model.encode([mel])[0], atol=1e-4)
+
+
+def test_short_encodings_and_long_ones_share_a_batch(model: WhisperRecognizer) -> None:
+    """Text and word times of a short window are not those of a long one, nor lost among them."""
+    first, second = mels(2)
+    encodings = model.encode([first, first[:, :1000], second])
+    assert [len(encoding) for encoding in encodings] == [1500, 500, 1500]
+    windows = [Window(encoding, 10.0, "en", beam_size=1) for encoding in encodings]
+    alone = [model.recognize([window])[0] for window in windows]
+    assert all(map(same, model.recognize(windows), alone))
+    assert not same(alone[0], alone[1])
+    text = model.encode_text(" the thé")
+    times = model.align(windows, [text] * 3, [1000] * 3)
+    assert times[1] == pytest.approx(model.align(windows[1:2], [text], [1000])[0])
+    assert all(words[-1].end <= 10.0 for words in times)
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
@@ -104,7 +121,9 @@ def test_sampling_draws_and_keeps_the_best(model: WhisperRecognizer) -> None:
     windows = [Window(encoding, 30.0, "en", temperature=1.0, best_of=n) for n in (1, 1, 8)]
     heard = model.recognize(windows)
     assert {hypothesis.temperature for hypothesis in heard} == {1.0}
-    assert heard[0].tokens != heard[1].tokens
+    # A decoder of our own draws for each window what it always draws; CTranslate2's generator goes on.
+    assert (heard[0].tokens == heard[1].tokens) is isinstance(model, ContinuousRecognizer)
+    assert heard[2].tokens not in {heard[0].tokens, heard[1].tokens}
     suppressed = set(model._vocabulary.suppressed)
     assert not any(suppressed & set(hypothesis.tokens) for hypothesis in heard)
 

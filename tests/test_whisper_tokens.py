@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from ctranslate2.models import Whisper
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hearsay import languages
+from hearsay.engines import whisper
 from hearsay.engines.whisper import tokens
 from hearsay.engines.whisper.tokens import Vocabulary
 from hearsay.errors import ConfigurationError, DownloadFailed
@@ -150,3 +152,23 @@ def test_a_damaged_tokenizer_is_a_bad_download(tmp_path: Path, content: str) -> 
 def test_no_tokenizer_is_a_bad_download(tmp_path: Path) -> None:
     with pytest.raises(DownloadFailed, match=r"no tokenizer\.json"):
         tokens.read(tmp_path)
+
+
+@pytest.mark.parametrize("multilingual", [True, False])
+def test_the_vocabulary_says_whether_the_model_is_multilingual(tmp_path: Path, multilingual: bool) -> None:
+    """As CTranslate2 does, whose prompts must be the same."""
+    whisper.convert(toy_whisper.write(tmp_path / "toy", multilingual=multilingual).folder, tmp_path / "made")
+    found = tokens.read(tmp_path / "made")
+    assert found.multilingual is multilingual
+    assert Whisper(str(tmp_path / "made"), device="cpu").is_multilingual is multilingual
+    assert len(found.languages) == 99  # English-only vocabularies have them, too.
+
+
+@pytest.mark.parametrize("multilingual", [True, False])
+def test_published_vocabularies_differ_in_one_token(multilingual: bool) -> None:
+    """50256 tokens of GPT-2 spell something; in multilingual ones an empty one follows, not always named."""
+    end = 50256 + multilingual
+    pieces = {f"x{i}": i for i in range(50256)}
+    special = {"<|endoftext|>": end, "<|startoftranscript|>": end + 1}
+    for named in (pieces, pieces | ({"": 50256} if multilingual else {})):
+        assert tokens.Vocabulary(named, [], special).multilingual is multilingual

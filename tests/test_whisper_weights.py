@@ -30,6 +30,7 @@ def test_a_whole_folder_tells_its_shape(whole: Path) -> None:
     shape = weights.check(whole)
     assert (shape.n_mels, shape.n_audio_ctx, shape.n_text_ctx) == (80, 1500, 448)
     assert shape.n_vocab == 263 + 107 + 1501
+    assert (shape.n_layers, shape.width) == (toy_whisper.LAYERS, toy_whisper.WIDTH)
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.9, 0.9999])

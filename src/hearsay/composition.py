@@ -5,7 +5,13 @@ Knows neither HTTP nor the terminal; whoever else needs these objects makes them
 
 from __future__ import annotations
 
-from hearsay.domain import DecodeSettings
+import threading
+from functools import cache
+
+from hearsay.batching import BatchLimits
+from hearsay.domain import Chunking, DecodeSettings, ModelCard, VadThresholds
+from hearsay.engines import silero
+from hearsay.engines.protocols import SpeechDetector
 from hearsay.hub import Hub
 from hearsay.models import Catalogue, Runtime
 from hearsay.pool import ModelPool
@@ -22,9 +28,11 @@ def catalogue(settings: Settings) -> Catalogue:
         hub=Hub(endpoint=settings.hub_endpoint, allowed=settings.may_download),
         runtime=Runtime(
             device=settings.device,
-            device_index=settings.device_index,
+            device_indices=settings.device_index,
             compute_type=settings.compute_type,
             cpu_threads=settings.cpu_threads,
+            encoder=settings.whisper_encoder,
+            decoder=settings.whisper_decoder,
         ),
         offer_fake=settings.fake_engine,
     )
@@ -37,7 +45,13 @@ def pool(settings: Settings, models: Catalogue) -> ModelPool:
         max_waiting=settings.max_waiting,
         max_loaded=settings.max_loaded_models,
         idle_seconds=settings.idle_unload_seconds,
+        limits=batch_limits(settings),
     )
+
+
+def batch_limits(settings: Settings) -> BatchLimits | None:
+    """Say how many windows are decoded together; None leaves that to the engine."""
+    return BatchLimits.of(settings.batch_size) if settings.batch_size else None
 
 
 def decode_settings(settings: Settings) -> DecodeSettings:
@@ -47,4 +61,36 @@ def decode_settings(settings: Settings) -> DecodeSettings:
         condition_on_previous_text=settings.condition_on_previous_text,
         beam_size=settings.beam_size,
         best_of=settings.best_of,
+        chunking=Chunking(settings.chunking),
+        vad=VadThresholds(
+            threshold=settings.vad_threshold,
+            min_silence=settings.vad_min_silence_seconds,
+            padding=settings.vad_padding_seconds,
+        ),
+        short_windows=settings.short_windows,
     )
+
+
+def detector_for(card: ModelCard) -> SpeechDetector | None:
+    """Give the detector of speech that goes with a model; None for engines that do without.
+
+    The fake engine takes any sound for speech, which no real detector does. Raises: `EngineFailed`.
+    """
+    return detector() if card.engine == "whisper" else None
+
+
+def detector() -> SpeechDetector:
+    """Give the detector of speech that this process shares; the first who asks waits for it to be loaded.
+
+    Raises: `EngineFailed`.
+    """
+    with _loading:
+        return _detector()
+
+
+_loading = threading.Lock()
+
+
+@cache
+def _detector() -> SpeechDetector:
+    return silero.load()

@@ -32,6 +32,35 @@ class Task(StrEnum):
     """Write in English what is said."""
 
 
+class Chunking(StrEnum):
+    """How a recording longer than a window is cut."""
+
+    VAD = "vad"
+    """At pauses, and all parts are decoded at once."""
+    SEQUENTIAL = "sequential"
+    """By the timestamps that the model itself gives, one window after the other, as openai/whisper does."""
+
+
+@dataclass(frozen=True, slots=True)
+class VadThresholds:
+    """When a voice activity detector takes something for speech, and where speech ends."""
+
+    threshold: float = 0.5
+    """Probability in (0, 1) from which a frame counts as speech."""
+    min_silence: float = 0.2
+    """Seconds of silence that end a span of speech."""
+    padding: float = 0.3
+    """Seconds kept before and after each span."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechSpan:
+    """A stretch of detected speech, before recognition."""
+
+    start: float
+    end: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Audio:
     """A decoded recording: mono, 16 kHz, 16-bit; long ones are memory-mapped, so read them by slices."""
@@ -99,6 +128,61 @@ class Segment:
     """Text bytes over zlib-compressed bytes; above 2.4 hints at repetition."""
     no_speech_prob: float | None = None
     """Probability in [0, 1] that the window holds no speech."""
+    written: tuple[float, float] | None = None
+    """Start and end as the model wrote them, where those of the words took their place."""
+
+
+class DropReason(StrEnum):
+    """Why recognised text was left out."""
+
+    SILENCE = "silence"
+    """Nobody speaks where it was heard."""
+    REPETITION = "repetition"
+    """It only repeats what stands before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Text that a model gave and that was left out of the transcript."""
+
+    start: float
+    end: float
+    text: str
+    reason: DropReason
+
+
+class FallbackReason(StrEnum):
+    """Why a window was decoded again at a higher temperature."""
+
+    REPETITION = "repetition"
+    """Its text compressed too well."""
+    LOW_PROBABILITY = "low_probability"
+    """Its mean log probability was too low."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """A hypothesis that was not good enough, so that its window was decoded again."""
+
+    start: float
+    """Where the window begins."""
+    end: float
+    temperature: float
+    """At which the refused hypothesis was decoded."""
+    reason: FallbackReason
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was decided on the way to a transcript, for whoever wants to judge it."""
+
+    chunking: Chunking
+    n_windows: int = 0
+    """Windows decoded, retries not counted."""
+    speech: tuple[SpeechSpan, ...] | None = None
+    """Where a voice activity detector heard speech; None where none was asked."""
+    dropped: tuple[Dropped, ...] = ()
+    fallbacks: tuple[Fallback, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +198,8 @@ class Transcript:
     model: str
     """Id of the model that really served."""
     warnings: tuple[str, ...] = ()
+    report: Report | None = None
+    """None where the engine does not work by windows."""
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -134,6 +220,10 @@ class TranscribeOptions:
     """First sampling temperature in [0, 1]; 0 is deterministic, with fallback upwards."""
     words: bool = False
     """Whether word times are wanted."""
+    chunking: Chunking | None = None
+    """How to cut a long recording; None leaves that to the operator."""
+    vad: VadThresholds | None = None
+    """When to hear speech; None leaves that to the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +240,10 @@ class DecodeSettings:
     """Beam width at temperature 0; 1 is greedy."""
     best_of: int = 5
     """Samples drawn at temperatures above 0."""
+    chunking: Chunking = Chunking.VAD
+    vad: VadThresholds = VadThresholds()
+    short_windows: bool = False
+    """Whether a window is encoded only as far as its audio goes, and in full only where that does not do."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -46,9 +46,13 @@ class Runtime:
     """How Whisper models are run."""
 
     device: str = "auto"
-    device_index: int = 0
+    device_indices: tuple[int, ...] = (0,)
+    """GPUs, each of which holds a copy of a model."""
     compute_type: str = "default"
     cpu_threads: int = 0
+    """0 lets the engine choose."""
+    encoder: str = "auto"
+    decoder: str = "auto"
 
 
 class Catalogue:
@@ -335,11 +339,13 @@ class Catalogue:
             return whisper.load(
                 folder,
                 device=run.device,
-                device_index=run.device_index,
+                device_index=run.device_indices,
                 compute_type=run.compute_type,
                 # The machine's cores, which a container may have fewer of than this process may run on.
                 cpu_threads=run.cpu_threads or min(self.machine.cores, whisper.MOST_THREADS),
                 conversions=self._conversions,
+                encoder=run.encoder,
+                decoder=run.decoder,
             )
 
     def _conversions_locked(self) -> FileLock:

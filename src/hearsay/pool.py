@@ -1,28 +1,27 @@
-"""Loaded models and who may use them: admission, loading once, one thread per model, unloading, clean close.
+"""Loaded models and who may use them: admission, loading once, room by unloading, clean close.
 
-Knows no request, no audio and no wire. Everything here runs on the event loop except what callers hand to a
-lease, which runs in the model's thread. Streams are worked off one step at a time, so a long recording never
-bars the way to a short one.
+Knows no request, no audio and no wire. Everything here runs on the event loop; the work itself is done in
+threads, as `leases` says.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from functools import partial
+from typing import Any, Protocol
 
+from hearsay.batching import BatchLimits
 from hearsay.domain import ModelCard, Task
 from hearsay.engines.protocols import Recognizer
-from hearsay.errors import Cancelled, Overloaded
+from hearsay.errors import Overloaded
+from hearsay.leases import Lease, LoadedModel, Timings
 
-T = TypeVar("T")
+__all__ = ["BatchLimits", "Lease", "ModelPool", "Source", "Timings"]
 
-_END: Any = object()
 _LEAST_RETRY, _MOST_RETRY = 1.0, 300.0
 _SMOOTHING = 0.2
 
@@ -39,128 +38,18 @@ class Source(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Timings:
-    """Where the seconds of one lease went; grows while the lease is used."""
-
-    loading: float = 0.0
-    """Waiting for the model to be loaded."""
-    queued: float = 0.0
-    """Waiting for the model's thread while it served others."""
-    serving: float = 0.0
-    """Working in the model's thread."""
-
-
-@dataclass(slots=True, eq=False)
-class _Loaded:
-    recognizer: Recognizer
-    thread: ThreadPoolExecutor
-
-
 @dataclass(slots=True, eq=False)
 class _Slot:
     """What the pool knows about one model, loaded or not."""
 
     card: ModelCard
-    loaded: _Loaded | None = None
-    loading: asyncio.Task[_Loaded] | None = None
+    loaded: LoadedModel | None = None
+    loading: asyncio.Task[LoadedModel] | None = None
     leases: set[Lease] = field(default_factory=set)
     n_admitted: int = 0
     last_used: float = 0.0
     mean_serving: float = 1.0
-    """Moving average of the seconds that one lease kept the thread busy."""
-
-
-class Lease:
-    """The right to use one loaded model; an async context manager that gives the right back."""
-
-    def __init__(
-        self, slot: _Slot, loaded: _Loaded, clock: Callable[[], float], leave: Callable[[Lease], None]
-    ) -> None:
-        self.card = slot.card
-        self.recognizer = loaded.recognizer
-        self.timings = Timings()
-        self._thread = loaded.thread
-        self._clock = clock
-        self._leave = leave
-        self._cancelled = False
-        self._released = False
-
-    def cancelled(self) -> bool:
-        """Tell whether the caller has gone; hand this to whatever works in the model's thread."""
-        return self._cancelled
-
-    def cancel(self) -> None:
-        """Tell work in progress to end at its next chance; later work raises `Cancelled`."""
-        self._cancelled = True
-
-    async def run(self, function: Callable[..., T], *args: Any) -> T:
-        """Call a function in the model's thread, in turn. Cancelling the task cancels the lease."""
-        try:
-            return await asyncio.wrap_future(self._submit(function, *args))
-        except asyncio.CancelledError:
-            self.cancel()
-            raise
-
-    async def stream(self, make: Callable[[], Iterable[T]]) -> AsyncGenerator[T, None]:
-        """Iterate in the model's thread and give the items here.
-
-        Each step is a turn of its own in the thread's queue, and at most one step is taken ahead of the
-        caller: a slow caller holds up nobody. Closing the generator before its end cancels the lease: the
-        step in progress is the last one.
-        """
-        iterator: Iterator[T] | None = None
-        try:
-            iterator = await self.run(lambda: iter(make()))
-            step = self._submit(next, iterator, _END)
-            while (item := await asyncio.wrap_future(step)) is not _END:
-                step = self._submit(next, iterator, _END)
-                yield item
-            iterator = None
-        finally:
-            if iterator is not None:
-                self.cancel()
-                self._close_later(iterator)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release()
-
-    def release(self) -> None:
-        """Give the permit back; work that is still going on is told to end."""
-        if not self._released:
-            self._released = True
-            self.cancel()
-            self._leave(self)
-
-    def _submit(self, function: Callable[..., T], *args: Any) -> Future[T]:
-        if self._cancelled:
-            raise Cancelled()
-        submitted = self._clock()
-
-        def job() -> T:
-            started = self._clock()
-            self.timings.queued += started - submitted
-            if self._cancelled:
-                raise Cancelled()
-            try:
-                return function(*args)
-            finally:
-                self.timings.serving += self._clock() - started
-
-        return self._thread.submit(job)
-
-    def _close_later(self, iterator: Iterator[Any]) -> None:
-        close = getattr(iterator, "close", None)
-        if close is not None:
-            # Queued behind the step in progress, because a generator can only be closed by the
-            # thread that is not running it.
-            with suppress(RuntimeError):
-                self._thread.submit(close)
+    """Moving average of the seconds of the model's time that one lease took."""
 
 
 class ModelPool:
@@ -173,13 +62,18 @@ class ModelPool:
         max_waiting: int = 32,
         max_loaded: int = 2,
         idle_seconds: float = 0.0,
+        limits: BatchLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Make an empty pool; `idle_seconds` 0 keeps models for as long as there is room."""
+        """Make an empty pool; `idle_seconds` 0 keeps models for as long as there is room.
+
+        `limits` say how much a model does at once; None leaves that to the model.
+        """
         self._catalogue = catalogue
         self._max_waiting = max_waiting
         self._max_loaded = max_loaded
         self._idle_seconds = idle_seconds
+        self._limits = limits
         self._clock = clock
         self._slots: dict[str, _Slot] = {}
         self._resident: list[_Slot] = []
@@ -199,11 +93,12 @@ class ModelPool:
         begun = self._clock()
         try:
             loaded = await self._loaded(slot)
+            self._check_open()
         except BaseException:
             self._leave(slot)
             raise
-        lease = Lease(slot, loaded, self._clock, lambda lease: self._release(slot, lease))
-        lease.timings.loading = self._clock() - begun
+        leave = partial(self._release, slot)
+        lease = Lease(loaded, leave, loading=self._clock() - begun)
         slot.leases.add(lease)
         return lease
 
@@ -235,9 +130,12 @@ class ModelPool:
         for slot in tuple(self._resident):
             await self._unload(slot)
 
-    def _admit(self, slot: _Slot) -> None:
+    def _check_open(self) -> None:
         if self._closed:
             raise Overloaded("The server is shutting down.", retry_after=5.0)
+
+    def _admit(self, slot: _Slot) -> None:
+        self._check_open()
         if slot.n_admitted > self._max_waiting:
             wait = min(max(slot.mean_serving, _LEAST_RETRY), _MOST_RETRY)
             raise Overloaded(
@@ -269,7 +167,7 @@ class ModelPool:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def _loaded(self, slot: _Slot) -> _Loaded:
+    async def _loaded(self, slot: _Slot) -> LoadedModel:
         if slot.loaded is not None:
             return slot.loaded
         if slot.loading is None:
@@ -278,28 +176,28 @@ class ModelPool:
         # Shielded: a caller that goes away must not take the model from the others who wait for it.
         return await asyncio.shield(slot.loading)
 
-    async def _load(self, slot: _Slot) -> _Loaded:
+    async def _load(self, slot: _Slot) -> LoadedModel:
         try:
             await self._make_room(slot)
             thread = ThreadPoolExecutor(1, thread_name_prefix=f"model {slot.card.id}")
             try:
-                loop = asyncio.get_running_loop()
-                recognizer = await loop.run_in_executor(thread, self._catalogue.load, slot.card)
+                slot.loaded = await asyncio.wrap_future(thread.submit(self._load_in, thread, slot.card))
             except BaseException:
                 self._resident.remove(slot)
                 thread.shutdown(wait=False)
                 self._wake()
                 raise
-            slot.loaded = _Loaded(recognizer, thread)
             return slot.loaded
         finally:
             slot.loading = None
 
+    def _load_in(self, thread: ThreadPoolExecutor, card: ModelCard) -> LoadedModel:
+        return LoadedModel(card, self._catalogue.load(card), thread, self._clock, self._limits)
+
     async def _make_room(self, slot: _Slot) -> None:
         """Wait until one more model may be in memory, and claim that place."""
         while len(self._resident) >= self._max_loaded:
-            if self._closed:
-                raise Overloaded("The server is shutting down.", retry_after=5.0)
+            self._check_open()
             idle = [other for other in self._resident if _is_idle(other)]
             if idle:
                 await self._unload(min(idle, key=lambda other: other.last_used))
@@ -312,9 +210,8 @@ class ModelPool:
         if loaded is None:
             return
         try:
-            await asyncio.wrap_future(loaded.thread.submit(loaded.recognizer.close))
+            await asyncio.wrap_future(loaded.close())
         finally:
-            loaded.thread.shutdown(wait=False)
             self._resident.remove(slot)
             self._wake()
 

@@ -1,13 +1,30 @@
-"""Whether a hypothesis is good enough: repetition, confidence, silence.
+"""Whether a hypothesis is good enough: repetition, confidence, silence; and which segments to look at again.
 
-Knows no audio and no engine. The thresholds and how they combine follow openai/whisper `transcribe.py`.
+Knows no audio and no engine. The thresholds and how they combine follow openai/whisper `transcribe.py`; the
+flags follow what hosted services advise about the same numbers.
 """
 
 from __future__ import annotations
 
 import zlib
 
-from hearsay.domain import DecodeSettings, Hypothesis
+from hearsay.domain import DecodeSettings, Hypothesis, Segment
+
+LOW_CONFIDENCE = -0.5
+"""Mean log probability from which down a transcript is worth checking."""
+
+LIKELY_NO_SPEECH = 0.6
+"""Probability of no speech above which there may be none: the model's own threshold for skipping a window."""
+
+REPETITIVE = 2.4
+"""Compression ratio above which text is likely to repeat itself: the model's own threshold for a new try."""
+
+INCOMPRESSIBLE = 0.9
+"""Compression ratio below which text of some length looks like no language: dense prose, Chinese or numbers,
+has 0.97 at 100 bytes, other languages 1.1."""
+
+LEAST_BYTES = 100
+"""UTF-8 bytes from which a low compression ratio means something: what zlib adds outweighs shorter texts."""
 
 
 def compression_ratio(text: str) -> float:
@@ -47,3 +64,20 @@ def is_silence(hypothesis: Hypothesis, settings: DecodeSettings) -> bool:
     threshold = settings.logprob_threshold
     likely = threshold is not None and hypothesis.avg_logprob > threshold
     return lacks_speech(hypothesis, settings) and not likely
+
+
+def flags(segment: Segment) -> tuple[str, ...]:
+    """Name what the metadata of a segment warn of; nothing where they are fine or unknown.
+
+    `low_confidence`: noise, several speakers at once, unclear speech or a strong accent. `likely_no_speech`:
+    silence, music or noise. `repetitive`: stuttering or a loop. `incompressible`: no plausible language.
+    """
+    logprob, no_speech, ratio = segment.avg_logprob, segment.no_speech_prob, segment.compression_ratio
+    n_bytes = len(segment.text.encode())
+    raised = {
+        "low_confidence": logprob is not None and logprob <= LOW_CONFIDENCE,
+        "likely_no_speech": no_speech is not None and no_speech > LIKELY_NO_SPEECH,
+        "repetitive": ratio is not None and ratio > REPETITIVE,
+        "incompressible": ratio is not None and ratio < INCOMPRESSIBLE and n_bytes >= LEAST_BYTES,
+    }
+    return tuple(name for name, is_raised in raised.items() if is_raised)

@@ -28,8 +28,15 @@ def offset(segment: Segment, seconds: float) -> Segment:
     words = segment.words
     if words is not None:
         words = tuple(replace(word, start=word.start + seconds, end=word.end + seconds) for word in words)
-    seek = segment.seek + round(seconds * 100)
-    return replace(segment, start=segment.start + seconds, end=segment.end + seconds, words=words, seek=seek)
+    written = segment.written and (segment.written[0] + seconds, segment.written[1] + seconds)
+    return replace(
+        segment,
+        start=segment.start + seconds,
+        end=segment.end + seconds,
+        words=words,
+        seek=segment.seek + round(seconds * 100),
+        written=written,
+    )
 
 
 def cut(duration: float, *, part: float, overlap: float) -> list[Span]:

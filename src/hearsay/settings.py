@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_origin
+from typing import Annotated, Any, Literal, get_origin
 
 import platformdirs
 from pydantic import (
@@ -92,12 +92,18 @@ class Settings(BaseModel):
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where Whisper models run."""
-    device_index: int = Field(default=0, ge=0)
-    """Which GPU, counted from 0."""
+    device_index: tuple[Annotated[int, Field(ge=0)], ...] = (0,)
+    """Which GPUs, counted from 0, separated by commas; each holds a copy of a model, and they share work."""
     compute_type: str = "default"
     """Arithmetic of Whisper models (`int8`, `float32`, ...); `default` is int8 on CPU, float16 on GPU."""
     cpu_threads: int = Field(default=0, ge=0)
     """Threads that a model may use on CPU; 0 lets the engine choose."""
+    whisper_encoder: Literal["auto", "openvino", "ctranslate2"] = "auto"
+    """What computes Whisper's encoder on a CPU; `auto` is OpenVINO where it runs."""
+    whisper_decoder: Literal["auto", "openvino", "ctranslate2"] = "auto"
+    """What computes Whisper's decoder on a CPU; `auto` is OpenVINO where it runs."""
+    batch_size: int = Field(default=0, ge=0, le=256)
+    """Windows, of one request or of many, that are decoded together; 0 lets the engine choose."""
     beam_size: int = Field(default=5, ge=1, le=32)
     """Width of the beam search at temperature 0; 1 is greedy, and faster."""
     best_of: int = Field(default=5, ge=1, le=32)
@@ -106,6 +112,16 @@ class Settings(BaseModel):
     """Temperatures tried in order until a result passes the quality thresholds."""
     condition_on_previous_text: bool = True
     """Whether each window is told the text before it; off avoids loops, on keeps names and style steady."""
+    chunking: Literal["vad", "sequential"] = "vad"
+    """How long recordings are cut: `vad` at pauses, all parts at once; `sequential` window after window."""
+    vad_threshold: float = Field(default=0.5, ge=0, le=1)
+    """Probability of speech from which a moment counts as speech; higher hears less in noise."""
+    vad_min_silence_seconds: float = Field(default=0.2, ge=0, le=30)
+    """Silence that ends a stretch of speech."""
+    vad_padding_seconds: float = Field(default=0.3, ge=0, le=30)
+    """How much is kept before and after each stretch of speech."""
+    short_windows: bool = False
+    """Do not pad short recordings to 30 seconds for Whisper: faster, but not what most models learned."""
     max_loaded_models: int = Field(default=2, ge=1)
     """Models kept in memory at once; the one unused for longest makes room."""
     idle_unload_seconds: float = Field(default=0.0, ge=0)
@@ -150,12 +166,24 @@ class Settings(BaseModel):
     log_format: Literal["auto", "console", "json"] = "auto"
     """How log lines look; `auto` is coloured on a terminal and JSON elsewhere."""
 
-    @field_validator("cors_origins", "temperatures", "api_keys", mode="before")
+    @field_validator("cors_origins", "temperatures", "api_keys", "device_index", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return (
             [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
         )
+
+    @field_validator("device_index", mode="before")
+    @classmethod
+    def _single(cls, value: Any) -> Any:
+        return [value] if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("device_index", mode="after")
+    @classmethod
+    def _distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or len(set(value)) < len(value):
+            raise ValueError("must be at least one number, none of them twice")
+        return value
 
     @field_validator("models", "aliases", mode="before")
     @classmethod

@@ -5,15 +5,19 @@ Knows no HTTP and no runtime. Both kinds of recogniser are driven from here; who
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
+from math import ceil, inf
 
 from hearsay import languages
 from hearsay.domain import (
     SAMPLE_RATE,
     Audio,
+    Chunking,
     DecodeSettings,
     ModelCard,
+    Report,
     Samples,
     Segment,
     Task,
@@ -21,15 +25,28 @@ from hearsay.domain import (
     Transcript,
 )
 from hearsay.engines.protocols import Cancelled as IsCancelled
-from hearsay.engines.protocols import Recognizer, Stream, UtteranceRecognizer, WindowRecognizer
+from hearsay.engines.protocols import (
+    Recognizer,
+    SpeechDetector,
+    Stream,
+    UtteranceRecognizer,
+    WindowRecognizer,
+)
 from hearsay.errors import Cancelled, UnsupportedOption
-from hearsay.sequential import WindowLoop
+from hearsay.guards import Guard
+from hearsay.jobs import Submit, at_once
+from hearsay.parallel import ParallelLoops
+from hearsay.sequential import Slice, WindowLoop, frames_per_second
+from hearsay.speech import Stretch, listen
 
 FEED_SECONDS = 1
 """Audio given to a stream at once; between two such pieces a caller who has gone is noticed."""
 
 STEP_SECONDS = 30
 """Audio given to a stream before others may have the thread, as much as a window has."""
+
+_ROUNDING = 0.02
+"""Seconds by which the end of a stretch may be later than that of its last span because of rounding."""
 
 
 class Transcription:
@@ -43,10 +60,16 @@ class Transcription:
         card: ModelCard,
         *,
         decode: DecodeSettings | None = None,
+        submit: Submit | None = None,
+        detector: SpeechDetector | None = None,
         cancelled: IsCancelled = lambda: False,
+        eager: bool = False,
     ) -> None:
         """Check the wishes against the model; work begins with iteration.
 
+        `submit` takes the jobs for a window recogniser (`recognizer` then only makes features and text);
+        without, they are done in the thread that iterates. `eager` brings the first segments of a long
+        recording early, and the last ones a little later.
         Raises: `UnsupportedOption` for a task (`param` is `model`) or language that the model lacks.
         """
         known = check_options(options, recognizer, card)
@@ -57,11 +80,15 @@ class Transcription:
         self.warnings: list[str] = list(audio.warnings)
         """What the caller should know, one sentence each."""
         self._done = 0.0
-        self._loop: WindowLoop | None = None
+        self._loops: ParallelLoops | None = None
+        self._report: Report | None = None
         self._audio = WatchedAudio(audio.pcm, audio.warnings, cancelled)
         self._options = options
         self._card = card
         self._cancelled = cancelled
+        self._submit = submit
+        self._detector = detector
+        self._eager = eager
         self._decode = decode or DecodeSettings()
         self._segments: list[Segment] = []
         self._coming = self._recognize(recognizer)
@@ -69,22 +96,27 @@ class Transcription:
     @property
     def progress(self) -> float:
         """Seconds of the recording that are done; may be read from another thread."""
-        done = self._done if self._loop is None else self._loop.seek_seconds
+        done = self._done if self._loops is None else max(self._done, self._loops.progress)
         return min(done, self._audio.duration)
 
     def __iter__(self) -> Iterator[Segment]:
         """Give the segments as they are found. Raises `Cancelled` when the caller has gone."""
         return (segment for segment in self.steps() if segment is not None)
 
-    def steps(self) -> Iterator[Segment | None]:
+    def steps(self) -> Generator[Segment | None, None, None]:
         """Give the segments, and None after each bounded piece of work that found none; raises as iteration.
 
         Whoever shares a thread can let others have it in between, also where nobody speaks for hours.
         """
-        for segment in self._coming:
-            if segment is not None:
-                self._segments.append(segment)
-            yield segment
+        try:
+            for segment in self._coming:
+                if segment is not None:
+                    self._segments.append(segment)
+                yield segment
+        except GeneratorExit:
+            if self._cancelled():
+                self._coming.close()  # whatever it holds refers to itself, and would stay until collected
+            raise
 
     def transcript(self) -> Transcript:
         """Collect what was found, recognising whatever is left; silence gives no segments and empty text."""
@@ -98,28 +130,95 @@ class Transcription:
             task=self._options.task,
             model=self._card.id,
             warnings=tuple(self.warnings),
+            report=self._report,
         )
 
-    def _recognize(self, recognizer: Recognizer) -> Iterator[Segment | None]:
+    def _recognize(self, recognizer: Recognizer) -> Generator[Segment | None, None, None]:
         if isinstance(recognizer, WindowRecognizer):
             yield from self._windows(recognizer)
         else:
             yield from self._utterances(recognizer)
 
     def _windows(self, recognizer: WindowRecognizer) -> Iterator[Segment | None]:
-        loop = WindowLoop(
-            recognizer.features(self._audio),
-            self._options,
-            recognizer,
-            decode=self._decode,
+        chunking = self._choose_chunking(recognizer)
+        guard = Guard(self._decode) if chunking is Chunking.VAD else None
+        self._loops = loops = ParallelLoops(
+            self._open(recognizer, guard),
+            self._submit or at_once(recognizer),
             cancelled=self._cancelled,
+            eager=self._eager,
         )
-        self._loop = loop
-        self.warnings += loop.warnings
-        for segment in loop.steps():
-            self.language = loop.language
-            yield segment
-        self.language = loop.language
+        with closing(loops.windows()) as windows:
+            for window in windows:
+                self._learn(loops)
+                yield from (window if guard is None else guard.judge(window)) or (None,)
+        self._learn(loops)
+        self._done = self._audio.duration
+        self._report = Report(
+            chunking=chunking,
+            n_windows=loops.n_windows,
+            speech=None if guard is None or guard.spans is None else tuple(guard.spans),
+            dropped=() if guard is None else tuple(guard.dropped),
+            fallbacks=tuple(loops.fallbacks),
+        )
+
+    def _learn(self, loops: ParallelLoops) -> None:
+        """Take over what the loops found out about the whole recording."""
+        self.language = loops.language or self._options.language
+        self.warnings += [warning for warning in loops.warnings if warning not in self.warnings]
+
+    def _choose_chunking(self, recognizer: WindowRecognizer) -> Chunking:
+        """Take the caller's choice or else the operator's, where it can be followed."""
+        chunking = self._options.chunking or self._decode.chunking
+        is_long = self._audio.duration > _window_seconds(recognizer)
+        if chunking is Chunking.VAD and self._detector is None and is_long:
+            self.warnings.append("No speech detector is available, so the recording was not cut at pauses.")
+            return Chunking.SEQUENTIAL
+        return chunking
+
+    def _open(self, recognizer: WindowRecognizer, guard: Guard | None) -> Iterator[WindowLoop]:
+        """Make the loops over the recording, each when there is room for it."""
+        if guard is None:
+            features = recognizer.features(self._audio)
+            yield WindowLoop(features, self._options, recognizer, decode=self._decode)
+            return
+        if self._detector is not None:
+            guard.hear(())
+        for stretch in self._listen(recognizer):
+            if self._detector is not None:
+                guard.hear(stretch.spans, begin=stretch.start)
+            audio, part = self._cut(stretch, recognizer)
+            features = recognizer.features(audio)
+            yield WindowLoop(features, self._options, recognizer, decode=self._decode, part=part)
+
+    def _listen(self, recognizer: WindowRecognizer) -> Iterator[Stretch]:
+        """Give the stretches to be recognised; without a detector all of a recording that fits a window."""
+        if self._detector is None:
+            yield Stretch(0.0, self._audio.duration, ())
+        else:
+            thresholds = self._options.vad or self._decode.vad
+            window = _window_seconds(recognizer)
+            yield from listen(self._audio, self._detector, thresholds, window=window)
+
+    def _cut(self, stretch: Stretch, recognizer: WindowRecognizer) -> tuple[WatchedAudio, Slice]:
+        """Cut a stretch out of the recording, along frames."""
+        per_second = frames_per_second(recognizer)
+        n_samples = SAMPLE_RATE // per_second
+        first = int(stretch.start * per_second + 1e-6)
+        start, stop = first * n_samples, ceil(stretch.end * SAMPLE_RATE)
+        if stretch.end - stretch.start <= _window_seconds(recognizer):
+            stop = min(stop, start + recognizer.window_frames * n_samples)
+        audio = WatchedAudio(self._audio.pcm[start:stop], (), self._cancelled)
+        return audio, Slice(first / per_second, self._quiet_from(stretch))
+
+    def _quiet_from(self, stretch: Stretch) -> float:
+        """Give the time after which nobody speaks in a stretch, infinity where that is not certain.
+
+        Where a stretch goes on after its last span, that span ends with all of its padding.
+        """
+        last = stretch.spans[-1].end if stretch.spans else inf
+        padding = (self._options.vad or self._decode.vad).padding
+        return last - padding if last + _ROUNDING < stretch.end else inf
 
     def _utterances(self, recognizer: UtteranceRecognizer) -> Iterator[Segment | None]:
         stream = recognizer.open(self._options)
@@ -169,3 +268,7 @@ def check_options(options: TranscribeOptions, recognizer: Recognizer, card: Mode
             param="language",
         )
     return known
+
+
+def _window_seconds(recognizer: WindowRecognizer) -> float:
+    return recognizer.window_frames / frames_per_second(recognizer)

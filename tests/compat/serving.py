@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from hearsay import cards
 from hearsay.api.app import Limits, create_app
+from hearsay.api.audio import Detector, no_detector
 from hearsay.api.fetch import Fetcher, FetchPolicy
 from hearsay.decoders import DecoderPool
 from hearsay.domain import ModelCard, Task, TranscribeOptions
@@ -126,6 +127,7 @@ class Scene:
     local: Mapping[str, Path] = field(default_factory=dict)
     """Folders of real weights by name."""
     limits: Limits = field(default_factory=Limits)
+    detector: Detector = no_detector
 
     def app(self) -> ASGIApp:
         """Join everything."""
@@ -136,6 +138,7 @@ class Scene:
             decoders=DecoderPool(n_workers=1, timeout=60.0),
             keys=Keyring(fixed=(self.key,) if self.key else ()),
             limits=self.limits,
+            detector=self.detector,
             fetcher=Fetcher(FetchPolicy(allow_private=True), resolver=only_here),
             folder=self.folder,
         )

@@ -149,6 +149,38 @@ def test_unknown_fields_do_no_harm(session: Session, recorded: Recorded) -> None
     assert transcribe(session, recorded, **arguments)["value"]["text"] == RECORDING.text
 
 
+@pytest.mark.parametrize(
+    ("strategy", "chunking"),
+    [
+        ("auto", "vad"),
+        (
+            {"type": "server_vad", "threshold": 0.4, "silence_duration_ms": 300, "prefix_padding_ms": 99},
+            "vad",
+        ),
+        ("sequential", "sequential"),
+    ],
+    ids=["auto", "server_vad", "sequential"],
+)
+@only(lambda client: client.vendor == "openai")
+def test_chunking_strategy_is_heeded_and_reported(
+    session: Session, recorded: Recorded, strategy: Any, chunking: str
+) -> None:
+    outcome = transcribe(session, recorded, response_format="verbose_json", chunking_strategy=strategy)
+    served = outcome["value"]["x_hearsay"]
+    assert served["report"]["chunking"] == chunking
+    assert (served["warnings"], served["quality"]) == ([], [])
+
+
+@only(lambda client: client.vendor == "openai")
+def test_a_chunking_strategy_that_cannot_be_right(session: Session, recorded: Recorded) -> None:
+    strategy = {"type": "server_vad", "threshold": 1.5}
+    arguments = {"model": "whisper-1", "chunking_strategy": strategy}
+    outcome = session.call("transcribe", file=recorded.path, arguments=arguments)
+    assert not outcome["ok"]
+    assert "BadRequestError" in outcome["error"]["classes"]
+    assert outcome["error"]["param"] == "chunking_strategy.threshold"
+
+
 @only(lambda client: client.vendor == "together")
 def test_model_may_be_absent(session: Session, recorded: Recorded) -> None:
     outcome = session.call("transcribe", file=recorded.path)

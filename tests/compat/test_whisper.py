@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,8 @@ import jiwer
 import pytest
 
 from hearsay import languages
-from tests.compat.clients import Client, Session
-from tests.compat.conftest import OpenSession
+from tests.compat.clients import Client, Process, Session
+from tests.compat.conftest import KINDS, OpenSession
 from tests.compat.serving import Scene
 from tests.server import serving
 
@@ -76,3 +78,33 @@ def test_translation(session_to_whisper: Session) -> None:
     answers = [ask(session_to_whisper, "translate", clip) for clip in clips]
     wanted, got = [clip["translation"] for clip in clips], [answer["text"] for answer in answers]
     assert jiwer.wer(wanted, got) <= MOST_ERRORS
+
+
+@pytest.mark.slow
+def test_streams_side_by_side(whisper_address: str) -> None:
+    """Every client that streams, the async classes too, on one model at once: nobody gets another's text."""
+    kinds = [kind for kind in KINDS if kind[0].streams and kind[0].absent() is None]
+    assert kinds, "the project's own environment has a client that streams"
+    clips = sentences()
+
+    def hear(kind: tuple[Client, bool]) -> list[list[dict[str, Any]]]:
+        client, is_async = kind
+        with closing(Process(client)) as process:
+            session = Session(process, whisper_address, is_async=is_async)
+            arguments = {"model": NAME, "stream": True}
+            outcomes = [
+                session.call("transcribe", file=CLIPS / clip["file"], arguments=arguments) for clip in clips
+            ]
+        assert all(outcome["ok"] and "stream_error" not in outcome for outcome in outcomes), outcomes
+        return [[event.get("value", event) for event in outcome["events"]] for outcome in outcomes]
+
+    with ThreadPoolExecutor(len(kinds)) as callers:
+        heard = list(callers.map(hear, kinds))
+    for streams in heard:
+        for (*deltas, done), clip in zip(streams, clips, strict=True):
+            assert "".join(event["delta"] for event in deltas) == done["text"]
+            assert done["type"] == "transcript.text.done"
+            assert done["x_hearsay"]["language"] == clip["language"]
+        texts = [done["text"] for *_, done in streams]
+        assert jiwer.wer([clip["text"] for clip in clips], texts) <= MOST_ERRORS
+        assert texts == [done["text"] for *_, done in heard[0]]

@@ -23,7 +23,7 @@ from starlette.types import Lifespan
 import hearsay
 from hearsay import composition
 from hearsay.api import openapi, pages, system
-from hearsay.api.audio import Decoders, Job, Studio
+from hearsay.api.audio import Decoders, Detector, Job, Studio, no_detector
 from hearsay.api.auth import BEARER, Guarded, Keys
 from hearsay.api.boundary import Bounded, answer_http_exception, answer_validation_error, told
 from hearsay.api.door import Door
@@ -70,6 +70,7 @@ def create_app(
     keys: Keys,
     limits: Limits | None = None,
     decode: DecodeSettings | None = None,
+    detector: Detector = no_detector,
     folder: Path | None = None,
     fetcher: Fetcher | None = None,
     chores: Sequence[Chore] = (),
@@ -88,6 +89,7 @@ def create_app(
         fetcher=fetcher or Fetcher(limits.fetch),
         limits=limits.form,
         decode=decode or DecodeSettings(),
+        detector=detector,
         folder=folder,
         pulse_seconds=limits.pulse_seconds,
     )
@@ -131,6 +133,7 @@ def from_settings(
         keys=Keyring(KeyFile(settings.keys_file), settings.all_api_keys),
         limits=limits,
         decode=composition.decode_settings(settings),
+        detector=composition.detector_for,
         folder=settings.work_folder,
         chores=chores,
     )

@@ -9,6 +9,7 @@ so that nobody takes the answer for whole.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,7 +32,8 @@ from hearsay.dialects.answers import render_json, render_verbose
 from hearsay.dialects.events import DONE, PING, Deltas, frame, render_done
 from hearsay.dialects.requests import ResponseFormat, TranscriptionRequest, parse_transcription
 from hearsay.dialects.wire import encode
-from hearsay.domain import Audio, DecodeSettings, Segment, Task, Transcript
+from hearsay.domain import Audio, DecodeSettings, ModelCard, Segment, Task, Transcript
+from hearsay.engines.protocols import SpeechDetector
 from hearsay.errors import UnsupportedMediaType
 from hearsay.models import Catalogue
 from hearsay.pool import Lease, ModelPool
@@ -54,6 +56,14 @@ class Decoders(Protocol):
         ...
 
 
+Detector = Callable[[ModelCard], SpeechDetector | None]
+"""Gives the detector of speech that goes with a model, if any; the first who asks may have to wait for it."""
+
+
+def no_detector(card: ModelCard) -> None:
+    """Give no detector of speech."""
+
+
 @dataclass(frozen=True, slots=True)
 class Studio:
     """Everything that a transcription needs, shared by all requests."""
@@ -65,6 +75,7 @@ class Studio:
     fetcher: Fetcher = field(default_factory=Fetcher)
     limits: FormLimits = field(default_factory=FormLimits)
     decode: DecodeSettings = field(default_factory=DecodeSettings)
+    detector: Detector = no_detector
     folder: Path | None = None
     """Where uploads are spooled; None is the system's temporary folder."""
     pulse_seconds: float = 20.0
@@ -164,7 +175,10 @@ class Transcribing:
             lease.recognizer,
             lease.card,
             decode=self._studio.decode,
+            submit=lease.desk.submit if lease.desk is not None else None,
+            detector=await asyncio.to_thread(self._studio.detector, lease.card),
             cancelled=lambda: exchange.gone() or lease.cancelled(),
+            eager=self._asked.stream,
         )
         if self._asked.stream:
             await exchange.start(200, [("content-type", EVENTS), ("cache-control", "no-cache")])

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from hearsay.dialects import ALIAS_PREFIX, PREFIX
+from hearsay.dialects import ALIAS_PREFIX, PREFIX, chunking
 from hearsay.dialects.bodies import ErrorBody, ModelBody, ModelList, TranscriptBody, VerboseBody
 from hearsay.domain import Task
 
@@ -47,6 +47,25 @@ _FILE = {
     "description": "The recording: flac, mp3, mp4, m4a, mpeg, mpga, ogg, wav, webm, …, told by its content.",
 }
 _LIST = {"type": "array", "items": {"type": "string", "enum": ["word", "segment"]}}
+_CHUNKING = {
+    "description": "How a recording longer than a window is cut; left out, as the operator chose. `auto` "
+    "(or a `server_vad` with its numbers): at pauses, all parts at once. `sequential`: by the model's own "
+    "times, one window after the other.",
+    "anyOf": [
+        {"type": "string", "enum": [chunking.AUTO, chunking.SEQUENTIAL]},
+        {
+            "type": "object",
+            "properties": {
+                "type": {"type": "string", "enum": [chunking.SERVER_VAD]},
+                **{
+                    name: {"type": "number", "minimum": 0, "maximum": most}
+                    for name, most in chunking.LIMITS.items()
+                },
+            },
+            "required": ["type"],
+        },
+    ],
+}
 
 
 def errors(*statuses: int) -> Responses:
@@ -148,6 +167,7 @@ def _fields(task: Task) -> dict[str, Any]:
         },
         "timestamp_granularities[]": _LIST
         | {"description": "`word` needs response_format verbose_json; only `word` leaves segments out."},
+        chunking.NAME: _CHUNKING,
         "stream": {
             "type": "boolean",
             "default": False,

@@ -110,6 +110,8 @@ def _prose(text: str) -> str:
 
 
 def _kind(shape: dict[str, Any]) -> str:
+    if "anyOf" in shape:
+        return " | ".join(_kind(one) for one in shape["anyOf"])
     values = shape.get("enum") or shape.get("items", {}).get("enum")
     kind = " | ".join(values) if values else str(shape.get("format", shape["type"]))
     return kind + (f" (default {json.dumps(shape['default'])})" if "default" in shape else "")

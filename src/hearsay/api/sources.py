@@ -70,7 +70,7 @@ def choose_source(form: Form) -> Source:
     if sources:
         return sources[0]
     if any(part.name == "file" and part.named_file for part in form.parts):
-        raise InvalidAudio("The file is empty.")
+        raise InvalidAudio("The file is empty.", code="empty_file")
     raise InvalidRequest("Send a recording as file, or its address as url.", param="file")
 
 

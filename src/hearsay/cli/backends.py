@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -20,6 +21,7 @@ from hearsay.errors import EngineFailed, HearsayError, ModelNotFound, Unauthoriz
 from hearsay.settings import Settings
 
 if TYPE_CHECKING:
+    from hearsay.jobs import Submit
     from hearsay.models import Catalogue
 
 Result = TypeVar("Result")
@@ -45,7 +47,9 @@ class LocalModel:
             _install_wanted(catalogue, reporter)
         self.card = catalogue.card(model, options.task)
         self._decode = composition.decode_settings(settings)
+        self._limits = composition.batch_limits(settings)
         self._recognizer = catalogue.load(self.card)
+        self._detector = composition.detector_for(self.card)
         reporter.say(f"Model: {self.card.id}.")
         advice = catalogue.advice(self.card)
         if advice:
@@ -65,11 +69,32 @@ class LocalModel:
         from hearsay.transcription import Transcription
 
         recording = audio.load(path)
-        work = Transcription(recording, options, self._recognizer, self.card, decode=self._decode)
-        for segment in work:
-            heard(segment)
-            progress(work.progress, recording.duration)
-        return work.transcript()
+        with self._submitting() as submit:
+            work = Transcription(
+                recording,
+                options,
+                self._recognizer,
+                self.card,
+                decode=self._decode,
+                submit=submit,
+                detector=self._detector,
+            )
+            for segment in work:
+                heard(segment)
+                progress(work.progress, recording.duration)
+            return work.transcript()
+
+    @contextmanager
+    def _submitting(self) -> Iterator[Submit | None]:
+        """Have the windows of a recording decoded together; an interruption ends that with the batch."""
+        from hearsay.batching import Batcher
+        from hearsay.engines.protocols import WindowRecognizer
+
+        if not isinstance(self._recognizer, WindowRecognizer):
+            yield None
+            return
+        with closing(Batcher(self._recognizer, limits=self._limits, name=self.card.id)) as batcher:
+            yield batcher.desk().submit
 
     def close(self) -> None:
         """Give the model's memory back."""

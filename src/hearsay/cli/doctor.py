@@ -68,6 +68,7 @@ def examine(*, quick: bool) -> Iterator[Finding]:
     if quick:
         return
     yield from look.weights(catalogue)
+    yield look.speech_detector()
     embedded = catalogue.card(cards.EMBEDDED)
     for card in dict.fromkeys((embedded.id, default.id)):
         yield look.self_test(catalogue, catalogue.card(card))

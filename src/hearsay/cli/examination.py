@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hearsay import __version__, machine
+from hearsay.engines import openvino
 from hearsay.errors import HearsayError
 
 if TYPE_CHECKING:
@@ -41,13 +42,19 @@ LIBRARIES = (
 )
 """Those whose versions matter when something is reported."""
 
+FASTER = "openvino"
+"""Makes Whisper faster on CPUs; it has no wheels for some platforms, where Whisper works without it."""
+
 CPU_FEATURES = (
     "sse4_1",
     "avx",
     "avx2",
     "fma",
     "avx512f",
+    "avx_vnni",
     "avx512_vnni",
+    "avx512_bf16",
+    "amx_bf16",
     "amx_int8",
     "asimd",
     "asimddp",
@@ -85,12 +92,16 @@ def software() -> Iterator[Finding]:
     """Look at versions."""
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
     yield Finding("hearsay", State.FINE, f"{__version__}, Python {platform.python_version()}, {system}")
-    versions = {name: _version(name) for name in LIBRARIES}
-    missing = [name for name, version in versions.items() if version is None]
+    versions = {name: _version(name) for name in (*LIBRARIES, FASTER)}
+    missing = [name for name in LIBRARIES if versions[name] is None]
     found = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     yield Finding("libraries", State.FINE, found)
     if missing:
         yield Finding("libraries", State.BROKEN, f"not installed: {', '.join(missing)}")
+    if versions[FASTER] is None:
+        yield Finding("libraries", State.NOTE, f"{FASTER} is not installed: Whisper is slower on a CPU")
+    elif not openvino.is_usable():
+        yield Finding("libraries", State.NOTE, f"{FASTER} cannot compute here: Whisper is slower on a CPU")
 
 
 def hardware(device: str) -> Iterator[Finding]:
@@ -152,6 +163,22 @@ def weights(catalogue: Catalogue) -> Iterator[Finding]:
         yield Finding("weights", State.NOTE, catalogue.advice(catalogue.card()) or "no Whisper is installed")
 
 
+def speech_detector() -> Finding:
+    """Let the detector of speech hear the known clip."""
+    from hearsay import audio, composition, samples
+
+    subject = "speech detector"
+    try:
+        stream = composition.detector().open()
+        recording = audio.load(samples.HELLO)
+        heard = [*stream.feed(recording.samples()), *stream.finish()]
+    except HearsayError as error:
+        return Finding(subject, State.BROKEN, error.message)
+    share = sum(probability > 0.5 for probability in heard) / len(heard)
+    state = State.FINE if share > 0 else State.BROKEN
+    return Finding(subject, state, f"hears speech in {share:.0%} of a known clip")
+
+
 def self_test(catalogue: Catalogue, card: ModelCard) -> Finding:
     """Transcribe the known clip with a model."""
     from hearsay import audio, samples
@@ -167,6 +194,7 @@ def self_test(catalogue: Catalogue, card: ModelCard) -> Finding:
             language = "en" if "en" in card.languages else None
             options = TranscribeOptions(language=language)
             text = Transcription(recording, options, recognizer, card).transcript().text
+            computed = computed_by(recognizer)
         finally:
             recognizer.close()
     except HearsayError as error:
@@ -174,11 +202,27 @@ def self_test(catalogue: Catalogue, card: ModelCard) -> Finding:
     alike = likeness(text, samples.hello_text())
     seconds = time.monotonic() - begun
     detail = (
-        f"{alike:.0%} of the words of a known clip, loading included in {seconds:.1f} s: {text.strip()!r}"
+        f"{alike:.0%} of the words of a known clip, loading included in {seconds:.1f} s{computed}: "
+        f"{text.strip()!r}"
     )
     # An own model may be made for other speech than this clip; a published one has no excuse.
     poor = State.NOTE if card.owner == "local" or card.engine == "fake" else State.BROKEN
     return Finding(subject, State.FINE if alike >= ENOUGH_ALIKE else poor, detail)
+
+
+def computed_by(recognizer: object) -> str:
+    """Say what computes the two halves of a Whisper, after a comma; nothing of engines that do not tell."""
+    device = getattr(recognizer, "device", None)
+    if device is None:
+        return ""
+    whole = getattr(recognizer, "compute_type", "")
+    said = ""
+    for name in ("encoder", "decoder"):
+        half = getattr(recognizer, name, None)
+        precision = getattr(half, "precision", None)
+        other = f"CTranslate2 {getattr(half, 'compute_type', whole)} on {device}"
+        said += f", {name} on " + (f"OpenVINO in {precision}" if precision else other)
+    return said
 
 
 def likeness(heard: str, said: str) -> float:

@@ -15,6 +15,7 @@ from typing import Any
 
 from hearsay import languages, subtitles
 from hearsay.cli.sources import Source
+from hearsay.dialects.answers import render_quality, render_report
 from hearsay.domain import Segment, Transcript, Word
 
 
@@ -61,6 +62,8 @@ def _verbose(transcript: Transcript, words: bool) -> dict[str, Any]:
         "segments": [_segment(number, segment) for number, segment in enumerate(transcript.segments)],
         "model": transcript.model,
         "warnings": list(transcript.warnings),
+        "quality": render_quality(transcript.segments),
+        "report": None if transcript.report is None else render_report(transcript.report),
     }
     if words:
         body["words"] = [_word(word) for word in transcript.words]

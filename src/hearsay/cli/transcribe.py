@@ -22,8 +22,8 @@ from hearsay.cli.jobs import Job, Outcome, Tally, Worker
 from hearsay.cli.outputs import Format
 from hearsay.cli.progress import Reporter, reporter
 from hearsay.cli.sources import STDIN, collect, is_folder
-from hearsay.domain import Task, TranscribeOptions
-from hearsay.engines.remote import MEGABYTE, Limits
+from hearsay.domain import Chunking, Task, TranscribeOptions
+from hearsay.engines.remote import MEGABYTE, Limits, vendor_of
 from hearsay.errors import HearsayError, InvalidAudio, InvalidRequest, ModelNotFound
 
 HEADING = "==> {} <=="
@@ -100,6 +100,13 @@ def transcribe(
     temperature: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="First sampling temperature; 0 is deterministic.")
     ] = 0.0,
+    chunking: Annotated[
+        Chunking | None,
+        typer.Option(
+            help="How long recordings are cut: at pauses, or by the model's own times.  [default: vad]",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -163,13 +170,16 @@ def transcribe(
     """
     _prepare_stdout()
     kinds = _formats(formats or [], words=words)
-    options = _options(language, prompt, temperature, translate=translate, words=words)
+    options = replace(
+        _options(language, prompt, temperature, translate=translate, words=words), chunking=chunking
+    )
     place = Place(
         folder=Path(output) if output not in (None, STDIN) else None,
         to_stdout=output == STDIN or (output is None and len(kinds) == 1 and _is_single(recordings)),
         existing=_existing(overwrite=overwrite, skip=skip_existing),
     )
     settings = console.resolved(offline=offline or None, base_url=base_url).settings
+    _check_server(settings.base_url, options)
     limits = Limits(part_bytes=int(part_limit * MEGABYTE), n_requests=n_requests, timeout=timeout)
     jobs = _jobs(recordings, recursive, kinds, place)
     report, tally = reporter(quiet=quiet), Tally()
@@ -207,6 +217,13 @@ def _options(
         raise typer.BadParameter(error.message, param_hint="--language") from error
     task = Task.TRANSLATE if translate else Task.TRANSCRIBE
     return TranscribeOptions(task, code, prompt, temperature, words)
+
+
+def _check_server(base_url: str | None, options: TranscribeOptions) -> None:
+    """Refuse what a vendor would not understand."""
+    if base_url is not None and options.chunking is not None and (vendor := vendor_of(base_url)) is not None:
+        text = f"{vendor.name} cuts recordings as it likes; leave --chunking out."
+        raise typer.BadParameter(text, param_hint="--chunking")
 
 
 def _formats(texts: Sequence[str], *, words: bool) -> tuple[Format, ...]:

@@ -10,11 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from hearsay import languages
+from hearsay import languages, quality
 from hearsay.dialects.bodies import (
+    DroppedBody,
+    FallbackBody,
+    FlaggedBody,
     ModelBody,
     ModelList,
     Pricing,
+    ReportBody,
     SegmentBody,
     Serving,
     TranscriptBody,
@@ -24,7 +28,7 @@ from hearsay.dialects.bodies import (
 )
 from hearsay.dialects.dialect import Dialect
 from hearsay.dialects.requests import TranscriptionRequest
-from hearsay.domain import ModelCard, Segment, Task, Transcript, Word
+from hearsay.domain import Dropped, Fallback, ModelCard, Report, Segment, Task, Transcript, Word
 
 NEUTRAL = {"temperature": 0.0, "avg_logprob": 0.0, "compression_ratio": 1.0, "no_speech_prob": 0.0}
 """Values that no usual threshold objects to, for numbers that the model cannot know."""
@@ -71,6 +75,30 @@ def serving(transcript: Transcript) -> Serving:
         "language": transcript.language,
         "unknown": _unknown(transcript.segments),
         "warnings": list(transcript.warnings),
+        "quality": render_quality(transcript.segments),
+        "report": None if transcript.report is None else render_report(transcript.report),
+    }
+
+
+def render_quality(segments: Sequence[Segment]) -> list[FlaggedBody]:
+    """List the segments worth a second look, and why."""
+    return [
+        {"segment": number, "start": _ms(segment.start), "end": _ms(segment.end), "flags": list(flags)}
+        for number, segment in enumerate(segments)
+        if (flags := quality.flags(segment))
+    ]
+
+
+def render_report(report: Report) -> ReportBody:
+    """Say how a recording was worked through, and what was decided about its text."""
+    return {
+        "chunking": report.chunking.value,
+        "windows": report.n_windows,
+        "speech_seconds": (
+            None if report.speech is None else _ms(sum(span.end - span.start for span in report.speech))
+        ),
+        "dropped": [_dropped(dropped) for dropped in report.dropped],
+        "fallbacks": [_fallback(fallback) for fallback in report.fallbacks],
     }
 
 
@@ -140,6 +168,24 @@ def _segment(number: int, segment: Segment) -> SegmentBody:
         "avg_logprob": _known(segment, "avg_logprob"),
         "compression_ratio": _known(segment, "compression_ratio"),
         "no_speech_prob": _known(segment, "no_speech_prob"),
+    }
+
+
+def _dropped(dropped: Dropped) -> DroppedBody:
+    return {
+        "start": _ms(dropped.start),
+        "end": _ms(dropped.end),
+        "text": dropped.text,
+        "reason": dropped.reason.value,
+    }
+
+
+def _fallback(fallback: Fallback) -> FallbackBody:
+    return {
+        "start": _ms(fallback.start),
+        "end": _ms(fallback.end),
+        "temperature": fallback.temperature,
+        "reason": fallback.reason.value,
     }
 
 

@@ -39,6 +39,49 @@ class RequestName(TypedDict):
     id: str
 
 
+class DroppedBody(TypedDict):
+    """Text that the model gave and that was left out of the transcript."""
+
+    start: float
+    end: float
+    text: str
+    reason: Literal["silence", "repetition"]
+    """Nobody speaks where it was heard, or it only repeats what stands before it."""
+
+
+class FallbackBody(TypedDict):
+    """A window that was decoded again, at a higher temperature, because the text was not good enough."""
+
+    start: float
+    end: float
+    temperature: float
+    """At which the refused text was decoded."""
+    reason: Literal["repetition", "low_probability"]
+
+
+class FlaggedBody(TypedDict):
+    """A segment whose numbers lie outside of what good text has."""
+
+    segment: int
+    """Its `id`."""
+    start: float
+    end: float
+    flags: list[str]
+    """`low_confidence`, `likely_no_speech`, `repetitive`, `incompressible`."""
+
+
+class ReportBody(TypedDict):
+    """How a recording was worked through."""
+
+    chunking: Literal["vad", "sequential"]
+    windows: int
+    """Windows decoded, retries not counted."""
+    speech_seconds: float | None
+    """How much of the recording is speech; null where nobody listened for it."""
+    dropped: list[DroppedBody]
+    fallbacks: list[FallbackBody]
+
+
 class Serving(TypedDict):
     """How the request was served; nothing that a vendor's client looks for."""
 
@@ -48,6 +91,10 @@ class Serving(TypedDict):
     unknown: list[str]
     """Segment fields that the model cannot know; they hold neutral values."""
     warnings: list[str]
+    quality: list[FlaggedBody]
+    """Segments worth a second look; of those that are not listed nothing bad is known."""
+    report: ReportBody | None
+    """Null where the model does not work by windows."""
 
 
 class TranscriptBody(TypedDict):

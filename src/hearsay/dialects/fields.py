@@ -40,7 +40,7 @@ class Fields:
         }
         text = self.one(name)
         if text is not None and text.lstrip().startswith("{"):
-            found |= {key: _text(value) for key, value in _object(text, name).items()}
+            found |= {key: _text(value) for key, value in _object(text, name).items() if value is not None}
         return MappingProxyType(found)
 
     def flag(self, name: str) -> bool:
@@ -108,7 +108,7 @@ def flatten(found: Mapping[str, object]) -> list[tuple[str, str]]:
         if isinstance(value, list):
             pairs += [(f"{key}[]", _text(item)) for item in value]
         elif isinstance(value, dict):
-            pairs += [(f"{key}[{inner}]", _text(item)) for inner, item in value.items()]
+            pairs += [(f"{key}[{inner}]", _text(item)) for inner, item in value.items() if item is not None]
         elif value is not None:
             pairs.append((key, _text(value)))
     return pairs

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from hearsay import languages
+from hearsay.dialects.chunking import parse_chunking
 from hearsay.dialects.dialect import Dialect
 from hearsay.dialects.fields import Fields
 from hearsay.domain import Task, TranscribeOptions
@@ -34,7 +35,6 @@ _IGNORED = {
 }
 """Hints that vendors know and that change nothing here, with what to do instead."""
 
-_VAD_NUMBERS = ("prefix_padding_ms", "silence_duration_ms", "threshold")
 _SHOWN = 40
 
 
@@ -66,6 +66,7 @@ def parse_transcription(fields: Fields, *, task: Task, dialect: Dialect) -> Tran
     granularities = _granularities(fields, response_format)
     stream = _stream(fields, response_format)
     words = "word" in granularities
+    wish = parse_chunking(fields)
     return TranscriptionRequest(
         model=fields.one("model"),
         options=TranscribeOptions(
@@ -74,11 +75,13 @@ def parse_transcription(fields: Fields, *, task: Task, dialect: Dialect) -> Tran
             prompt=fields.one("prompt"),
             temperature=_temperature(fields),
             words=words,
+            chunking=wish.chunking,
+            vad=wish.vad,
         ),
         response_format=response_format,
         stream=stream,
         segments=dialect.keeps_segments or not words or "segment" in granularities,
-        warnings=_warnings(fields),
+        warnings=(*_warnings(fields), *wish.warnings),
     )
 
 
@@ -154,26 +157,9 @@ def _temperature(fields: Fields) -> float:
     return value
 
 
-def _warnings(fields: Fields) -> tuple[str, ...]:
-    warnings = [
+def _warnings(fields: Fields) -> list[str]:
+    return [
         f"{name} is not supported and was ignored; {advice}."
         for name, advice in _IGNORED.items()
         if fields.many(name)
     ]
-    return (*warnings, *_chunking(fields))
-
-
-def _chunking(fields: Fields) -> list[str]:
-    name = "chunking_strategy"
-    text, settings = fields.one(name), fields.mapping(name)
-    if not settings:
-        if text is None or text.strip() == "auto":
-            return []
-        raise InvalidRequest(f"{name} must be auto or an object of type server_vad.", param=name)
-    if settings.get("type") != "server_vad":
-        raise InvalidRequest(f"{name} must have the type server_vad.", param=f"{name}.type")
-    numbers = Fields(settings.items())
-    values = [numbers.number(key) for key in _VAD_NUMBERS]
-    if any(value is not None and value < 0 for value in values):
-        raise InvalidRequest(f"{name} holds a negative number.", param=name)
-    return ["chunking_strategy settings were ignored; recordings are cut as with auto."]

@@ -6,7 +6,7 @@ never silently vanishes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -32,7 +32,12 @@ class Features(Protocol):
 
 @runtime_checkable
 class WindowRecognizer(Protocol):
-    """A model that sees a bounded window (Whisper); windows of different requests may share one call."""
+    """A model that sees a bounded window (Whisper); windows of different requests may share one call.
+
+    It may have two more attributes, which callers read with `getattr`: `n_replicas: int`, how many threads
+    may call it at once to some purpose (one for each GPU), and `batch_windows: int`, how many windows it
+    likes to decode together.
+    """
 
     window_frames: int
     """Frames in a full window (3000)."""
@@ -86,6 +91,78 @@ class WindowRecognizer(Protocol):
 
     def close(self) -> None:
         """Give memory back; the recogniser is unusable afterwards."""
+        ...
+
+
+@runtime_checkable
+class SortingRecognizer(WindowRecognizer, Protocol):
+    """A window recogniser that can say beforehand which windows one computation of `recognize` can hold."""
+
+    def kind(self, window: Window) -> Hashable:
+        """Say what windows must have in common to be decoded together. Raises `UnsupportedOption`."""
+        ...
+
+
+class Decoding(Protocol):
+    """Windows being decoded together, token by token: some may join and leave while others go on."""
+
+    n_windows: int
+    """Windows in it now."""
+
+    def has_room(self, window: Window) -> bool:
+        """Say whether `join` would take this window now; an empty decoding has room for any window."""
+        ...
+
+    def join(self, windows: Sequence[Window]) -> list[int]:
+        """Take windows in, and give a number for each by which it is known. Raises `UnsupportedOption`.
+
+        Cheap: newcomers often come one by one, and what it takes to begin is done in the next step, for all
+        of them at once.
+        """
+        ...
+
+    def step(self) -> list[tuple[int, Hypothesis]]:
+        """Advance every window by about one token; give those that came to their end, which leave."""
+        ...
+
+    def leave(self, number: int) -> None:
+        """Forget a window that nobody wants any more; unknown numbers are no error."""
+        ...
+
+
+@runtime_checkable
+class ContinuousRecognizer(WindowRecognizer, Protocol):
+    """A window recogniser that new windows need not wait for: they join those being decoded."""
+
+    def decoding(self) -> Decoding:
+        """Give a new, empty decoding; `recognize` remains the way to decode a few windows and wait."""
+        ...
+
+
+@runtime_checkable
+class SpeechDetector(Protocol):
+    """A model that tells where somebody speaks."""
+
+    frame_samples: int
+    """Samples in a frame: 512 for Silero, 32 ms."""
+
+    def open(self) -> SpeechStream:
+        """Begin a recording; streams of one detector may be used from different threads at once."""
+        ...
+
+
+class SpeechStream(Protocol):
+    """One recording being listened to."""
+
+    def feed(self, samples: Samples) -> NDArray[np.float32]:
+        """Give the probability of speech in [0, 1] of each whole frame; what is left waits for more.
+
+        Shape: `float32[n]`, in order, `n` the frames completed by these samples.
+        """
+        ...
+
+    def finish(self) -> NDArray[np.float32]:
+        """Give the probability of the last, unfinished frame, if there is one: `float32[0 or 1]`."""
         ...
 
 

@@ -21,7 +21,16 @@ from urllib.parse import urlsplit
 import httpx
 
 from hearsay import __version__, audio, segments
-from hearsay.domain import SAMPLE_RATE, Audio, Segment, Task, TranscribeOptions, Transcript
+from hearsay.domain import (
+    SAMPLE_RATE,
+    Audio,
+    Chunking,
+    Segment,
+    Task,
+    TranscribeOptions,
+    Transcript,
+    VadThresholds,
+)
 from hearsay.engines.remote_answers import Answer, parse_answer, spaced
 from hearsay.engines.remote_failures import AudioTooLong
 from hearsay.engines.remote_sending import Patience, Sender
@@ -364,7 +373,25 @@ class RemoteServer:
             form["temperature"] = f"{options.temperature:g}"
         if words and timed and "word times" not in self._refused and not (translate and self.vendor):
             form["timestamp_granularities[]"] = ["word", "segment"]
-        return form
+        return form | _chunking(options)
+
+
+def _chunking(options: TranscribeOptions) -> dict[str, str]:
+    """Spell how a long recording is to be cut; `sequential` is a word that only another Hearsay knows."""
+    match options.chunking, options.vad:
+        case None, None:
+            return {}
+        case Chunking.SEQUENTIAL, _:
+            return {"chunking_strategy": "sequential"}
+        case _, None:
+            return {"chunking_strategy": "auto"}
+        case _, VadThresholds(threshold, min_silence, padding):
+            return {
+                "chunking_strategy[type]": "server_vad",
+                "chunking_strategy[threshold]": f"{threshold:g}",
+                "chunking_strategy[silence_duration_ms]": f"{min_silence * 1000:g}",
+                "chunking_strategy[prefix_padding_ms]": f"{padding * 1000:g}",
+            }
 
 
 def _spans(recording: Audio, limits: Limits) -> list[Span]:

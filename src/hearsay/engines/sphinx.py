@@ -19,13 +19,14 @@ from typing import IO
 import numpy as np
 
 from hearsay.children import start_module
-from hearsay.domain import SAMPLE_RATE, Samples, Segment, Task, TranscribeOptions, Word
+from hearsay.domain import SAMPLE_RATE, Chunking, Samples, Segment, Task, TranscribeOptions, Word
 from hearsay.engines.utterances import FRAME_SAMPLES, Pcm, Utterance, UtteranceCutter
 from hearsay.errors import EngineFailed, UnsupportedOption
 from hearsay.quality import compression_ratio
 
 NO_PROMPT = "The prompt was not used: PocketSphinx cannot be prompted."
 NO_TEMPERATURE = "The temperature was not used: PocketSphinx does not sample."
+NO_CHUNKING = "How to cut the recording was not heeded: PocketSphinx hears utterances, found in its own way."
 
 _AGGRESSIVENESS = 2
 """Of the voice activity detector, 0 to 3: 2 finds the pauses in noisy speech and still loses no words."""
@@ -83,6 +84,8 @@ class SphinxStream:
             self.warnings.append(NO_PROMPT)
         if options.temperature > 0:
             self.warnings.append(NO_TEMPERATURE)
+        if options.chunking is Chunking.SEQUENTIAL or options.vad is not None:
+            self.warnings.append(NO_CHUNKING)
         self._options = options
         self._cutter = cutter
         self._recognize = recognize

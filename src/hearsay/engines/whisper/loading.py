@@ -1,31 +1,48 @@
 """From a folder of weights to a recogniser on the right device, in the right number format.
 
-Knows no catalogue. What a device can compute in is asked of CTranslate2, never guessed from its name.
+Knows no catalogue. What a device can compute in is asked of the runtimes, never guessed from its name.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import structlog
 
-from hearsay.engines.whisper import tokens, weights
+from hearsay.engines import openvino
+from hearsay.engines.whisper import room, tokens, weights
+from hearsay.engines.whisper.batched import BatchedWhisper
+from hearsay.engines.whisper.binary import Weights
+from hearsay.engines.whisper.continuous import ContinuousWhisper
 from hearsay.engines.whisper.conversion import converted
+from hearsay.engines.whisper.decoder import WhisperDecoder
+from hearsay.engines.whisper.encoder import CTranslate2Encoder, OpenVinoEncoder
 from hearsay.engines.whisper.features import WINDOW_FRAMES
 from hearsay.engines.whisper.recognizer import WhisperRecognizer
+from hearsay.engines.whisper.rules import Ids
+from hearsay.engines.whisper.tokens import Vocabulary
 from hearsay.engines.whisper.weights import Shape
 from hearsay.errors import ConfigurationError, EngineFailed
 
 _log = structlog.get_logger("hearsay.whisper")
 
+T = TypeVar("T")
+
 DEVICES = ("auto", "cpu", "cuda")
 
 DEFAULT_TYPES = {"cpu": ("int8", "float32"), "cuda": ("float16", "bfloat16", "float32")}
 """Number formats that a device should compute in, best first, when nobody chose one."""
+
+RUNTIMES = ("auto", "openvino", "ctranslate2")
+"""What may compute half a model on a CPU."""
+
+PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+"""What OpenVINO computes in where the operator chose a number format that leaves it no choice."""
 
 MOST_THREADS = 8
 """Threads for the model when nobody chose a number; there may be fewer cores."""
@@ -35,58 +52,138 @@ def load(
     folder: Path,
     *,
     device: str = "auto",
-    device_index: int = 0,
+    device_index: Sequence[int] = (0,),
     compute_type: str = "default",
     cpu_threads: int = 0,
     conversions: Path | None = None,
+    encoder: str = "auto",
+    decoder: str = "auto",
 ) -> WhisperRecognizer:
     """Load a Whisper from a folder in CTranslate2's format, or in Hugging Face's with safetensors.
 
     The latter is converted first, once, into a folder inside `conversions` (default: `.converted` beside the
     folder). `compute_type` is one of CTranslate2's, or `default`: int8 on CPU, float16 on GPU. No threads
     given: as many as there are cores, at most eight. Under `auto` a GPU that is there but cannot compute
-    (often for want of CUDA's libraries) is passed over, and the log says why.
+    (often for want of CUDA's libraries) is passed over, and the log says why. Each GPU of `device_index`
+    holds a copy of the model. `encoder` and `decoder` say what computes the two halves on a CPU: `openvino`,
+    `ctranslate2`, or `auto` for the former where it works.
     Raises: `DownloadFailed` for missing or damaged files, `ConfigurationError` for a folder that is no
     Whisper or a device or number format that this machine lacks, `EngineFailed` where loading breaks for
     another reason.
     """
+    for half, wish in (("encoder", encoder), ("decoder", decoder)):
+        if wish not in RUNTIMES:
+            raise ConfigurationError(f"There is no {half} {wish!r}; choose one of {', '.join(RUNTIMES)}.")
+    source = _source(folder, conversions, compute_type, cpu_threads or min(_n_cores(), MOST_THREADS))
+    chosen = choose_device(device)
+    if chosen != "cpu":
+        try:
+            return source.on_gpus(chosen, list(device_index))
+        except EngineFailed as error:
+            if device != "auto":
+                raise
+            _log.warning("gpu_passed_over", reason=error.message)
+    return source.on_processor(encoder, decoder)
+
+
+def _source(folder: Path, conversions: Path | None, compute_type: str, n_threads: int) -> _Source:
     if not folder.is_dir():
         raise ConfigurationError(f"There is no folder {folder}.")
     if not weights.is_converted(folder) and weights.is_transformers(folder):
         folder = converted(folder, conversions or folder.resolve().parent / ".converted")
-    shape = weights.check(folder)
-    vocabulary = tokens.read(folder)
-    options = {"device_index": device_index, "intra_threads": cpu_threads or min(_n_cores(), MOST_THREADS)}
-    chosen = choose_device(device)
-    try:
-        model = _open(folder, chosen, compute_type, shape, options)
-    except EngineFailed as error:
-        if device != "auto" or chosen == "cpu":
-            raise
-        _log.warning("gpu_passed_over", reason=error.message)
-        model = _open(folder, "cpu", compute_type, shape, options | {"device_index": 0})
-    if model.is_multilingual and not shape.n_languages:
-        raise ConfigurationError(f"{folder} was converted without lang_ids in config.json; convert it again.")
-    return WhisperRecognizer(model, vocabulary, shape, folder)
+    return _Source(folder, weights.check(folder), tokens.read(folder), compute_type, n_threads)
 
 
-def _open(folder: Path, device: str, compute_type: str, shape: Shape, options: Mapping[str, int]) -> Any:
-    """Give weights to the runtime, and on a GPU compute something, since only then missing libraries show."""
-    from ctranslate2 import StorageView
-    from ctranslate2.models import Whisper
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A folder of weights in CTranslate2's format, from which recognisers are made."""
 
-    compute_type = choose_compute_type(device, compute_type, options["device_index"])
-    try:
-        model = Whisper(str(folder), device=device, compute_type=compute_type, **options)
-        if device != "cpu":
-            model.encode(
-                StorageView.from_array(np.zeros((1, shape.n_mels, WINDOW_FRAMES), np.float32)), to_cpu=True
+    folder: Path
+    shape: Shape
+    vocabulary: Vocabulary
+    compute_type: str
+    n_threads: int
+
+    def on_gpus(self, device: str, indices: list[int]) -> BatchedWhisper:
+        """Load the model onto each GPU."""
+        recognizer = BatchedWhisper(self._open(device, indices), self.vocabulary, self.shape, self.folder)
+        n_bytes = 4 if recognizer.compute_type.endswith("float32") else room.HALF
+        recognizer.batch_windows = room.batch_windows(
+            indices, self.shape, n_bytes=n_bytes, otherwise=recognizer.batch_windows
+        )
+        return recognizer
+
+    def on_processor(self, encoder: str, decoder: str) -> WhisperRecognizer:
+        """Make halves with OpenVINO where that is wished for and works; else they are the model's own."""
+        choose_compute_type("cpu", self.compute_type)
+        first = self._made("encoder", self._encoder, encoder)
+        second = self._made("decoder", self._decoder, decoder)
+        parts = self.vocabulary, self.shape, self.folder
+        if second is None:
+            return BatchedWhisper(self._open("cpu", [0]), *parts, first)
+        own = first or CTranslate2Encoder(self._open("cpu", [0]))
+        return ContinuousWhisper(*parts, encoder=own, decoder=second)
+
+    def _made(self, half: str, make: Callable[[], T], wish: str) -> T | None:
+        """Make a half, if it is wished for; where that is left to us it may fail, and the log says why."""
+        if wish == "ctranslate2":
+            return None
+        try:
+            if not openvino.is_usable():
+                raise ConfigurationError(
+                    "OpenVINO is not installed, or knows no way to compute on this machine."
+                )
+            return make()
+        except (ConfigurationError, EngineFailed) as error:
+            if wish != "auto":
+                raise
+            _log.warning("openvino_passed_over", half=half, reason=error.message)
+            return None
+
+    def _encoder(self) -> OpenVinoEncoder:
+        return OpenVinoEncoder(self._weights(), precision=self._precision(), n_threads=self.n_threads)
+
+    def _decoder(self) -> WhisperDecoder:
+        return WhisperDecoder(
+            self._weights(),
+            Ids.of(self.vocabulary, self.shape.n_vocab),
+            watched=self.shape.alignment_heads,
+            precision=self._precision(),
+            n_threads=self.n_threads,
+        )
+
+    def _precision(self) -> str:
+        return PRECISIONS.get(self.compute_type, "auto")
+
+    def _weights(self) -> Weights:
+        return Weights(self.folder / weights.BINARY)
+
+    def _open(self, device: str, indices: list[int]) -> Any:
+        """Give weights to CTranslate2; on a GPU compute something, since only then missing libraries show."""
+        from ctranslate2 import StorageView
+        from ctranslate2.models import Whisper
+
+        if self.vocabulary.multilingual and not self.shape.n_languages:
+            raise ConfigurationError(
+                f"{self.folder} was converted without lang_ids in config.json; convert it again."
             )
-    except (RuntimeError, ValueError) as error:
-        raise EngineFailed(
-            f"The Whisper model in {folder} could not be loaded on {device}: {error}"
-        ) from error
-    return model
+        compute_type = choose_compute_type(device, self.compute_type, indices[0])
+        try:
+            model = Whisper(
+                str(self.folder),
+                device=device,
+                device_index=indices,
+                compute_type=compute_type,
+                intra_threads=self.n_threads,
+            )
+            if device != "cpu":
+                silence = np.zeros((1, self.shape.n_mels, WINDOW_FRAMES), np.float32)
+                model.encode(StorageView.from_array(silence), to_cpu=True)
+        except (RuntimeError, ValueError) as error:
+            raise EngineFailed(
+                f"The Whisper model in {self.folder} could not be loaded on {device}: {error}"
+            ) from error
+        return model
 
 
 def choose_device(wish: str) -> str:

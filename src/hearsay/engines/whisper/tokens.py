@@ -88,6 +88,16 @@ class Vocabulary:
         return dict(sorted(codes.items(), key=lambda item: item[1]))
 
     @cached_property
+    def multilingual(self) -> bool:
+        """Whether this is the vocabulary of multilingual models, which prompts must name the language to.
+
+        It has one text token more than that of English-only ones: the last, which spells nothing. Language
+        tokens tell nothing, for both have them. CTranslate2 looks for the same token.
+        """
+        spelled = {id_ for piece, id_ in self.pieces.items() if piece and id_ < self.end_of_text}
+        return len(spelled) < self.end_of_text
+
+    @cached_property
     def suppressed(self) -> tuple[int, ...]:
         """Ids that must never be sampled: special tokens, and signs for sounds that are not speech."""
         special = {self.transcribe, self.translate, self.start, self.previous, self.no_speech}

@@ -1,17 +1,17 @@
 """Folders of Whisper weights: which format one is in, whether it is whole, and what shape the model has.
 
-Knows no runtime: nothing is loaded, only headers are read, so that a check takes milliseconds. The layout of
-`model.bin` is that of CTranslate2 `specs/model_spec.py`.
+Knows no runtime: nothing is loaded, only headers are read, so that a check takes milliseconds.
 """
 
 from __future__ import annotations
 
 import json
-import struct
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+from hearsay.engines.whisper.binary import entries
 from hearsay.errors import ConfigurationError, DownloadFailed
 
 BINARY = "model.bin"
@@ -23,7 +23,8 @@ TENSORS = "model.safetensors"
 TENSORS_INDEX = "model.safetensors.index.json"
 """Hugging Face's list of pieces."""
 
-_BINARY_VERSIONS = (5, 6)
+_LAYER = re.compile(r"decoder/layer_\d+/ffn/layer_norm/gamma")
+
 _VOCABULARIES = ("vocabulary.json", "vocabulary.txt")
 
 
@@ -38,10 +39,14 @@ class Shape:
     n_text_ctx: int
     """Positions of the decoder: 448 tokens."""
     n_vocab: int
+    n_layers: int
+    """Layers of the decoder."""
+    width: int
+    """Size of a state."""
     n_languages: int
     """Languages that it can detect; 0 for English-only models."""
-    aligns: bool
-    """Whether it is known which heads attend to the word that is said, as word times need."""
+    alignment_heads: tuple[tuple[int, int], ...]
+    """Layer and head of those that attend to the word being said, which word times need; none if unknown."""
 
 
 def is_converted(folder: Path) -> bool:
@@ -91,53 +96,17 @@ def _why_not_weights(folder: Path) -> str:
 
 
 def _shape(path: Path, config: dict[str, Any]) -> Shape:
+    found = entries(path)
     try:
-        with path.open("rb") as file:
-            shapes = _variables(file, path.stat().st_size)
         return Shape(
-            n_mels=shapes["encoder/conv1/weight"][1],
-            n_audio_ctx=shapes["encoder/position_encodings/encodings"][0],
-            n_text_ctx=shapes["decoder/position_encodings/encodings"][0],
-            n_vocab=shapes["decoder/embeddings/weight"][0],
+            n_mels=found["encoder/conv1/weight"].shape[1],
+            n_audio_ctx=found["encoder/position_encodings/encodings"].shape[0],
+            n_text_ctx=found["decoder/position_encodings/encodings"].shape[0],
+            n_vocab=found["decoder/embeddings/weight"].shape[0],
+            n_layers=sum(bool(_LAYER.fullmatch(name)) for name in found),
+            width=found["decoder/embeddings/weight"].shape[1],
             n_languages=len(config.get("lang_ids") or ()),
-            aligns=bool(config.get("alignment_heads")),
+            alignment_heads=tuple((layer, head) for layer, head in config.get("alignment_heads") or ()),
         )
-    except struct.error as error:
-        raise DownloadFailed(f"{path} is cut short; download the model again.") from error
     except KeyError as error:
         raise ConfigurationError(f"{path} is not a Whisper model: it has no {error.args[0]}.") from error
-
-
-def _variables(file: BinaryIO, size: int) -> dict[str, tuple[int, ...]]:
-    """Walk the headers of all weights: the shape of each by name. Raises `struct.error` at an early end."""
-    (version,) = _read(file, "<I")
-    if version not in _BINARY_VERSIONS:
-        raise ConfigurationError(
-            f"{file.name} is not a CTranslate2 model, or from a release that is too new."
-        )
-    if _text(file) != "WhisperSpec":
-        raise ConfigurationError(f"{file.name} is a CTranslate2 model, but not a Whisper.")
-    _revision, n_variables = _read(file, "<II")
-    shapes: dict[str, tuple[int, ...]] = {}
-    for _ in range(n_variables):
-        name = _text(file)
-        (rank,) = _read(file, "<B")
-        shapes[name] = _read(file, f"<{rank}I")
-        _type, n_bytes = _read(file, "<BI")
-        if file.seek(n_bytes, 1) > size:
-            raise struct.error(f"{name} is cut short")
-    (n_aliases,) = _read(file, "<I")
-    for _ in range(n_aliases):
-        alias, target = _text(file), _text(file)
-        shapes[alias] = shapes[target]
-    return shapes
-
-
-def _read(file: BinaryIO, layout: str) -> tuple[int, ...]:
-    return struct.unpack(layout, file.read(struct.calcsize(layout)))
-
-
-def _text(file: BinaryIO) -> str:
-    (length,) = _read(file, "<H")
-    (text,) = struct.unpack(f"<{length}s", file.read(length))
-    return bytes(text).rstrip(b"\0").decode(errors="replace")

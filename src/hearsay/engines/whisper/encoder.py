@@ -1,0 +1,209 @@
+"""Whisper's encoder: CTranslate2's own, or on OpenVINO in the number format that this processor does well.
+
+Knows no tokens and no decoder: windows of features in, states out. A format smaller than float32 is only used
+on OpenVINO where it gives nearly what float32 gives, which is found out every time that weights are loaded.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from hearsay.engines import openvino
+from hearsay.engines.whisper import encoder_graph
+from hearsay.errors import ConfigurationError, EngineFailed
+
+_log = structlog.get_logger("hearsay.whisper")
+
+Floats = NDArray[np.float32]
+
+PRECISIONS = ("auto", "f32", "bf16", "f16")
+
+_SAMPLE_FRAMES = 200
+"""Length of what a format is tried on: 2 s, which takes a twentieth of the time of a window."""
+
+_LEAST_COSINE = 0.99
+"""Between the states of a position in a smaller format and in float32; a sound bf16 gives more than 0.999."""
+
+
+class Encoder(Protocol):
+    """The first half of a Whisper."""
+
+    def encode(self, inputs: Sequence[Floats]) -> list[NDArray[Any]]:
+        """Encode windows of `float32[n_mels, n_frames]`, each to `float[n_positions, width]`."""
+        ...
+
+    def close(self) -> None:
+        """Give memory back; the encoder is unusable afterwards."""
+        ...
+
+
+class CTranslate2Encoder:
+    """The encoder inside a `ctranslate2.models.Whisper`, wherever that computes, and in its number format."""
+
+    def __init__(self, model: Any) -> None:
+        """Use the encoder of a model, whose decoder others may use as well."""
+        self._model = model
+
+    @property
+    def compute_type(self) -> str:
+        """The number format in which the model computes."""
+        return str(self._model.compute_type)
+
+    def encode(self, inputs: Sequence[Floats]) -> list[NDArray[Any]]:
+        """Encode windows of `float32[n_mels, n_frames]`, each to `float[n_positions, width]`.
+
+        Those of one length share a call. The result is in main memory, of the model's own type.
+        """
+        return _by_length(inputs, self._encode)
+
+    def close(self) -> None:
+        """Give the model's memory back, which ends its decoder, too."""
+        self._model.unload_model()
+
+    def _encode(self, batch: Floats) -> list[NDArray[Any]]:
+        from ctranslate2 import DataType, StorageView
+
+        try:
+            view = self._model.encode(StorageView.from_array(batch), to_cpu=True)
+        except (RuntimeError, ValueError) as error:
+            raise EngineFailed(f"The encoder failed: {error}") from error
+        if view.dtype == DataType.bfloat16:
+            view = view.to(DataType.float32)
+        return list(np.asarray(view))
+
+
+class OpenVinoEncoder:
+    """A Whisper's encoder on the processor; calls of several threads are done one after the other."""
+
+    def __init__(self, weights: Mapping[str, Floats], *, precision: str = "auto", n_threads: int = 0) -> None:
+        """Compile an encoder from weights by CTranslate2's names.
+
+        `precision` is `f32`, `bf16`, `f16`, or `auto` for what the processor does best; where a smaller one
+        strays too far from f32, the log says so and f32 is used. No threads given: as many as cores.
+        Raises: `ConfigurationError` for an unknown precision, `EngineFailed` where compilation breaks.
+        """
+        if precision not in PRECISIONS:
+            raise ConfigurationError(
+                f"There is no precision {precision!r}; choose one of {', '.join(PRECISIONS)}."
+            )
+        self.precision = best_precision() if precision == "auto" else precision
+        self._n_threads = n_threads
+        self._turn = threading.Lock()
+        self._requests: dict[int, Any] = {}
+        try:
+            self._model = encoder_graph.whole(weights, narrow=self.precision == "bf16")
+            self._n_mels = encoder_graph.n_mels(weights)
+            self._full_frames = encoder_graph.full_frames(weights)
+            self._check(weights)
+            self._request(self._full_frames)
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise EngineFailed(f"The encoder could not be compiled for this processor: {error}") from error
+
+    def encode(self, inputs: Sequence[Floats]) -> list[Floats]:
+        """Encode windows of `float32[n_mels, n_frames]`, each to `float32[n_positions, width]`.
+
+        Those of one length share a call. There may be at most 3000 frames.
+        """
+        return _by_length(inputs, self._encode)
+
+    def close(self) -> None:
+        """Give the weights' memory back."""
+        with self._turn:
+            self._requests.clear()
+            self._model = None
+
+    def _check(self, weights: Mapping[str, Floats]) -> None:
+        """Fall back to float32 where a smaller format makes something else of a sample."""
+        if self.precision == "f32":
+            return
+        sample = _sample(self._n_mels)
+        states, expected = self._encode(sample[np.newaxis])[0], self._reference(weights, sample)
+        self._requests.clear()  # Its weights are laid out for shorter windows.
+        products = np.sum(states * expected, axis=-1)
+        lengths = np.linalg.norm(states, axis=-1) * np.linalg.norm(expected, axis=-1)
+        cosine = float(np.min(products / lengths))
+        if not cosine >= _LEAST_COSINE:  # Also where it is no number.
+            _log.warning("encoder_precision_refused", precision=self.precision, cosine=cosine)
+            self.precision = "f32"
+            self._model = encoder_graph.whole(weights)
+
+    def _reference(self, weights: Mapping[str, Floats], mel: Floats) -> Floats:
+        """Encode in float32, layer by layer: `float32[n_mels, n_frames]` to `float32[n_positions, width]`."""
+        states, compiled = mel[np.newaxis], {}
+        for piece in encoder_graph.pieces(weights):
+            if id(piece.model) not in compiled:
+                compiled[id(piece.model)] = piece.model, self._compiled(piece.model, "f32")
+            states = compiled[id(piece.model)][1]([states, *piece.weights(weights)])[0]
+        result: Floats = states[0]
+        return result
+
+    def _encode(self, batch: Floats) -> list[Floats]:
+        with self._turn:
+            if self._model is None:
+                raise EngineFailed("The encoder was closed.")
+            try:
+                request = self._request(batch.shape[2])
+                request.infer([batch], share_inputs=True)
+            except RuntimeError as error:
+                raise EngineFailed(f"The encoder failed: {error}") from error
+            states = request.get_output_tensor(0).data
+            return [row.copy() for row in states]  # What is in the tensor is gone with the next call.
+
+    def _request(self, n_frames: int) -> Any:
+        """Give what encodes windows of a length: full ones have a tenth faster one of their own.
+
+        That for shorter ones is made when the first comes, and has the same weights again, laid out anew.
+        """
+        length = n_frames if n_frames == self._full_frames else -1
+        if length not in self._requests:
+            self._model.reshape(openvino.module().PartialShape([-1, self._n_mels, length]))
+            self._requests[length] = self._compiled(self._model, self.precision).create_infer_request()
+        return self._requests[length]
+
+    def _compiled(self, model: Any, precision: str) -> Any:
+        config = {
+            "INFERENCE_NUM_THREADS": self._n_threads,
+            "INFERENCE_PRECISION_HINT": precision,
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,  # Others compute here, too.
+        }
+        return openvino.core().compile_model(model, "CPU", config)
+
+
+def best_precision() -> str:
+    """Give the number format in which OpenVINO would compute here by itself: `f32`, `bf16` or `f16`."""
+    name = openvino.core().get_property("CPU", "INFERENCE_PRECISION_HINT").get_type_name()
+    return str(name) if name in PRECISIONS else "f32"
+
+
+States = TypeVar("States", bound=NDArray[Any])
+
+
+def _by_length(inputs: Sequence[Floats], encode: Callable[[Floats], Sequence[States]]) -> list[States]:
+    """Encode windows of one length together, and give what comes of them in their order."""
+    lengths: defaultdict[int, list[int]] = defaultdict(list)
+    for place, mel in enumerate(inputs):
+        lengths[mel.shape[-1]].append(place)
+    states: dict[int, States] = {}
+    for places in lengths.values():
+        alone = inputs[places[0]][np.newaxis]
+        batch = alone if len(places) == 1 else np.stack([inputs[place] for place in places])
+        states.update(zip(places, encode(np.ascontiguousarray(batch)), strict=True))
+    return [states[place] for place in range(len(inputs))]
+
+
+def _sample(n_mels: int) -> Floats:
+    """Make features as of speech, `float32[n_mels, 200]`: slow changes over neighbouring bands, and noise."""
+    band, frame = np.mgrid[0:n_mels, 0:_SAMPLE_FRAMES]
+    waves = np.sin(band / 5 + frame / 31) * np.cos(frame / 7)
+    noise = np.random.default_rng(0).normal(size=waves.shape)
+    features: Floats = np.clip(0.6 * waves + 0.2 * noise, -1.0, 1.5).astype(np.float32)
+    return features

@@ -1,0 +1,196 @@
+"""The right of one request to use a loaded model: work in threads, its results here, its end.
+
+Knows neither how models are loaded nor who may have them. A model that takes windows has a batcher: each
+request works in a thread of its own and hands its jobs in at a desk, where they meet those of all others. A
+model that takes whole utterances has one thread, in which requests take turns, one step at a time. Either way
+a slow reader holds up nobody: at most one step is taken ahead of him.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from hearsay.batching import Batcher, BatchLimits
+from hearsay.domain import ModelCard
+from hearsay.engines.protocols import Recognizer, WindowRecognizer
+from hearsay.errors import Cancelled
+
+T = TypeVar("T")
+
+_END: Any = object()
+
+
+@dataclass(slots=True)
+class Timings:
+    """Where the seconds of one lease went."""
+
+    loading: float = 0.0
+    """Waiting for the model to be loaded."""
+    queued: float = 0.0
+    """Waiting for the model while it served others."""
+    serving: float = 0.0
+    """Seconds of the model's time; of work done together with others, the lease's share."""
+
+
+class LoadedModel:
+    """A model in memory and the threads that work with it."""
+
+    def __init__(
+        self,
+        card: ModelCard,
+        recognizer: Recognizer,
+        thread: ThreadPoolExecutor,
+        clock: Callable[[], float],
+        limits: BatchLimits | None = None,
+    ) -> None:
+        """Make a model ready for work; `thread` is the one that loaded it, for it alone."""
+        self.card = card
+        self.recognizer = recognizer
+        self.clock = clock
+        self.batcher: Batcher | None = None
+        if isinstance(recognizer, WindowRecognizer):
+            self.batcher = Batcher(recognizer, limits=limits, name=card.id, clock=clock)
+        self._thread = thread
+        self._of_requests: set[ThreadPoolExecutor] = set()
+
+    def seat(self) -> ThreadPoolExecutor:
+        """Give a request the thread in which its work is to be done; `unseat` takes it back."""
+        if self.batcher is None:
+            return self._thread
+        thread = ThreadPoolExecutor(1, thread_name_prefix=f"request for {self.card.id}")
+        self._of_requests.add(thread)
+        return thread
+
+    def unseat(self, thread: ThreadPoolExecutor) -> None:
+        """End a request's thread after the work that it has; does not wait."""
+        if thread is not self._thread:
+            thread.submit(self._of_requests.discard, thread)
+            thread.shutdown(wait=False)
+
+    def close(self) -> Future[None]:
+        """Give the memory back once all work has come to its end, which for what waits is `Cancelled`."""
+        closing = self._thread.submit(self._close)
+        self._thread.shutdown(wait=False)
+        return closing
+
+    def _close(self) -> None:
+        if self.batcher is not None:
+            self.batcher.close()
+        for thread in tuple(self._of_requests):
+            thread.shutdown(wait=True)
+        self.recognizer.close()
+
+
+class Lease:
+    """The right to use one loaded model; an async context manager that gives the right back."""
+
+    def __init__(self, model: LoadedModel, leave: Callable[[Lease], None], *, loading: float = 0.0) -> None:
+        """Take a place at a model; `leave` is called once, when it is given back."""
+        self.card = model.card
+        self.recognizer = model.recognizer
+        self.desk = None if model.batcher is None else model.batcher.desk(self.cancelled)
+        """Where to hand jobs in; None for models that do not take windows."""
+        self._model = model
+        self._thread = model.seat()
+        self._clock = model.clock
+        self._timings = Timings(loading)
+        self._leave = leave
+        self._cancelled = False
+        self._released = False
+
+    @property
+    def timings(self) -> Timings:
+        """Where the time went so far."""
+        if self.desk is None:
+            return self._timings
+        return Timings(self._timings.loading, self.desk.timings.queued, self.desk.timings.engine)
+
+    def cancelled(self) -> bool:
+        """Tell whether the caller has gone; hand this to whatever works for this lease."""
+        return self._cancelled
+
+    def cancel(self) -> None:
+        """Tell work in progress to end at its next chance; later work raises `Cancelled`."""
+        self._cancelled = True
+        if self.desk is not None:
+            self.desk.close()
+
+    async def run(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a function in the lease's thread, in turn. Cancelling the task cancels the lease."""
+        try:
+            return await asyncio.wrap_future(self._submit(function, *args))
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+
+    async def stream(self, make: Callable[[], Iterable[T]]) -> AsyncGenerator[T, None]:
+        """Iterate in the lease's thread and give the items here.
+
+        Each step is a turn of its own in the thread's queue, and at most one step is taken ahead of the
+        caller: a slow caller holds up nobody. Closing the generator before its end cancels the lease: the
+        step in progress is the last one.
+        """
+        iterator: Iterator[T] | None = None
+        step: Future[T] | None = None
+        try:
+            iterator = await self.run(lambda: iter(make()))
+            step = self._submit(next, iterator, _END)
+            while (item := await asyncio.wrap_future(step)) is not _END:
+                step = self._submit(next, iterator, _END)
+                yield item
+            iterator = None
+        finally:
+            if iterator is not None:
+                self.cancel()
+                self._close_later(iterator, step)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Give the permit back; work that is still going on is told to end."""
+        if not self._released:
+            self._released = True
+            self.cancel()
+            self._model.unseat(self._thread)
+            self._leave(self)
+
+    def _submit(self, function: Callable[..., T], *args: Any) -> Future[T]:
+        if self._cancelled:
+            raise Cancelled()
+        submitted = self._clock()
+
+        def job() -> T:
+            started = self._clock()
+            self._timings.queued += started - submitted
+            if self._cancelled:
+                raise Cancelled()
+            try:
+                return function(*args)
+            finally:
+                self._timings.serving += self._clock() - started
+
+        return self._thread.submit(job)
+
+    def _close_later(self, iterator: Iterator[Any], step: Future[Any] | None) -> None:
+        """Close what is iterated after the step in progress: only who does not run it can close it."""
+        close = getattr(iterator, "close", None)
+        if close is None:
+            return
+        try:
+            self._thread.submit(close)
+        except RuntimeError:  # the thread takes no more work, because the lease was released
+            if step is None:
+                close()
+            else:
+                step.add_done_callback(lambda _: close())

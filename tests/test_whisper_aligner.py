@@ -1,0 +1,135 @@
+"""Texts read in their windows: CTranslate2's paths, whatever else is read beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hearsay import audio
+from hearsay.engines import openvino
+from hearsay.engines.whisper import aligner, tokens
+from hearsay.engines.whisper.aligner import Reading, find_paths
+from hearsay.engines.whisper.binary import Weights
+from hearsay.engines.whisper.decoder import WhisperDecoder
+from hearsay.engines.whisper.decoder_graph import read_shape
+from hearsay.engines.whisper.encoder import OpenVinoEncoder
+from hearsay.engines.whisper.features import LogMel
+from hearsay.engines.whisper.rules import Ids
+from hearsay.engines.whisper.timing import Path as Way
+from hearsay.engines.whisper.tokens import Vocabulary
+from hearsay.engines.whisper.weights import check
+from hearsay.errors import ConfigurationError
+
+DATA = Path(__file__).parent / "data"
+FIXTURE = DATA / "fixture-whisper"
+
+pytestmark = pytest.mark.skipif(not openvino.is_usable(), reason="OpenVINO has nothing for this machine")
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> Vocabulary:
+    return tokens.read(FIXTURE)
+
+
+@pytest.fixture(scope="module")
+def reader(vocabulary: Vocabulary) -> Callable[[str], WhisperDecoder]:
+    weights = Weights(FIXTURE / "model.bin")
+    shape = check(FIXTURE)
+    ids = Ids.of(vocabulary, shape.n_vocab)
+    return lambda precision: WhisperDecoder(
+        weights, ids, watched=shape.alignment_heads, precision=precision, n_threads=2
+    )
+
+
+@pytest.fixture(scope="module")
+def exact(reader: Callable[[str], WhisperDecoder]) -> WhisperDecoder:
+    return reader("f32")
+
+
+@pytest.fixture(scope="module")
+def readings(vocabulary: Vocabulary) -> list[Reading]:
+    """Recordings of all languages with what is said in them, some in half a window."""
+    encoder = OpenVinoEncoder(Weights(FIXTURE / "model.bin"), precision="f32", n_threads=2)
+    manifest = json.loads((DATA / "clips" / "manifest.json").read_text("utf-8"))
+    clips = [clip for clip in manifest if clip["language"] and clip["text"]][:9]
+    read = []
+    for i, clip in enumerate(clips):
+        features = LogMel(audio.load(DATA / "clips" / clip["file"]), 80)
+        mel = features.window(0)[:, : 1500 if i % 3 == 2 else 3000]
+        read.append(
+            Reading(
+                encoding=encoder.encode([mel])[0],
+                start=(
+                    vocabulary.start,
+                    vocabulary.languages[clip["language"]],
+                    vocabulary.transcribe,
+                    vocabulary.timestamp_begin - 1,
+                ),
+                text=vocabulary.encode(f" {clip['text']}"),
+                n_frames=min(features.n_frames, mel.shape[1]),
+            )
+        )
+    return read
+
+
+def enters(alignments: NDArray[np.int64]) -> list[int]:
+    """Give the position at which each token is entered, as words are cut."""
+    return [int(at) for at in alignments[np.diff(alignments[:, 0], prepend=-1) > 0, 1]]
+
+
+def of_ctranslate2(readings: Sequence[Reading]) -> list[Way]:
+    from ctranslate2 import StorageView
+    from ctranslate2.models import Whisper
+
+    model = Whisper(str(FIXTURE), device="cpu", compute_type="float32")
+    ways = []
+    for reading in readings:
+        view = StorageView.from_array(np.ascontiguousarray(reading.encoding[np.newaxis]))
+        start, text = list(reading.start[:-1]), [list(reading.text)]
+        (result,) = model.align(view, start, text, [reading.n_frames])
+        ways.append(Way(np.array(result.alignments), np.array(result.text_token_probs, np.float32)))
+    model.unload_model()
+    return ways
+
+
+def test_paths_are_those_of_ctranslate2(exact: WhisperDecoder, readings: list[Reading]) -> None:
+    assert len({len(reading.text) for reading in readings}) > 3
+    for found, expected in zip(find_paths(exact, readings), of_ctranslate2(readings), strict=True):
+        assert enters(found.alignments) == enters(expected.alignments)
+        np.testing.assert_allclose(found.text_token_probs, expected.text_token_probs, atol=1e-3)
+
+
+def test_narrow_numbers_move_few_tokens_far(
+    reader: Callable[[str], WhisperDecoder], exact: WhisperDecoder, readings: list[Reading]
+) -> None:
+    pairs = list(zip(find_paths(reader("bf16"), readings), find_paths(exact, readings), strict=True))
+    moved = [np.subtract(enters(found.alignments), enters(whole.alignments)) for found, whole in pairs]
+    assert np.mean(np.abs(np.concatenate(moved)) <= 2) > 0.97  # 0.04 s
+    for found, whole in pairs:
+        np.testing.assert_allclose(found.text_token_probs, whole.text_token_probs, atol=0.1)
+
+
+def test_who_is_read_beside_a_text_changes_nothing(
+    exact: WhisperDecoder, readings: list[Reading], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = [find_paths(exact, [reading])[0] for reading in readings]
+    for most in (1, 256, 10_000):
+        monkeypatch.setattr(aligner, "_MOST_TOKENS", most)
+        for found, expected in zip(find_paths(exact, readings), alone, strict=True):
+            assert enters(found.alignments) == enters(expected.alignments)
+            np.testing.assert_allclose(found.text_token_probs, expected.text_token_probs, atol=1e-4)
+
+
+def test_reading_nothing_gives_nothing(exact: WhisperDecoder) -> None:
+    assert find_paths(exact, []) == []
+
+
+@pytest.mark.parametrize("head", [(2, 0), (0, 2), (-1, 0)])
+def test_heads_that_a_model_lacks_cannot_be_watched(head: tuple[int, int]) -> None:
+    with pytest.raises(ConfigurationError, match="alignment_heads"):
+        read_shape(Weights(FIXTURE / "model.bin"), end_of_text=50257, watched=[(1, 0), head])
