@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -39,9 +40,11 @@ from hearsay.engines.fake import (
 )
 from hearsay.engines.protocols import Recognizer
 from hearsay.errors import Cancelled, EngineFailed, UnsupportedOption
+from hearsay.jobs import Job
 from hearsay.speech import listen
 from hearsay.transcription import Transcription
 from tests.pretend import (
+    Desk,
     Engine,
     PretendDetector,
     PretendFeatures,
@@ -335,21 +338,30 @@ def test_a_recording_that_fits_a_window_is_decoded_whole() -> None:
 def test_what_is_held_for_a_caller_who_has_gone_goes_at_once() -> None:
     """Not only when garbage is collected, which may be much later."""
     gone = threading.Event()
-    engine = Engine(PretendRecognizer(), seed=1)
+    desk = Desk(PretendRecognizer())
+
+    def submit(job: Job) -> Future[Any]:
+        """Finish the first of the four windows once all of them wait, and leave the others where they are."""
+        future = desk.submit(job)
+        if desk.encodes() == 4:
+            desk.do(0)
+        elif desk.done:
+            desk.do(-1)
+        return future
+
     gc.collect()
     before = len(PretendFeatures.alive)
     gc.disable()
     try:
-        steps = pretended(submit=engine.submit, cancelled=gone.is_set).steps()
+        steps = pretended(submit=submit, cancelled=gone.is_set).steps()
         assert next(steps) is not None
         assert len(PretendFeatures.alive) > before
         gone.set()
         steps.close()
-        engine.close()
+        desk.waiting.clear()
         assert len(PretendFeatures.alive) == before
     finally:
         gc.enable()
-        engine.close()
 
 
 class Thankful(PretendRecognizer):
