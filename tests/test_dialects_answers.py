@@ -20,6 +20,7 @@ from hearsay.dialects.failures import STATUS, render_error, render_status, rende
 from hearsay.dialects.requests import TranscriptionRequest
 from hearsay.dialects.wire import encode
 from hearsay.domain import (
+    RECOGNITION,
     Chunking,
     Dropped,
     DropReason,
@@ -190,7 +191,7 @@ CARD = ModelCard(
     engine="fake",
     owner="hearsay",
     created=1,
-    tasks=frozenset(Task),
+    tasks=RECOGNITION,
     languages=("en",),
     context_window=448,
     aliases=("whisper-1",),

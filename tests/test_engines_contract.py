@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hearsay import audio
-from hearsay.domain import SAMPLE_RATE, Audio, ModelCard, Segment, Task, TranscribeOptions
+from hearsay.domain import RECOGNITION, SAMPLE_RATE, Audio, ModelCard, Segment, Task, TranscribeOptions
 from hearsay.engines import fake, sphinx
 from hearsay.engines.protocols import Recognizer, UtteranceRecognizer, WindowRecognizer
 from hearsay.errors import Cancelled, UnsupportedOption
@@ -72,7 +72,7 @@ def staged(request: pytest.FixtureRequest) -> Iterator[Staged]:
     name: str = request.param
     engine = ENGINES[name]
     recognizer = engine.load()
-    tasks = frozenset(Task) if engine.translates else frozenset({Task.TRANSCRIBE})
+    tasks = RECOGNITION if engine.translates else frozenset({Task.TRANSCRIBE})
     card = ModelCard(name, name.split("-")[0], "tests", 0, tasks, recognizer.languages, 448)
     yield Staged(engine, recognizer, card, audio.load(engine.speech))
     recognizer.close()

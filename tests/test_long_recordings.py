@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 
 from hearsay import audio, transcription
 from hearsay.domain import (
+    RECOGNITION,
     Audio,
     Chunking,
     DecodeSettings,
     ModelCard,
     Samples,
     SpeechSpan,
-    Task,
     TranscribeOptions,
     Transcript,
 )
@@ -41,7 +41,7 @@ from hearsay.transcription import Transcription
 from tests.pretend import Engine, PretendDetector, PretendFeatures, PretendRecognizer, pretend
 
 DATA = Path(__file__).parent / "data"
-CARD = ModelCard("fixture", "whisper", "us", 0, frozenset(Task), (), 448)
+CARD = ModelCard("fixture", "whisper", "us", 0, RECOGNITION, (), 448)
 
 GREEDY = DecodeSettings(temperatures=(0.0,), beam_size=1, condition_on_previous_text=False)
 """Repeatable. The fixture never saw text of another window, and loses its way after some."""

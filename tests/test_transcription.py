@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hearsay.domain import (
+    RECOGNITION,
     Audio,
     Chunking,
     DecodeSettings,
@@ -53,7 +54,7 @@ from tests.pretend import (
     pretend,
 )
 
-CARD = ModelCard("toy", "fake", "us", 0, frozenset(Task), ("en", "de", "es", "fr"), 448)
+CARD = ModelCard("toy", "fake", "us", 0, RECOGNITION, ("en", "de", "es", "fr"), 448)
 RECOGNIZERS = [FakeWindowRecognizer, FakeUtteranceRecognizer]
 
 
@@ -224,21 +225,21 @@ def test_english_only_models_take_english() -> None:
 
 def test_the_only_language_of_a_card_need_not_be_heard() -> None:
     """A multilingual vocabulary does not make a distilled English model understand Spanish."""
-    card = ModelCard("distilled", "fake", "us", 0, frozenset(Task), ("en",), 448)
+    card = ModelCard("distilled", "fake", "us", 0, RECOGNITION, ("en",), 448)
     transcript = transcription(FakeWindowRecognizer(hears="es"), card=card).transcript()
     assert transcript.language == "en"
     assert transcript.text.startswith("word0")
 
 
 def test_a_card_without_languages_leaves_them_to_the_model() -> None:
-    card = ModelCard("own", "fake", "us", 0, frozenset(Task), (), 448)
+    card = ModelCard("own", "fake", "us", 0, RECOGNITION, (), 448)
     assert transcription(FakeWindowRecognizer(), card=card, language="fr").transcript().language == "fr"
 
 
 SPARSE = pretend([1.0, 4.0, 28.0, 50.0, 53.0, 90.0], 95.0)
 """Words with pauses between them that no stretch reaches over."""
 
-PRETEND = ModelCard("pretend", "fake", "us", 0, frozenset(Task), (), 448)
+PRETEND = ModelCard("pretend", "fake", "us", 0, RECOGNITION, (), 448)
 
 
 def pretended(audio: Audio = SPARSE, **more: Any) -> Transcription:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from hearsay.domain import ModelCard, Task
+from hearsay.domain import RECOGNITION, ModelCard, Task
 
 CONTEXT_WINDOW = 448
 """Text positions of every Whisper model."""
@@ -43,7 +43,6 @@ WHISPER_LANGUAGES = tuple(
 CANTONESE = "yue"
 """Whisper's own code; known to large-v3 and its descendants."""
 
-BOTH = frozenset({Task.TRANSCRIBE, Task.TRANSLATE})
 TRANSCRIBE_ONLY = frozenset({Task.TRANSCRIBE})
 
 
@@ -186,7 +185,7 @@ def fake() -> ModelCard:
         engine="fake",
         owner="hearsay",
         created=_unix("2026-11-20"),
-        tasks=BOTH,
+        tasks=RECOGNITION,
         languages=("en", "de", "es", "fr"),
         context_window=CONTEXT_WINDOW,
         aliases=(),
@@ -215,7 +214,7 @@ def _card(row: _Whisper) -> ModelCard:
         engine="whisper",
         owner=row.owner,
         created=_unix(row.published),
-        tasks=BOTH if row.kind in {"multilingual", "cantonese"} else TRANSCRIBE_ONLY,
+        tasks=RECOGNITION if row.kind in {"multilingual", "cantonese"} else TRANSCRIBE_ONLY,
         languages=languages.get(row.kind, (*WHISPER_LANGUAGES, CANTONESE)),
         context_window=CONTEXT_WINDOW,
         aliases=_aliases(row),

@@ -6,6 +6,7 @@ name says otherwise; nothing is rounded here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -22,14 +23,23 @@ MIN_DURATION = 0.01
 Samples = NDArray[np.float32]
 """`float32[n_samples]`, mono, in [-1, 1], at `SAMPLE_RATE`."""
 
+Pcm = NDArray[np.int16]
+"""`int16[n_samples]`, mono; synthesised speech, at the rate that its synthesizer names."""
+
 
 class Task(StrEnum):
-    """What a recogniser is asked to do with speech."""
+    """What a model is asked to do."""
 
     TRANSCRIBE = "transcribe"
     """Write what is said in the language in which it is said."""
     TRANSLATE = "translate"
     """Write in English what is said."""
+    SPEAK = "speak"
+    """Say what is written."""
+
+
+RECOGNITION = frozenset({Task.TRANSCRIBE, Task.TRANSLATE})
+"""What recognisers do."""
 
 
 class Chunking(StrEnum):
@@ -278,13 +288,56 @@ class Hypothesis:
     compression_ratio: float
 
 
+class Gender(StrEnum):
+    """What a voice sounds like."""
+
+    FEMALE = "female"
+    MALE = "male"
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A voice that a model has."""
+
+    id: str
+    """What a caller says to get it; unique within its model."""
+    name: str
+    """For people."""
+    languages: tuple[str, ...]
+    """BCP 47 tags of what it speaks well, in lower case, best first: `en-us`, `de`."""
+    gender: Gender | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Persona:
+    """A voice of a vendor, which nobody else has, described so that one of ours can take its part."""
+
+    name: str
+    """As callers write it."""
+    gender: Gender
+    language: str | None
+    """Code of the only language that it speaks; None for one that speaks them all."""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """The voice that stands for it, by the name of the engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakOptions:
+    """What a synthesizer may choose by; every dialect's spellings end here."""
+
+    voice: str
+    """Id of one of the synthesizer's voices."""
+    speed: float = 1.0
+    """How many times as fast as the voice speaks by itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelCard:
     """What is known about a model before it is loaded."""
 
     id: str
     engine: str
-    """Name of the module in `engines` that runs it: `whisper`, `sphinx`, `fake`."""
+    """Name of the module in `engines` that runs it: `whisper`, `sphinx`, `espeak`, `sherpa`, `fake`."""
     owner: str
     """Who published the weights, as vendors' `owned_by` says it."""
     created: int
@@ -300,4 +353,8 @@ class ModelCard:
     size_bytes: int | None = None
     """About how much a download weighs."""
     description: str = ""
+    voices: tuple[Voice, ...] = ()
+    """The voices of a model that speaks, best first, where they are known before it is loaded."""
+    ignores: frozenset[str] = frozenset()
+    """Wishes that it leaves unheeded, with a warning, by their names on the wire; others it refuses."""
     extra: dict[str, Any] = field(default_factory=dict)

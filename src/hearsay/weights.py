@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from hearsay.atomic import write_atomically
-from hearsay.cards import BOTH, CONTEXT_WINDOW, TRANSCRIBE_ONLY
-from hearsay.domain import ModelCard
+from hearsay.cards import CONTEXT_WINDOW, TRANSCRIBE_ONLY
+from hearsay.domain import RECOGNITION, ModelCard
 from hearsay.errors import ConfigurationError, DownloadFailed
 
 MANIFEST = "hearsay.json"
@@ -74,7 +74,7 @@ def local_card(name: str, folder: Path) -> ModelCard:
         engine="whisper",
         owner="local",
         created=int((folder / "config.json").stat().st_mtime),
-        tasks=BOTH if languages != ("en",) else TRANSCRIBE_ONLY,
+        tasks=RECOGNITION if languages != ("en",) else TRANSCRIBE_ONLY,
         languages=languages,
         context_window=CONTEXT_WINDOW,
         size_bytes=sum(file.stat().st_size for file in folder.iterdir() if file.is_file()),

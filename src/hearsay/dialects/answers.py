@@ -48,7 +48,7 @@ def render_verbose(
     """Make the long answer, with segments and words as asked for."""
     body: VerboseBody = {
         "id": request_id,
-        "task": transcript.task.value,
+        "task": "translate" if transcript.task is Task.TRANSLATE else "transcribe",
         "language": _language(transcript, dialect),
         "duration": _ms(transcript.duration),
         "text": transcript.text,

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearsay.domain import (
+    RECOGNITION,
     SAMPLE_RATE,
     AlignedWord,
     Audio,
@@ -220,7 +221,7 @@ class FakeUtteranceRecognizer:
         self,
         *,
         languages: tuple[str, ...] = _LANGUAGES,
-        tasks: frozenset[Task] = frozenset(Task),
+        tasks: frozenset[Task] = RECOGNITION,
         mishaps: Mishaps | None = None,
     ) -> None:
         self.languages = languages

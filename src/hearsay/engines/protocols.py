@@ -12,7 +12,19 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from hearsay.domain import AlignedWord, Audio, Hypothesis, Samples, Segment, Task, TranscribeOptions, Window
+from hearsay.domain import (
+    AlignedWord,
+    Audio,
+    Hypothesis,
+    Pcm,
+    Samples,
+    Segment,
+    SpeakOptions,
+    Task,
+    TranscribeOptions,
+    Voice,
+    Window,
+)
 
 Cancelled = Callable[[], bool]
 """Asked between pieces of work; True means that the caller has gone and the work must end."""
@@ -205,3 +217,44 @@ class UtteranceRecognizer(Protocol):
 
 Recognizer = WindowRecognizer | UtteranceRecognizer
 """Whatever can turn speech into text."""
+
+
+class Speaking(Protocol):
+    """One piece of text being spoken; it is made ahead of whoever listens, as far as the piece goes."""
+
+    def __iter__(self) -> Iterator[Pcm]:
+        """Give the sound as it is made, in blocks of any size, once. Raises `EngineFailed`, `Cancelled`."""
+        ...
+
+    def stop(self) -> None:
+        """Make no more of it, and forget what is made; safe from any thread, at any time, and again."""
+        ...
+
+
+@runtime_checkable
+class Synthesizer(Protocol):
+    """A model that says what is written."""
+
+    sample_rate: int
+    """Samples per second of everything that it says."""
+    voices: tuple[Voice, ...]
+    speeds: tuple[float, float]
+    """Slowest and fastest speech that it can make itself, as multiples of its normal speed."""
+    piece_characters: int
+    """Most characters that a piece of text may have; also what it holds in memory of one request."""
+
+    def synthesize(self, text: str, options: SpeakOptions) -> Speaking:
+        """Begin to say one piece of text; returns at once, from any thread.
+
+        Pieces of all requests are begun in the order in which they come. Text that holds nothing that can
+        be said (a dash) gives no samples. Raises `UnsupportedOption` for a voice that it lacks.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give memory back; the synthesizer is unusable afterwards, and what it is saying ends."""
+        ...
+
+
+Engine = Recognizer | Synthesizer
+"""Whatever a model can be once it is loaded."""
