@@ -7,7 +7,8 @@ is left to time stretching.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 
 from hearsay.domain import Pcm, SpeakOptions
@@ -40,7 +41,7 @@ class Synthesis:
         self._synthesizer = synthesizer
         self._cancelled = cancelled
 
-    def __iter__(self) -> Iterator[Pcm]:
+    def __iter__(self) -> Generator[Pcm, None, None]:
         """Give `int16[n]` blocks at the synthesizer's rate, as they are made.
 
         Raises: `Cancelled` when the caller has gone, `InvalidRequest` when nothing in the text can be said.
@@ -76,8 +77,9 @@ class Synthesis:
 def encoded(synthesis: Synthesis, synthesizer: Synthesizer, wanted: SoundFormat) -> Iterator[bytes]:
     """Give the bytes of a whole file or stream in the wanted format, none of them empty, as sound is made."""
     encoder = SoundEncoder(wanted, source_rate=synthesizer.sample_rate, tempo=synthesis.tempo)
-    for block in synthesis:
-        if data := encoder.feed(block):
-            yield data
+    with closing(iter(synthesis)) as blocks:
+        for block in blocks:
+            if data := encoder.feed(block):
+                yield data
     if data := encoder.finish():
         yield data

@@ -1,0 +1,133 @@
+"""A text being spoken: pieces in order, no more than two in hand, and no more once the caller has gone."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from hearsay.domain import Pcm, SpeakOptions
+from hearsay.engines.fake import Mishaps
+from hearsay.engines.fake_voice import SAMPLE_RATE, WORD_SECONDS, FakeSpeaking, FakeSynthesizer, tone
+from hearsay.errors import Cancelled, EngineFailed, InvalidRequest, UnsupportedOption
+from hearsay.sound import Container, SoundFormat
+from hearsay.synthesis import Synthesis, encoded
+
+LOW = SpeakOptions("low")
+
+
+class Watched(FakeSynthesizer):
+    """Notes what it is asked to say, and what was stopped."""
+
+    def __init__(self, mishaps: Mishaps | None = None) -> None:
+        super().__init__(mishaps)
+        self.asked: list[str] = []
+        self.options: list[SpeakOptions] = []
+        self.begun: list[FakeSpeaking] = []
+        self.stopped: list[str] = []
+
+    def synthesize(self, text: str, options: SpeakOptions) -> FakeSpeaking:
+        self.asked.append(text)
+        self.options.append(options)
+        speaking = FakeSpeaking(text, options, self.mishaps)
+        stop = speaking.stop
+
+        def noted() -> None:
+            self.stopped.append(text)
+            stop()
+
+        speaking.stop = noted  # type: ignore[method-assign]
+        self.begun.append(speaking)
+        return speaking
+
+
+def said(synthesis: Synthesis) -> Pcm:
+    return np.concatenate(list(synthesis))
+
+
+def test_pieces_are_said_one_after_the_other() -> None:
+    synthesis = Synthesis(["one two", "three"], LOW, FakeSynthesizer())
+    np.testing.assert_array_equal(said(synthesis), np.concatenate([tone(LOW)] * 3))
+    assert synthesis.seconds == pytest.approx(3 * WORD_SECONDS)
+
+
+def test_the_next_piece_is_begun_while_one_is_heard_and_no_other() -> None:
+    synthesizer = Watched()
+    blocks = iter(Synthesis((f"word{number}" for number in itertools.count()), LOW, synthesizer))
+    for number in range(5):
+        next(blocks)
+        assert len(synthesizer.asked) == number + 2
+
+
+def test_an_endless_text_can_be_left() -> None:
+    synthesizer = Watched()
+    blocks = iter(Synthesis((f"word{number}" for number in itertools.count()), LOW, synthesizer))
+    next(blocks)
+    blocks.close()
+    assert synthesizer.stopped == synthesizer.asked == ["word0", "word1"]
+
+
+def test_whoever_has_gone_is_told_no_more() -> None:
+    gone = False
+    synthesizer = Watched()
+    blocks = iter(Synthesis(["one two", "three"], LOW, synthesizer, cancelled=lambda: gone))
+    next(blocks)
+    gone = True
+    with pytest.raises(Cancelled):
+        next(blocks)
+    assert synthesizer.stopped == ["one two", "three"]
+
+
+def test_a_failure_ends_all_of_it() -> None:
+    synthesizer = Watched(Mishaps(fail_after=1))
+    blocks = iter(Synthesis(["one two", "three"], LOW, synthesizer))
+    next(blocks)
+    with pytest.raises(EngineFailed):
+        next(blocks)
+    assert synthesizer.stopped == ["one two", "three"]
+
+
+@pytest.mark.parametrize("pieces", [[], ["—"], ["…", "!"]])
+def test_text_without_a_word_is_refused(pieces: list[str]) -> None:
+    with pytest.raises(InvalidRequest, match="Nothing in the input can be spoken") as caught:
+        said(Synthesis(pieces, LOW, FakeSynthesizer()))
+    assert (caught.value.param, caught.value.code) == ("input", "nothing_to_say")
+
+
+def test_a_piece_without_a_word_among_others_is_passed_over() -> None:
+    assert len(said(Synthesis(["one", "…", "two"], LOW, FakeSynthesizer()))) == 2 * len(tone(LOW))
+
+
+def test_an_unknown_voice_is_refused() -> None:
+    with pytest.raises(UnsupportedOption):
+        said(Synthesis(["one"], SpeakOptions("nobody"), FakeSynthesizer()))
+
+
+@pytest.mark.parametrize(
+    ("speed", "natural", "tempo"), [(1.0, 1.0, 1.0), (1.5, 1.5, 1.0), (0.25, 0.5, 0.5), (5.0, 2.0, 2.5)]
+)
+def test_what_a_model_cannot_do_is_left_to_stretching(speed: float, natural: float, tempo: float) -> None:
+    synthesizer = Watched()
+    synthesis = Synthesis(["one"], SpeakOptions("low", speed), synthesizer)
+    said(synthesis)
+    assert synthesizer.options == [SpeakOptions("low", natural)]
+    assert synthesis.tempo == pytest.approx(tempo)
+
+
+@pytest.mark.parametrize("speed", [0.25, 1.0, 2.0, 5.0])
+def test_the_bytes_are_those_of_a_file_of_the_right_length(speed: float) -> None:
+    synthesizer = FakeSynthesizer()
+    synthesis = Synthesis(["one two three four", "five six"], SpeakOptions("high", speed), synthesizer)
+    blocks = list(encoded(synthesis, synthesizer, SoundFormat(Container.RAW, SAMPLE_RATE)))
+    assert all(blocks)
+    seconds = len(b"".join(blocks)) / 2 / SAMPLE_RATE
+    assert seconds == pytest.approx(6 * WORD_SECONDS / speed, rel=0.03)
+
+
+def test_bytes_come_while_more_is_being_said() -> None:
+    synthesizer = Watched()
+    endless = Synthesis((f"word{number}" for number in itertools.count()), LOW, synthesizer)
+    blocks = encoded(endless, synthesizer, SoundFormat(Container.WAV, SAMPLE_RATE))
+    assert next(blocks).startswith(b"RIFF")
+    assert len(synthesizer.asked) <= 3
