@@ -60,7 +60,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "sequential": SPEECH | {"jobs"},
     "transcription": SPEECH | {"jobs", "sequential"},
     "dialects": GROUND,
-    "settings": SAME,
+    "settings": SAME | {"languages"},
     "keys": SAME | {"atomic"},
     "samples": frozenset(),
     "api": SERVING,

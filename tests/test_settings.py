@@ -95,6 +95,11 @@ def test_tables_of_models_and_aliases(file: Path) -> None:
         ("HEARSAY_CHUNKING", "sequential", "chunking", "sequential"),
         ("HEARSAY_SHORT_WINDOWS", "on", "short_windows", True),
         ("HEARSAY_HOST", "", "host", "127.0.0.1"),
+        ("HEARSAY_SPEECH_MODEL", "espeak-ng", "speech_model", "espeak-ng"),
+        ("HEARSAY_SPEECH_LANGUAGE", "German", "speech_language", "de"),
+        ("HEARSAY_SPEECH_PROCESSES", "3", "speech_processes", 3),
+        ("HEARSAY_SPEECH_LIMIT_CHARACTERS", "4096", "speech_limit_characters", 4096),
+        ("HEARSAY_VOICES", "alloy=en-gb, Anna=de+f3", "voices", {"alloy": "en-gb", "Anna": "de+f3"}),
     ],
 )
 def test_environment_variables_are_read_as_what_they_are(
@@ -155,6 +160,11 @@ def test_unknown_names_are_errors_with_a_suggestion(file: Path) -> None:
         ({"whisper_encoder": "onnx"}, "whisper_encoder"),
         ({"models": {"a": "/x"}, "aliases": {"a": "b"}}, "both in models and in aliases"),
         ({"models": "novalue"}, "NAME=VALUE"),
+        ({"voices": "novalue"}, "NAME=VALUE"),
+        ({"speech_language": "Klingonese"}, "speech_language"),
+        ({"speech_language": ""}, "speech_language"),
+        ({"speech_processes": -1}, "speech_processes"),
+        ({"speech_limit_characters": 0}, "speech_limit_characters"),
     ],
 )
 def test_wrong_values_are_errors_that_name_the_value_and_its_origin(

@@ -26,7 +26,8 @@ from pydantic import (
     model_validator,
 )
 
-from hearsay.errors import ConfigurationError
+from hearsay import languages
+from hearsay.errors import ConfigurationError, InvalidRequest
 
 PREFIX = "HEARSAY_"
 """How the name of every environment variable of ours begins."""
@@ -76,7 +77,7 @@ class Settings(BaseModel):
     model: str = "auto"
     """Model for requests that name none, or a hosted one that stands for it; `auto` is the best installed."""
     models: dict[str, Path] = {}
-    """Own models: a name and its folder, in CTranslate2 or Hugging Face format."""
+    """Own models: a name and its folder; Whispers in CTranslate2 or Hugging Face format, voices in ONNX."""
     aliases: dict[str, str] = {}
     """Other names for models: the name that callers use and the model that is meant."""
     models_folder: Path = Field(default_factory=default_models_folder)
@@ -128,6 +129,17 @@ class Settings(BaseModel):
     """Unload a model that nobody has used for so long; 0 keeps it."""
     preload: bool = True
     """Load the default model when the server starts, not at the first request."""
+
+    speech_model: str = "auto"
+    """Model that speaks for requests that name none, or a hosted one; `auto` is the best installed."""
+    speech_language: str = "en"
+    """Language (code or English name) of a text where neither caller, voice nor the text itself tells."""
+    speech_processes: int = Field(default=0, ge=0, le=256)
+    """Processes that speak with the embedded engine, one request each at a time; 0 is one per core."""
+    speech_limit_characters: int = Field(default=65536, ge=1)
+    """Longest text that is spoken for one request, in characters."""
+    voices: dict[str, str] = {}
+    """Other names for voices: the name that callers use and the voice that is meant."""
 
     max_waiting: int = Field(default=32, ge=0)
     """Requests that may wait for one model; more are told at once to come back later."""
@@ -185,7 +197,7 @@ class Settings(BaseModel):
             raise ValueError("must be at least one number, none of them twice")
         return value
 
-    @field_validator("models", "aliases", mode="before")
+    @field_validator("models", "aliases", "voices", mode="before")
     @classmethod
     def _pairs(cls, value: Any) -> Any:
         return parse_pairs(value.split(",")) if isinstance(value, str) else value
@@ -199,6 +211,17 @@ class Settings(BaseModel):
     @classmethod
     def _home(cls, value: Path | None) -> Path | None:
         return value.expanduser() if value is not None else None
+
+    @field_validator("speech_language", mode="after")
+    @classmethod
+    def _language(cls, value: str) -> str:
+        try:
+            code = languages.parse(value)
+        except InvalidRequest as error:
+            raise ValueError(error.message) from error
+        if code is None:
+            raise ValueError("must be a language")
+        return code
 
     @field_validator("temperatures", mode="after")
     @classmethod
