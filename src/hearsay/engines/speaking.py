@@ -1,0 +1,366 @@
+"""Processes that speak: pieces of text go in, in order; the sound of each comes out by itself.
+
+Knows no model: what a process loads and how it speaks is its own business (`speaking_process` is its frame).
+A process reads its piece to the end whoever listens, so that no slow listener holds a process; pieces are
+bounded, and so is what is held of one. A process that dies fails the piece that it was at, and another takes
+its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import socket
+import subprocess
+import threading
+import time
+import weakref
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from hearsay.children import start_module
+from hearsay.domain import Pcm, SpeakOptions
+from hearsay.engines.frames import FAILED, HEADER, HUSH, PIECE, READY, SOUND, START, frame
+from hearsay.errors import Cancelled, EngineFailed
+
+PATIENCE = 120.0
+"""Seconds without a sign of life after which a process is taken for hung, by default."""
+
+HUSH_SECONDS = 1.0
+"""How long a process may go on with what nobody wants any more before it is killed."""
+
+_TICK = 0.5
+"""Seconds between two looks at whether a silent process is overdue."""
+
+
+class SpeakingProcesses:
+    """A fixed number of processes with the same model; pieces are begun in the order in which they come."""
+
+    about: Mapping[str, Any]
+    """What the processes say of what they loaded."""
+
+    def __init__(
+        self,
+        module: str,
+        start: Mapping[str, Any],
+        *,
+        n_processes: int,
+        name: str,
+        patience: float = PATIENCE,
+    ) -> None:
+        """Start all at once and wait until they are ready; `start` is told to each, in JSON.
+
+        `module` is run with `python -m`; `name` is for messages. Raises `EngineFailed`.
+        """
+        self.name = name
+        self._line = _Line(name)
+        self._mouths = [_Mouth(module, start, name, patience) for _ in range(n_processes)]
+        self._finalizer = weakref.finalize(self, _end, self._line, self._mouths)
+        self._threads = [
+            threading.Thread(target=_work, args=(mouth, self._line), name=f"{name}-{number}", daemon=True)
+            for number, mouth in enumerate(self._mouths)
+        ]
+        for thread in self._threads:
+            thread.start()
+        for mouth in self._mouths:
+            mouth.loaded.wait()
+        failures = [mouth.failure for mouth in self._mouths if mouth.failure is not None]
+        if failures:
+            self.close()
+            raise failures[0]
+        self.about = self._mouths[0].about
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes now alive."""
+        return [pid for mouth in self._mouths if (pid := mouth.pid) is not None]
+
+    def submit(self, text: str, options: SpeakOptions) -> Piece:
+        """Let a piece be spoken when its turn comes; returns at once. Raises `EngineFailed` once closed."""
+        if self._line.closed:
+            raise self._line.end()
+        request = {"text": text, "voice": options.voice, "speed": options.speed}
+        piece = Piece(json.dumps(request).encode())
+        self._line.add(piece)
+        return piece
+
+    def close(self) -> None:
+        """End the processes, what they say and what waits; may be called again."""
+        self._finalizer()
+        for thread in self._threads:
+            thread.join()
+
+
+class Piece:
+    """One piece of text being spoken: a `Speaking`."""
+
+    def __init__(self, request: bytes) -> None:
+        self._request = request
+        # Reentrant, which a lock is not: pieces may be failed by the garbage collector, in any thread.
+        self._sound: queue.SimpleQueue[Pcm | EngineFailed | None] = queue.SimpleQueue()
+        self._lock = threading.RLock()
+        self._mouth: _Mouth | None = None
+        self._stopped_at: float | None = None
+        self.is_begun = False
+        """Whether any of its sound has come."""
+
+    def __iter__(self) -> Iterator[Pcm]:
+        """Give `int16[n]` blocks as they are made, once. Raises `EngineFailed`, `Cancelled` once stopped."""
+        while True:
+            block = self._sound.get()
+            if self._stopped_at is not None:
+                self._sound.put(None)  # for whoever asks again
+                raise Cancelled
+            if block is None or isinstance(block, EngineFailed):
+                self._sound.put(block)
+                if block is None:
+                    return
+                raise block
+            yield block
+
+    def stop(self) -> None:
+        """Say no more of it and forget what was said."""
+        with self._lock:
+            if self._stopped_at is None:
+                self._stopped_at = time.monotonic()
+            if self._mouth is not None:
+                self._mouth.hush()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._sound.get_nowait()
+        self._sound.put(None)
+
+    def begin(self, mouth: _Mouth) -> bool:
+        """Have it said by a process; False when nobody wants it. Raises `OSError` if the process is gone."""
+        with self._lock:
+            if self._stopped_at is not None:
+                return False
+            mouth.send(PIECE, self._request)
+            self._mouth = mouth
+            return True
+
+    def add(self, sound: bytearray) -> None:
+        """Take some of its sound (`s16le`)."""
+        self.is_begun = True
+        if self._stopped_at is None:
+            self._sound.put(np.frombuffer(sound, "<i2").astype(np.int16, copy=False))
+
+    def end(self, failure: EngineFailed | None = None) -> None:
+        """Take note that there is no more."""
+        with self._lock:
+            self._mouth = None
+        self._sound.put(failure)
+
+    def is_unwanted(self, *, seconds: float) -> bool:
+        """Say whether it was stopped so long ago."""
+        return self._stopped_at is not None and time.monotonic() - self._stopped_at > seconds
+
+
+class _Line:
+    """The pieces that wait, in order. Its queue is reentrant, because the garbage collector may close it."""
+
+    def __init__(self, name: str) -> None:
+        self.closed = False
+        self.name = name
+        self._pieces: queue.SimpleQueue[Piece | None] = queue.SimpleQueue()
+
+    def add(self, piece: Piece) -> None:
+        """Put a piece at the end; one that comes too late fails."""
+        self._pieces.put(piece)
+        if self.closed:
+            piece.end(self.end())
+
+    def next(self) -> Piece | None:
+        """Wait for the piece whose turn it is; None when there will be no more."""
+        piece = self._pieces.get()
+        if piece is None or self.closed:
+            self._pieces.put(None)  # for the next thread
+            if piece is not None:
+                piece.end(self.end())
+            return None
+        return piece
+
+    def close(self) -> None:
+        """Take no more, and fail what waits."""
+        self.closed = True
+        with contextlib.suppress(queue.Empty):
+            while True:
+                if (piece := self._pieces.get_nowait()) is not None:
+                    piece.end(self.end())
+        self._pieces.put(None)
+
+    def end(self) -> EngineFailed:
+        """Give the reason why nothing is spoken any more."""
+        return EngineFailed(f"{self.name} has been closed.")
+
+
+class _Lost(Exception):
+    """A process that is no longer there."""
+
+
+class _Hung(_Lost):
+    """A process that is no longer of use."""
+
+
+class _Mouth:
+    """One process, started again should it be lost; used by one thread, but for `hush` and `kill`."""
+
+    def __init__(self, module: str, start: Mapping[str, Any], name: str, patience: float) -> None:
+        self.loaded = threading.Event()
+        """Set once the first process is ready or has failed."""
+        self.failure: EngineFailed | None = None
+        """Why there is no process, where there is none."""
+        self.about: Mapping[str, Any] = {}
+        self._module = module
+        self._start = json.dumps(dict(start)).encode()
+        self._name = name
+        self._patience = patience
+        self._lock = threading.RLock()
+        self._closed = False
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: socket.socket | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a process."""
+        return self._channel is not None
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, while there is one."""
+        process = self._process
+        return None if process is None else process.pid
+
+    def start(self) -> None:
+        """Start a process and wait until it is ready; `failure` tells if that did not work."""
+        try:
+            self._launch()
+            self.send(START, self._start)
+            kind, payload = self._receive(None)
+            if kind != READY:
+                self.failure = EngineFailed(f"{self._name} could not be started: {payload.decode()}")
+                self.dispose()
+                return
+            self.about = json.loads(payload)
+            self.failure = None
+        except (OSError, _Lost) as error:
+            reason = str(error) or "the process ended at once; the log says why"
+            self.failure = EngineFailed(f"{self._name} could not be started: {reason}.")
+            self.dispose()
+
+    def say(self, piece: Piece) -> None:
+        """Have a piece said to its end. Raises `_Lost`, `OSError` when the process is."""
+        if not piece.begin(self):
+            return
+        while True:
+            kind, payload = self._receive(piece)
+            if kind != SOUND:
+                break
+            piece.add(payload)
+        piece.end(EngineFailed(f"{self._name} failed: {payload.decode()}") if kind == FAILED else None)
+
+    def send(self, kind: bytes, payload: bytes = b"") -> None:
+        """Send a frame. Raises `OSError`."""
+        if self._channel is None:
+            raise ConnectionResetError("there is no process")
+        self._channel.sendall(frame(kind, payload))
+
+    def hush(self) -> None:
+        """Let the process know that nobody wants the rest of its piece; it does not matter if it is gone."""
+        with contextlib.suppress(OSError):
+            self.send(HUSH)
+
+    def kill(self) -> None:
+        """End the process for good, from any thread; its own thread notices and cleans up."""
+        self._closed = True
+        with self._lock:
+            if self._process is not None:
+                self._process.kill()
+
+    def dispose(self) -> None:
+        """End the process, and forget it."""
+        with self._lock:
+            process, channel = self._process, self._channel
+            self._process = self._channel = None
+        if process is not None:
+            process.kill()
+            process.wait()
+        if channel is not None:
+            channel.close()
+
+    def _launch(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs, self._lock:
+            ours.settimeout(_TICK)
+            self._channel = ours
+            self._process = start_module(self._module, stdin=theirs.fileno(), stdout=subprocess.DEVNULL)
+            if self._closed:
+                raise _Lost("it has been closed")
+
+    def _receive(self, piece: Piece | None) -> tuple[bytes, bytearray]:
+        kind, length = HEADER.unpack(self._exactly(HEADER.size, piece))
+        return kind, self._exactly(length, piece)
+
+    def _exactly(self, n_bytes: int, piece: Piece | None) -> bytearray:
+        data = bytearray(n_bytes)
+        rest = memoryview(data)
+        silent_since = time.monotonic()
+        channel = self._channel
+        assert channel is not None
+        while rest:
+            try:
+                n_read = channel.recv_into(rest)
+            except TimeoutError:
+                if piece is not None and piece.is_unwanted(seconds=HUSH_SECONDS):
+                    raise _Hung("it went on with what nobody wanted") from None
+                if time.monotonic() - silent_since > self._patience:
+                    raise _Hung(f"it gave no sign of life for {self._patience:g} s") from None
+                continue
+            if not n_read:
+                raise _Lost
+            rest = rest[n_read:]
+        return data
+
+
+def _work(mouth: _Mouth, line: _Line) -> None:
+    """Say piece after piece with one process until the line is closed; holds no `SpeakingProcesses`."""
+    mouth.start()
+    mouth.loaded.set()
+    while (piece := line.next()) is not None:
+        _say(mouth, line, piece)
+        del piece  # or it would be held, with its sound, until the next one comes
+        if not (mouth.is_ready or line.closed):
+            mouth.start()
+    mouth.dispose()
+
+
+def _say(mouth: _Mouth, line: _Line, piece: Piece) -> None:
+    """Have a piece said, or fail it; one of which nothing came gets a second chance with a new process."""
+    for is_last_chance in (False, True):
+        if not mouth.is_ready:
+            mouth.start()
+        if mouth.failure is not None:
+            return piece.end(line.end() if line.closed else mouth.failure)
+        try:
+            return mouth.say(piece)
+        except (OSError, _Lost) as error:
+            mouth.dispose()
+            if line.closed:
+                return piece.end(line.end())
+            if is_last_chance or piece.is_begun or isinstance(error, _Hung):
+                return piece.end(_broken(line, error))
+    raise AssertionError("a piece has two chances")
+
+
+def _broken(line: _Line, error: Exception) -> EngineFailed:
+    reason = f": {error}" if str(error) else ""
+    return EngineFailed(f"The process that runs {line.name} ended in the middle of its work{reason}.")
+
+
+def _end(line: _Line, mouths: list[_Mouth]) -> None:
+    line.close()
+    for mouth in mouths:
+        mouth.kill()

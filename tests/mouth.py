@@ -1,0 +1,47 @@
+"""A process that speaks for tests: `python -m tests.mouth`; each letter is a sample, words are blocks.
+
+Knows no speech; some words in capitals do something else, see `Mouth.say`.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from hearsay.engines.speaking_process import CannotSpeak, Give, run
+
+
+class Mouth:
+    """Says the code points of letters, times the speed."""
+
+    def __init__(self, start: Mapping[str, Any]) -> None:
+        if "refuse" in start:
+            raise CannotSpeak(start["refuse"])
+        if "die" in start:
+            os._exit(3)
+        self._n_pieces = 0
+        self.about = {"sample_rate": 8000, "pid": os.getpid()}
+
+    def say(self, piece: Mapping[str, Any], give: Give) -> None:
+        """Say a piece word by word; a few words are told to do something else."""
+        self._n_pieces += 1
+        for word in piece["text"].split():
+            if word == "DIE":
+                os._exit(1)
+            if word == "FAIL":
+                raise CannotSpeak("It hurts.")
+            if word == "HANG":
+                time.sleep(3600)
+            if word == "ENDLESS":
+                while give(b"\1\0"):
+                    time.sleep(0.001)
+                return
+            said = {"COUNT": chr(self._n_pieces), "LONG": "x" * 100_000}.get(word, word)
+            give(array.array("h", [int(ord(letter) * piece["speed"]) for letter in said]).tobytes())
+
+
+if __name__ == "__main__":
+    run(Mouth)
