@@ -48,6 +48,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "subtitles": SAME,
     "quality": SAME,
     "speech": SAME | {"engines.protocols"},
+    "sound": SAME,
     "children": frozenset(),
     "decoders": SAME | {"audio", "children"},
     "engines.protocols": SAME,
@@ -73,9 +74,19 @@ PARTS: dict[str, str] = {
     "cards": "models",
     "machine": "models",
     "weights": "models",
+    "loaders": "models",
+    "naming": "models",
+    "selection": "models",
+    "speaking_cards": "models",
+    "store": "models",
     "seams": "segments",
     "tracks": "audio",
     "truncation": "audio",
+    "sound_formats": "sound",
+    "g711": "sound",
+    "muxing": "sound",
+    "retiming": "sound",
+    "waves": "sound",
     "guards": "quality",
     "parallel": "transcription",
     "desks": "batching",
@@ -98,7 +109,15 @@ VENDOR_STRINGS: dict[str, str] = {
 """Modules whose string literals may name a vendor, and why; their identifiers may not."""
 
 WEB_FRAMEWORK = {"fastapi", "starlette", "python_multipart", "multipart"}
-RUNTIMES = {"ctranslate2", "openvino", "pocketsphinx", "faster_whisper", "torch", "onnxruntime"}
+RUNTIMES = {
+    "ctranslate2",
+    "openvino",
+    "pocketsphinx",
+    "faster_whisper",
+    "torch",
+    "onnxruntime",
+    "espeakng_loader",
+}
 BAD_MODULES = {"utils", "util", "helpers", "helper", "common", "misc", "shared"}
 BAD_SUFFIXES = ("Manager", "Handler", "Helper", "Service", "Factory", "Base")
 MAX_LINES = 500

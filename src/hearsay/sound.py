@@ -1,62 +1,54 @@
 """Samples as they are made → the bytes of a file or stream: mp3, opus, aac, flac, ogg, wav and bare samples.
 
 Knows neither where the samples come from nor where the bytes go. Nothing is ever rewritten: each byte is
-final when it is given.
+final when it is given. What can be asked for stands in `sound_formats`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterable
 
 from hearsay.domain import Pcm
+from hearsay.muxing import Muxing
+from hearsay.retiming import Retiming
+from hearsay.sound_formats import Container, Encoding, SoundFormat, check
+from hearsay.waves import Waves
 
+__all__ = ["TEMPI", "Container", "Encoding", "SoundEncoder", "SoundFormat", "check"]
 
-class Container(StrEnum):
-    """How the samples are wrapped."""
-
-    MP3 = "mp3"
-    OPUS = "opus"
-    AAC = "aac"
-    FLAC = "flac"
-    OGG = "ogg"
-    WAV = "wav"
-    RAW = "raw"
-
-
-class Encoding(StrEnum):
-    """How one sample is written, where a container leaves that open (wav, raw)."""
-
-    PCM_S16LE = "pcm_s16le"
-    PCM_F32LE = "pcm_f32le"
-    MULAW = "pcm_mulaw"
-    ALAW = "pcm_alaw"
-
-
-@dataclass(frozen=True, slots=True)
-class SoundFormat:
-    """What a caller wants to get."""
-
-    container: Container
-    sample_rate: int
-    """Samples per second."""
-    encoding: Encoding = Encoding.PCM_S16LE
-    """Heeded by wav and raw only."""
-    bit_rate: int | None = None
-    """Bits per second, for mp3, opus and aac; None leaves it to us."""
+TEMPI = (0.05, 20.0)
+"""How much slower and quicker a sound can be made."""
 
 
 class SoundEncoder:
-    """One file being written."""
+    """One file being written; one thread at a time may use it."""
 
     def __init__(self, wanted: SoundFormat, *, source_rate: int, tempo: float = 1.0) -> None:
         """Prepare. Raises `UnsupportedOption` for what a container cannot hold."""
-        raise NotImplementedError
+        check(wanted)
+        slowest, quickest = TEMPI
+        if not slowest <= tempo <= quickest:
+            raise ValueError(f"A tempo lies between {slowest} and {quickest}, not at {tempo}.")
+        self._retiming: Retiming | None = None
+        if tempo != 1.0 or source_rate != wanted.sample_rate:
+            self._retiming = Retiming(source_rate=source_rate, rate=wanted.sample_rate, tempo=tempo)
+        self._writer: Waves | Muxing
+        if wanted.container in (Container.WAV, Container.RAW):
+            bare = wanted.container is Container.RAW
+            self._writer = Waves(wanted.encoding, wanted.sample_rate, bare=bare)
+        else:
+            self._writer = Muxing(wanted)
 
     def feed(self, pcm: Pcm) -> bytes:
         """Take `int16[n_samples]` and give the bytes that are ready, perhaps none."""
-        raise NotImplementedError
+        if self._retiming is None:
+            return self._writer.feed(pcm)
+        return self._written(self._retiming.feed(pcm)) if len(pcm) else self._writer.feed(pcm)
 
     def finish(self) -> bytes:
         """Give the rest."""
-        raise NotImplementedError
+        rest = self._written(self._retiming.finish()) if self._retiming else b""
+        return rest + self._writer.finish()
+
+    def _written(self, blocks: Iterable[Pcm]) -> bytes:
+        return b"".join(self._writer.feed(block) for block in blocks)

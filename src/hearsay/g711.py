@@ -1,0 +1,62 @@
+"""Samples of 16 bits → samples of 8 bits, as telephones have them: mu-law and A-law of ITU-T G.711.
+
+Knows no container. Both laws are tables of all 65,536 samples, made from the segments that G.711 describes:
+eight per sign, each twice as coarse as the one before. What comes out is what the ITU's own software tools
+(G.191) give: samples below the middle get the codes of those as far above it, but for the sign.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hearsay.domain import Pcm
+
+Codes = NDArray[np.uint8]
+
+
+def mulaw(pcm: Pcm) -> Codes:
+    """Give `uint8[n_samples]` for `int16[n_samples]`; silence is 0xFF."""
+    return _mulaw()[pcm.view(np.uint16)]
+
+
+def alaw(pcm: Pcm) -> Codes:
+    """Give `uint8[n_samples]` for `int16[n_samples]`; silence is 0xD5."""
+    return _alaw()[pcm.view(np.uint16)]
+
+
+@cache
+def _mulaw() -> Codes:
+    """Code 14 bits, with 33 added so that every segment begins at a power of two; then invert all bits."""
+    size, positive = _parted()
+    biased = np.minimum((size >> 2) + 33, 0x1FFF)
+    segment = _n_bits(biased) - 6
+    code = segment << 4 | biased >> segment + 1 & 0xF
+    return _bytes(~(code | np.where(positive, 0, 0x80)) & 0xFF)
+
+
+@cache
+def _alaw() -> Codes:
+    """Code 13 bits, the two lowest segments being equally fine; then invert every other bit."""
+    size, positive = _parted()
+    coarse = size >> 4
+    segment = np.maximum(_n_bits(coarse) - 4, 0)
+    code = segment << 4 | coarse >> np.maximum(segment - 1, 0) & 0xF
+    return _bytes((code | np.where(positive, 0x80, 0)) ^ 0x55)
+
+
+def _parted() -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Give how far each 16-bit sample is from the middle, and whether it is above it, by its bit pattern."""
+    samples = np.arange(65_536, dtype=np.uint16).view(np.int16).astype(np.int64)
+    return np.where(samples < 0, ~samples, samples), samples >= 0
+
+
+def _bytes(codes: NDArray[np.int64]) -> Codes:
+    return np.asarray(codes, np.uint8)
+
+
+def _n_bits(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    n_bits: NDArray[np.int64] = np.ceil(np.log2(numbers + 1.0)).astype(np.int64)
+    return n_bits

@@ -1,0 +1,130 @@
+"""What sound can be written as: containers, encodings of a sample, and the rates that each container holds.
+
+Knows no encoder: these are facts that a request can be checked against before anything is made. Rates and bit
+rates of mp3 are in ISO/IEC 11172-3, 13818-3 and in what is called MPEG 2.5; those of Opus in RFC 6716 and in
+the limits of its encoder; those of AAC in ISO/IEC 13818-7, which allows 6144 bits for 1024 samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hearsay.errors import UnsupportedOption
+
+
+class Container(StrEnum):
+    """How the samples are wrapped."""
+
+    MP3 = "mp3"
+    OPUS = "opus"
+    AAC = "aac"
+    FLAC = "flac"
+    OGG = "ogg"
+    WAV = "wav"
+    RAW = "raw"
+
+
+class Encoding(StrEnum):
+    """How one sample is written, where a container leaves that open (wav, raw)."""
+
+    PCM_S16LE = "pcm_s16le"
+    PCM_F32LE = "pcm_f32le"
+    MULAW = "pcm_mulaw"
+    ALAW = "pcm_alaw"
+
+
+@dataclass(frozen=True, slots=True)
+class SoundFormat:
+    """What a caller wants to get."""
+
+    container: Container
+    sample_rate: int
+    """Samples per second."""
+    encoding: Encoding = Encoding.PCM_S16LE
+    """Heeded by wav and raw only."""
+    bit_rate: int | None = None
+    """Bits per second, for mp3, opus and aac; None leaves it to us."""
+
+
+ANY_RATE = range(8000, 48_001)
+"""What the containers that hold any rate are offered at."""
+
+RATES: Mapping[Container, Sequence[int]] = {
+    Container.MP3: (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
+    Container.OPUS: (8000, 12_000, 16_000, 24_000, 48_000),
+    Container.AAC: (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
+    Container.FLAC: ANY_RATE,
+    Container.OGG: ANY_RATE,
+    Container.WAV: ANY_RATE,
+    Container.RAW: ANY_RATE,
+}
+"""Samples per second that each container can hold, in rising order."""
+
+
+def bit_rates(container: Container, sample_rate: int) -> Sequence[int]:
+    """Give the bits per second that can be asked for, in rising order; none where nothing can be chosen."""
+    match container:
+        case Container.MP3 if sample_rate >= 32_000:
+            kilobits: Sequence[int] = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+            return [1000 * n for n in kilobits]
+        case Container.MP3:
+            kilobits = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+            return [1000 * n for n in kilobits if n <= 64 or sample_rate >= 16_000]
+        case Container.OPUS:
+            return range(6000, 256_001)
+        case Container.AAC:
+            return range(8000, 6 * sample_rate + 1)
+        case _:
+            return ()
+
+
+def usual_bit_rate(container: Container, sample_rate: int) -> int | None:
+    """Give the bits per second at which speech loses nothing that is heard; None where it has none."""
+    match container:
+        case Container.MP3:
+            return 32_000 if sample_rate < 16_000 else 64_000 if sample_rate < 32_000 else 96_000
+        case Container.OPUS:
+            return 24_000 if sample_rate < 16_000 else 32_000 if sample_rate < 48_000 else 64_000
+        case Container.AAC:
+            return min(4 * sample_rate, 96_000)
+        case _:
+            return None
+
+
+def closest_rate(container: Container, sample_rate: int) -> int:
+    """Give the lowest rate that the container holds and that keeps all of a sound at `sample_rate`."""
+    rates = RATES[container]
+    return next((rate for rate in rates if rate >= sample_rate), rates[-1])
+
+
+def check(wanted: SoundFormat) -> None:
+    """Raises `UnsupportedOption`, with what could be asked for, where a container cannot hold this."""
+    container, rate, bit_rate = wanted.container, wanted.sample_rate, wanted.bit_rate
+    rates = RATES[container]
+    if rate not in rates:
+        raise UnsupportedOption(
+            f"{container} cannot be made at {rate} samples per second. Choose {_choice(rates)}.",
+            param="sample_rate",
+        )
+    if bit_rate is None:
+        return
+    offered = bit_rates(container, rate)
+    if not offered:
+        raise UnsupportedOption(
+            f"{container} has no bit rate to choose. Leave it out, or ask for mp3, opus or aac.",
+            param="bit_rate",
+        )
+    if bit_rate not in offered:
+        raise UnsupportedOption(
+            f"{container} at {rate} samples per second cannot be made at {bit_rate} bits per second. "
+            f"Choose {_choice(offered)}.",
+            param="bit_rate",
+        )
+
+
+def _choice(numbers: Sequence[int]) -> str:
+    if isinstance(numbers, range):
+        return f"from {numbers[0]} to {numbers[-1]}"
+    return f"one of {', '.join(map(str, numbers))}"
