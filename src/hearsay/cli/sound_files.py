@@ -1,0 +1,114 @@
+"""Speech as files: what they can be, how a name tells which, writing that never leaves half a file.
+
+Knows neither voices nor the terminal. While sound is made nobody knows how long it will be, so a WAV begins
+with a header for a stream; here, where a file can be gone back in, the true length is put in at the end.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import IO
+
+from hearsay import waves
+from hearsay.sound_formats import Container, Encoding, SoundFormat, check, closest_rate
+
+
+class Format(StrEnum):
+    """What speech can be written as."""
+
+    MP3 = "mp3"
+    OPUS = "opus"
+    AAC = "aac"
+    FLAC = "flac"
+    OGG = "ogg"
+    WAV = "wav"
+    PCM = "pcm"
+    MULAW = "mulaw"
+
+
+SUFFIXES = {
+    **{f".{kind.value}": kind for kind in Format},
+    ".oga": Format.OGG,
+    ".wave": Format.WAV,
+    ".raw": Format.PCM,
+    ".ulaw": Format.MULAW,
+    ".ul": Format.MULAW,
+}
+"""What files of each format are called."""
+
+_MULAW_RATE = 8_000
+"""Samples per second of mu-law: bytes of it without a header are taken for telephone speech."""
+
+_SAMPLE_BYTES = 2
+"""Of a WAV file as it is written here."""
+
+
+def parse_format(text: str) -> Format:
+    """Read a format's name, with or without a dot. Raises: ValueError for an unknown one."""
+    return Format(text.strip().lower().lstrip("."))
+
+
+def format_of(path: Path) -> Format:
+    """Tell by its name what a file is to be. Raises: ValueError where it does not tell."""
+    found = SUFFIXES.get(path.suffix.lower())
+    if found is None:
+        raise ValueError(f"{path.name} does not tell a format")
+    return found
+
+
+def sound_format(kind: Format, *, voice_rate: int, sample_rate: int | None = None) -> SoundFormat:
+    """Say how sound must be encoded for a format, at a rate that was asked for or that suits the voice.
+
+    Raises: `UnsupportedOption` for a rate that the format cannot hold.
+    """
+    if kind is Format.MULAW:
+        wanted = SoundFormat(Container.RAW, sample_rate or _MULAW_RATE, Encoding.MULAW)
+    else:
+        container = Container.RAW if kind is Format.PCM else Container(kind.value)
+        wanted = SoundFormat(container, sample_rate or closest_rate(container, voice_rate))
+    check(wanted)
+    return wanted
+
+
+def write(path: Path, wanted: SoundFormat, sound: Iterable[bytes]) -> None:
+    """Write a file, which appears when it is whole; pipes and devices are written to as sound comes."""
+    if path.exists() and not path.is_file():
+        with path.open("wb", buffering=0) as device:
+            pour(sound, device)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # No part of the target's name, which may be as long as names can be; no other writer's file.
+    temporary = path.with_name(f".{os.getpid()}.part")
+    try:
+        with temporary.open("w+b") as file:
+            pour(sound, file)
+            if wanted.container is Container.WAV:
+                _state_length(file, wanted)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def pour(sound: Iterable[bytes], file: IO[bytes]) -> None:
+    """Write sound as it comes, to a pipe as well: whoever reads it hears the first word at once."""
+    for data in sound:
+        # What has no buffer may take less than all.
+        rest = memoryview(data)
+        while rest:
+            rest = rest[file.write(rest) :]
+        file.flush()
+
+
+def _state_length(file: IO[bytes], wanted: SoundFormat) -> None:
+    """Put the length of a whole WAV file into the header that was written before it was known."""
+    n_bytes = file.seek(0, io.SEEK_END) - len(waves.header(wanted.encoding, wanted.sample_rate))
+    n_samples = n_bytes // _SAMPLE_BYTES
+    file.seek(0)
+    file.write(waves.header(wanted.encoding, wanted.sample_rate, n_samples=n_samples))

@@ -1,0 +1,138 @@
+"""Which player is taken, what it is told and given, and what happens where it fails or is interrupted."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hearsay.cli.players import PLAYERS, Player, Takes, choose, play
+from hearsay.errors import HearsayError
+from hearsay.sound_formats import Container, Encoding
+
+Install = Callable[[str, str], Path]
+
+KEEP = "sys.stdin.buffer.read()"
+BY_NAME = {player.program: player for player in PLAYERS}
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Put programs of our own on an otherwise empty PATH; `heard` is what they were given."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+
+    def make(name: str, read: str) -> Path:
+        program, heard = folder / name, tmp_path / "heard"
+        program.write_text(
+            f"#!{sys.executable}\nimport os, sys\n"
+            f"with open({str(heard)!r}, 'wb') as out: out.write({read})\n"
+            f"with open({str(tmp_path / 'told')!r}, 'w') as out: out.write(' '.join(sys.argv[1:]))\n"
+            f"with open({str(tmp_path / 'environment')!r}, 'w') as out: out.write(' '.join(os.environ))\n",
+            "utf-8",
+        )
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        return heard
+
+    return make
+
+
+def test_those_that_begin_at_once_are_preferred() -> None:
+    order = [player.takes is Takes.FILE for player in PLAYERS]
+    assert order == sorted(order)
+    assert choose(lambda name: name).program == PLAYERS[0].program
+    assert choose(lambda name: name if name in ("pw-play", "mpv") else None).program == "mpv"
+
+
+def test_a_machine_without_a_player_is_told_what_to_do() -> None:
+    with pytest.raises(HearsayError) as caught:
+        choose(lambda _: None)
+    assert "aplay" in caught.value.message and "afplay" in caught.value.message
+    assert "--output" in caught.value.message
+
+
+@pytest.mark.parametrize("player", PLAYERS, ids=lambda player: player.program)
+def test_every_player_is_told_what_it_cannot_see(player: Player) -> None:
+    told = " ".join(player.command(22_050))
+    assert ("22050" in told) == (player.takes is Takes.SAMPLES)
+    assert "{" not in told
+    wanted = player.sound_format(22_050)
+    assert (wanted.sample_rate, wanted.encoding) == (22_050, Encoding.PCM_S16LE)
+    assert (wanted.container is Container.WAV) == (player.takes is Takes.WAV)
+
+
+def test_a_player_hears_everything_and_none_of_our_secrets(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEARSAY_API_KEY", "sk-secret")
+    heard = install("aplay", KEEP)
+    sound = [b"ab" * 40_000, b"", b"cd" * 3]
+    play(choose(), iter(sound), 16_000)
+    assert heard.read_bytes() == b"".join(sound)
+    assert (tmp_path / "told").read_text() == "-q -t raw -f S16_LE -c 1 -r 16000 -"
+    names = (tmp_path / "environment").read_text().split()
+    assert "PATH" in names and "HEARSAY_API_KEY" not in names
+
+
+def test_a_player_of_files_is_given_a_whole_one_that_is_gone_afterwards(
+    install: Install, tmp_path: Path
+) -> None:
+    heard = install("afplay", "open(sys.argv[1], 'rb').read()")
+    play(choose(), iter([b"\1\0" * 100, b"\2\0" * 60]), 24_000)
+    with wave.open(str(heard), "rb") as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (24_000, 1, 2)
+        assert file.getnframes() == 160
+        assert file.readframes(200) == b"\1\0" * 100 + b"\2\0" * 60
+    assert not Path((tmp_path / "told").read_text()).exists()
+
+
+@pytest.mark.parametrize("read", ["sys.exit(7)", "KEEP and sys.exit(7)"])
+def test_a_player_that_fails_is_named_with_the_remedy(install: Install, read: str) -> None:
+    install("aplay", read.replace("KEEP", KEEP))
+    with pytest.raises(HearsayError, match=r"aplay could not play .*status 7.*--output"):
+        play(choose(), (b"\0" * 65_536 for _ in range(100)), 16_000)
+
+
+def test_a_player_that_closes_early_is_a_failure_even_if_it_says_otherwise(install: Install) -> None:
+    install("aplay", "sys.stdin.buffer.read(10)")
+    with pytest.raises(HearsayError, match="aplay could not play"):
+        play(choose(), (b"\0" * 65_536 for _ in range(100)), 16_000)
+
+
+def test_an_interruption_ends_the_player(install: Install, tmp_path: Path) -> None:
+    install(
+        "aplay",
+        "b'' if os.read(0, 1) and open(sys.argv[0] + '.pid', 'w').write(str(os.getpid())) "
+        "and open(sys.argv[0] + '.ready', 'w').close() is None and __import__('signal').pause() else b''",
+    )
+    ready = tmp_path / "bin" / "aplay.ready"
+
+    def sound() -> Iterator[bytes]:
+        yield b"\0\0"
+        while not ready.exists():
+            os.sched_yield()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        play(choose(), sound(), 16_000)
+    pid = int((tmp_path / "bin" / "aplay.pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_what_cannot_be_made_is_heard_of_and_not_played(install: Install) -> None:
+    heard = install("afplay", "b''")
+
+    def sound() -> Iterator[bytes]:
+        yield b"\0\0"
+        raise HearsayError("The model broke.")
+
+    with pytest.raises(HearsayError, match="The model broke"):
+        play(BY_NAME["afplay"], sound(), 16_000)
+    assert not heard.exists()
