@@ -25,7 +25,7 @@ from hearsay.api.auth import Keys
 from hearsay.api.server import configure
 from hearsay.domain import SAMPLE_RATE, Audio, ModelCard
 from hearsay.engines.fake import FakeWindowRecognizer
-from hearsay.engines.protocols import Recognizer
+from hearsay.engines.protocols import Engine, Recognizer
 from hearsay.hub import Hub
 from hearsay.models import Catalogue
 from hearsay.pool import ModelPool
@@ -91,7 +91,7 @@ class Staged(Catalogue):
         super().__init__(models_folder=models_folder, default=default, hub=hub, offer_fake=True)
         self._make = make
 
-    def load(self, card: ModelCard) -> Recognizer:
+    def load(self, card: ModelCard) -> Engine:
         """Load the staged recogniser, or what else was asked for."""
         return self._make() if card.engine == "fake" else super().load(card)
 

@@ -91,6 +91,7 @@ PARTS: dict[str, str] = {
     "parallel": "transcription",
     "desks": "batching",
     "turns": "batching",
+    "booths": "pool",
     "leases": "pool",
     "decoder_process": "decoders",
 }

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from hearsay import cards
+from hearsay import cards, speaking_cards
 from hearsay.domain import ModelCard, Task
 from hearsay.engines import whisper
 from hearsay.engines.fake import FakeWindowRecognizer
@@ -171,7 +171,7 @@ def test_own_aliases_come_before_everything(house: House) -> None:
     assert catalogue.card("Whisper-Large-V3").id == "whisper-base"
     assert catalogue.card("mine").id == "whisper-small"
     assert "whisper-1" not in catalogue.stand_ins or catalogue.aliases["whisper-1"] == "tiny"
-    assert house.catalogue().stand_ins == cards.STAND_INS
+    assert house.catalogue().stand_ins == (*cards.STAND_INS, *cards.SPEAKING_STAND_INS)
 
 
 def test_aliases_may_mean_each_other_and_the_default(house: House) -> None:
@@ -447,7 +447,7 @@ def test_removes_nothing_by_a_name_for_the_default(house: House, name: str) -> N
 def test_waits_for_another_process_that_pulls_the_same_and_tells_how_far_it_is(
     house: House, connected: LocalHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hearsay.models._LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("hearsay.store._LOOK_SECONDS", 0.01)
     catalogue = house.catalogue()
     folder = house.root / "models" / "Systran--faster-whisper-base"
     make(folder.with_name(f"{folder.name}.part"), {"model.bin.partial": b"x" * 1000})
@@ -494,7 +494,7 @@ def ids(found: list[ModelCard]) -> list[str]:
 
 
 def test_lists_every_model_once(house: House) -> None:
-    assert sorted(ids(house.catalogue().cards())) == sorted(ids(list(cards.known())))
+    assert sorted(ids(house.catalogue().cards())) == sorted(ids([*cards.known(), *speaking_cards.known()]))
 
 
 # With the real engine

@@ -25,11 +25,36 @@ STAND_INS = (
 )
 """Names of hosted models whose weights nobody can have; each means whatever the operator made the default."""
 
+SPEAKING_STAND_INS = (
+    "tts-1",
+    "tts-1-hd",
+    "tts-1-1106",
+    "tts-1-hd-1106",
+    "gpt-4o-mini-tts",
+    "gpt-4o-mini-tts-2025-03-20",
+    "gpt-4o-mini-tts-2025-12-15",
+    "playai-tts",
+    "playai-tts-arabic",
+    "canopylabs/orpheus-v1-english",
+    "canopylabs/orpheus-arabic-saudi",
+    "canopylabs/orpheus-3b-0.1-ft",
+    "cartesia/sonic",
+    "cartesia/sonic-2",
+    "cartesia/sonic-3",
+)
+"""The same for hosted models that speak; some have weights, but no engine of ours runs them."""
+
+LANGUAGES_OF_STAND_INS = {"playai-tts-arabic": "ar", "canopylabs/orpheus-arabic-saudi": "ar"}
+"""Code of the language that whoever names one of these wants to hear."""
+
 EMBEDDED = "pocketsphinx-en-us"
 """The model that is always there."""
 
 FAKE = "fake"
 """The deterministic test engine; offered only where the operator says so."""
+
+FAKE_VOICE = "fake-voice"
+"""Its counterpart that speaks."""
 
 WHISPER_LANGUAGES = tuple(
     """
@@ -174,12 +199,12 @@ _TABLE = (
 
 
 def known() -> tuple[ModelCard, ...]:
-    """Give the cards of every Whisper and of the embedded model, smallest Whisper first."""
+    """Give the cards of every Whisper and of the embedded recogniser, smallest Whisper first."""
     return (*(_card(row) for row in _TABLE), _embedded())
 
 
 def fake() -> ModelCard:
-    """Give the card of the test engine."""
+    """Give the card of the test engine that recognises."""
     return ModelCard(
         id=FAKE,
         engine="fake",
@@ -190,6 +215,23 @@ def fake() -> ModelCard:
         context_window=CONTEXT_WINDOW,
         aliases=(),
         description="hears one word in every loud half second; for people who write clients",
+    )
+
+
+def fake_voice() -> ModelCard:
+    """Give the card of the test engine that speaks."""
+    from hearsay.engines.fake_voice import VOICES
+
+    return ModelCard(
+        id=FAKE_VOICE,
+        engine="fake_voice",
+        owner="hearsay",
+        created=_unix("2026-11-21"),
+        tasks=frozenset({Task.SPEAK}),
+        languages=VOICES[0].languages,
+        context_window=0,
+        description="says every word as a tone; for people who write clients",
+        voices=VOICES,
     )
 
 

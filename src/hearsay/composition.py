@@ -25,6 +25,7 @@ def catalogue(settings: Settings) -> Catalogue:
         local=settings.models,
         aliases=settings.aliases,
         default=settings.model,
+        speaking=settings.speech_model,
         hub=Hub(endpoint=settings.hub_endpoint, allowed=settings.may_download),
         runtime=Runtime(
             device=settings.device,
@@ -33,6 +34,7 @@ def catalogue(settings: Settings) -> Catalogue:
             cpu_threads=settings.cpu_threads,
             encoder=settings.whisper_encoder,
             decoder=settings.whisper_decoder,
+            speech_processes=settings.speech_processes,
         ),
         offer_fake=settings.fake_engine,
     )

@@ -8,7 +8,6 @@ interrupted, and a pull must go on where it stopped.
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import os
 import shutil
@@ -19,17 +18,16 @@ from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from hearsay import __version__
 from hearsay.atomic import write_atomically
 from hearsay.errors import DownloadFailed
+from hearsay.selection import WHISPER, Selection, is_safe
 from hearsay.weights import MANIFEST, Expected, is_converted, is_intact
 
 if TYPE_CHECKING:
     import httpx
-
-WANTED = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
-"""The files of a converted Whisper; a repository may hold more."""
 
 PROBE_SECONDS = 3.0
 """How long the hub may take to answer before `auto` gives up on it."""
@@ -96,13 +94,17 @@ class Hub:
         except TimeoutError:
             return f"{address} does not answer within {timeout:g} seconds."
 
-    def cached(self, repository: str) -> Path | None:
+    def cached(self, repository: str, wanted: Selection = WHISPER) -> Path | None:
         """Find a complete snapshot of a repository in the hub library's cache, whoever left it there."""
         from huggingface_hub import try_to_load_from_cache
 
-        found = try_to_load_from_cache(repository, "model.bin", cache_dir=self.cache)
-        folder = Path(found).parent if isinstance(found, str) else None
-        return folder if folder is not None and is_converted(folder) else None
+        landmark = "model.bin" if wanted is WHISPER else wanted.landmark
+        found = landmark and try_to_load_from_cache(repository, landmark, cache_dir=self.cache)
+        if not isinstance(found, str) or landmark is None:
+            return None
+        folder = Path(found).parents[landmark.count("/")]
+        complete = is_converted(folder) if wanted is WHISPER else _is_complete(folder, wanted)
+        return folder if complete else None
 
     def download(
         self,
@@ -110,6 +112,7 @@ class Hub:
         folder: Path,
         progress: Progress = lambda done, total: None,
         *,
+        wanted: Selection = WHISPER,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         """Fetch a repository's model into `folder`, going on where an earlier attempt stopped, and verify it.
@@ -128,7 +131,7 @@ class Hub:
             headers["Authorization"] = f"Bearer {token}"
         with _client(timeout=_READ_SECONDS, follow_redirects=True, headers=headers) as client:
             try:
-                _Download(client, self.address(), repository, pause).into(folder, progress)
+                _Download(client, self.address(), repository, wanted, pause).into(folder, progress)
             except httpx.HTTPStatusError as error:
                 raise DownloadFailed(_refusal(repository, error.response.status_code)) from error
             except OSError as error:
@@ -146,11 +149,17 @@ class _Download:
     """One repository on its way to a folder."""
 
     def __init__(
-        self, client: httpx.Client, address: str, repository: str, pause: Callable[[float], None]
+        self,
+        client: httpx.Client,
+        address: str,
+        repository: str,
+        wanted: Selection,
+        pause: Callable[[float], None],
     ) -> None:
         self._client = client
         self._address = address
         self._repository = repository
+        self._wanted = wanted
         self._pause = pause
 
     def into(self, folder: Path, progress: Progress) -> None:
@@ -182,20 +191,24 @@ class _Download:
         try:
             data = answer.json()
             revision = str(data["sha"])
-            files = [_expected(sibling) for sibling in data["siblings"] if _is_wanted(sibling["rfilename"])]
+            siblings = [sib for sib in data["siblings"] if self._wanted.wants(str(sib["rfilename"]))]
+            files = [_expected(sibling) for sibling in siblings]
         except (ValueError, KeyError, TypeError) as error:
             raise DownloadFailed(f"{self._address} does not answer like a model hub ({error!r}).") from error
-        lacking = {"config.json", "model.bin"} - {file.name for file in files}
-        if lacking:
-            names = ", ".join(sorted(lacking))
-            raise DownloadFailed(f"{self._repository} holds no CTranslate2 model: {names} is missing.")
+        unsafe = next((file.name for file in files if not _is_storable(file.name)), None)
+        if unsafe is not None:
+            raise DownloadFailed(f"{self._repository} names a file that may not be stored: {unsafe!r}.")
+        if lacking := self._wanted.lacking(file.name for file in files):
+            names = ", ".join(lacking)
+            raise DownloadFailed(f"{self._repository} holds no {self._wanted.what}: {names} is missing.")
         return revision, files
 
     def _fetch_verified(
         self, revision: str, file: Expected, target: Path, report: Callable[[int], None]
     ) -> None:
-        url = f"{self._address}/{self._repository}/resolve/{revision}/{file.name}"
+        url = f"{self._address}/{self._repository}/resolve/{revision}/{quote(file.name)}"
         partial = target / f"{file.name}{PARTIAL}"
+        partial.parent.mkdir(parents=True, exist_ok=True)
         resumed = partial.exists() and partial.stat().st_size > 0
         # What was resumed may belong to another revision, so it has a second chance from the start.
         for _ in range(2 if resumed else 1):
@@ -263,8 +276,17 @@ def _client(**wanted: Any) -> httpx.Client:
         ) from error
 
 
-def _is_wanted(name: str) -> bool:
-    return "/" not in name and any(fnmatch.fnmatchcase(name, pattern) for pattern in WANTED)
+def _is_complete(folder: Path, wanted: Selection) -> bool:
+    """Look whether all that is needed is there, as far as that can be told without asking the hub."""
+    if any((folder.parents[1] / "blobs").glob("*.incomplete")):
+        return False
+    return not wanted.lacking(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
+
+
+def _is_storable(name: str) -> bool:
+    return is_safe(name, reserved={MANIFEST}) and not name.endswith(PARTIAL)
 
 
 def _expected(sibling: dict[str, Any]) -> Expected:
@@ -275,7 +297,7 @@ def _expected(sibling: dict[str, Any]) -> Expected:
 
 
 def _check_space(target: Path, missing: list[Expected]) -> None:
-    here = sum(p.stat().st_size for p in target.glob(f"*{PARTIAL}"))
+    here = sum(p.stat().st_size for p in target.rglob(f"*{PARTIAL}"))
     needed = sum(file.size or 0 for file in missing) - here
     free = shutil.disk_usage(target).free
     if missing and free < needed + _RESERVE_BYTES:

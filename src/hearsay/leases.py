@@ -1,9 +1,10 @@
 """The right of one request to use a loaded model: work in threads, its results here, its end.
 
 Knows neither how models are loaded nor who may have them. A model that takes windows has a batcher: each
-request works in a thread of its own and hands its jobs in at a desk, where they meet those of all others. A
-model that takes whole utterances has one thread, in which requests take turns, one step at a time. Either way
-a slow reader holds up nobody: at most one step is taken ahead of him.
+request works in a thread of its own and hands its jobs in at a desk, where they meet those of all others. One
+that speaks does so in processes of its own; there too each request has a thread, and a booth that ends what
+it began. A model that takes whole utterances has one thread, in which requests take turns, one step at a
+time. In any case a slow reader holds up nobody: at most one step is taken ahead of him.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from hearsay import loaders
 from hearsay.batching import Batcher, BatchLimits
+from hearsay.booths import Booth
 from hearsay.domain import ModelCard
-from hearsay.engines.protocols import Recognizer, WindowRecognizer
+from hearsay.engines.protocols import Engine, Recognizer, Synthesizer, WindowRecognizer
 from hearsay.errors import Cancelled
 
 T = TypeVar("T")
@@ -43,24 +46,25 @@ class LoadedModel:
     def __init__(
         self,
         card: ModelCard,
-        recognizer: Recognizer,
+        engine: Engine,
         thread: ThreadPoolExecutor,
         clock: Callable[[], float],
         limits: BatchLimits | None = None,
     ) -> None:
         """Make a model ready for work; `thread` is the one that loaded it, for it alone."""
         self.card = card
-        self.recognizer = recognizer
+        self.engine = engine
         self.clock = clock
         self.batcher: Batcher | None = None
-        if isinstance(recognizer, WindowRecognizer):
-            self.batcher = Batcher(recognizer, limits=limits, name=card.id, clock=clock)
+        if isinstance(engine, WindowRecognizer):
+            self.batcher = Batcher(engine, limits=limits, name=card.id, clock=clock)
+        self._in_turns = self.batcher is None and not isinstance(engine, Synthesizer)
         self._thread = thread
         self._of_requests: set[ThreadPoolExecutor] = set()
 
     def seat(self) -> ThreadPoolExecutor:
         """Give a request the thread in which its work is to be done; `unseat` takes it back."""
-        if self.batcher is None:
+        if self._in_turns:
             return self._thread
         thread = ThreadPoolExecutor(1, thread_name_prefix=f"request for {self.card.id}")
         self._of_requests.add(thread)
@@ -83,7 +87,7 @@ class LoadedModel:
             self.batcher.close()
         for thread in tuple(self._of_requests):
             thread.shutdown(wait=True)
-        self.recognizer.close()
+        self.engine.close()
 
 
 class Lease:
@@ -92,9 +96,9 @@ class Lease:
     def __init__(self, model: LoadedModel, leave: Callable[[Lease], None], *, loading: float = 0.0) -> None:
         """Take a place at a model; `leave` is called once, when it is given back."""
         self.card = model.card
-        self.recognizer = model.recognizer
         self.desk = None if model.batcher is None else model.batcher.desk(self.cancelled)
         """Where to hand jobs in; None for models that do not take windows."""
+        self._booth = Booth(model.engine) if isinstance(model.engine, Synthesizer) else None
         self._model = model
         self._thread = model.seat()
         self._clock = model.clock
@@ -102,6 +106,19 @@ class Lease:
         self._leave = leave
         self._cancelled = False
         self._released = False
+
+    @property
+    def recognizer(self) -> Recognizer:
+        """The model, which listens. Raises: `UnsupportedOption` for one that speaks."""
+        return loaders.recognizer(self._model.engine, self.card)
+
+    @property
+    def synthesizer(self) -> Synthesizer:
+        """The model, which speaks; what it is saying for this lease ends with it.
+
+        Raises: `UnsupportedOption` for one that listens.
+        """
+        return self._booth or loaders.synthesizer(self._model.engine, self.card)
 
     @property
     def timings(self) -> Timings:
@@ -119,6 +136,8 @@ class Lease:
         self._cancelled = True
         if self.desk is not None:
             self.desk.close()
+        if self._booth is not None:
+            self._booth.close()
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
         """Call a function in the lease's thread, in turn. Cancelling the task cancels the lease."""

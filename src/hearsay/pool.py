@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from hearsay.batching import BatchLimits
 from hearsay.domain import ModelCard, Task
-from hearsay.engines.protocols import Recognizer
+from hearsay.engines.protocols import Engine
 from hearsay.errors import Overloaded
 from hearsay.leases import Lease, LoadedModel, Timings
 
@@ -24,6 +24,9 @@ __all__ = ["BatchLimits", "Lease", "ModelPool", "Source", "Timings"]
 
 _LEAST_RETRY, _MOST_RETRY = 1.0, 300.0
 _SMOOTHING = 0.2
+
+_LIGHT = frozenset({"espeak", "fake_voice"})
+"""Engines whose models weigh next to nothing: they need no room, and unloading them would give none."""
 
 
 class Source(Protocol):
@@ -33,7 +36,7 @@ class Source(Protocol):
         """Find the model that a name means."""
         ...
 
-    def load(self, card: ModelCard) -> Recognizer:
+    def load(self, card: ModelCard) -> Engine:
         """Load a model; blocks."""
         ...
 
@@ -50,6 +53,11 @@ class _Slot:
     last_used: float = 0.0
     mean_serving: float = 1.0
     """Moving average of the seconds of the model's time that one lease took."""
+
+    @property
+    def is_light(self) -> bool:
+        """Whether the model does not count towards those in memory."""
+        return self.card.engine in _LIGHT
 
 
 class ModelPool:
@@ -196,14 +204,17 @@ class ModelPool:
 
     async def _make_room(self, slot: _Slot) -> None:
         """Wait until one more model may be in memory, and claim that place."""
-        while len(self._resident) >= self._max_loaded:
+        while not slot.is_light and len(heavy := self._heavy()) >= self._max_loaded:
             self._check_open()
-            idle = [other for other in self._resident if _is_idle(other)]
+            idle = [other for other in heavy if _is_idle(other)]
             if idle:
                 await self._unload(min(idle, key=lambda other: other.last_used))
             else:
                 await self._changed.wait()
         self._resident.append(slot)
+
+    def _heavy(self) -> list[_Slot]:
+        return [slot for slot in self._resident if not slot.is_light]
 
     async def _unload(self, slot: _Slot) -> None:
         loaded, slot.loaded = slot.loaded, None

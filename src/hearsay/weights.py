@@ -1,7 +1,8 @@
-"""Folders of Whisper weights: which format they are in, what their files must be, whether those are intact.
+"""Folders of weights: which format they are in, what their files must be, whether those are intact.
 
-Knows neither the hub nor the catalogue, and loads nothing. Formats: CTranslate2 (`model.bin`, `config.json`,
-`vocabulary.*`) and Hugging Face transformers (`config.json` with `model_type`, safetensors).
+Knows neither the hub nor the catalogue, and loads nothing. Formats of Whispers: CTranslate2 (`model.bin`,
+`config.json`, `vocabulary.*`) and Hugging Face transformers (`config.json` with `model_type`, safetensors);
+those of voices are the affair of the engine that speaks with them.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def is_transformers(folder: Path) -> bool:
 def local_card(name: str, folder: Path) -> ModelCard:
     """Describe an operator's own model from the small files in its folder.
 
-    Raises: `ConfigurationError` where the folder is no Whisper.
+    Raises: `ConfigurationError` where the folder is neither a Whisper nor a voice.
     """
     if not folder.is_dir():
         raise ConfigurationError(f"The model {name} should be in {folder}, but there is no such folder.")
@@ -64,10 +65,15 @@ def local_card(name: str, folder: Path) -> ModelCard:
         languages = _converted_languages(folder)
     elif is_transformers(folder):
         languages = _transformers_languages(folder)
+    elif _is_voice(folder):
+        from hearsay.engines import sherpa
+
+        return sherpa.describe(name, folder)
     else:
         raise ConfigurationError(
             f"The folder {folder} of the model {name} holds no Whisper in CTranslate2 format (model.bin, "
-            "config.json, vocabulary.json) or Hugging Face format (config.json, model.safetensors)."
+            "config.json, vocabulary.json) or Hugging Face format (config.json, model.safetensors), and no "
+            "voice in ONNX format (a model, tokens.txt)."
         )
     return ModelCard(
         id=name,
@@ -82,16 +88,22 @@ def local_card(name: str, folder: Path) -> ModelCard:
     )
 
 
+def _is_voice(folder: Path) -> bool:
+    from hearsay.engines import sherpa
+
+    return sherpa.is_voice(folder)
+
+
 def expected_files(folder: Path) -> list[Expected]:
     """Tell what a folder's files must be: from our manifest, or from the blob names of the hub's cache."""
     manifest = read_manifest(folder)
     if manifest is not None:
         return [Expected(name, file["size"], file["digest"]) for name, file in manifest["files"].items()]
     found = []
-    for file in sorted(path for path in folder.iterdir() if not path.is_dir()):
+    for file in sorted(path for path in folder.rglob("*") if not path.is_dir()):
         blob = file.resolve().name if file.is_symlink() else ""
         digest = blob if len(blob) in _HEX and re.fullmatch(r"[0-9a-f]+", blob) else None
-        found.append(Expected(file.name, None, digest))
+        found.append(Expected(file.relative_to(folder).as_posix(), None, digest))
     return found
 
 
@@ -128,13 +140,14 @@ class Checks:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def damaged(self, folder: Path, *, thorough: bool = False) -> list[str]:
-        """Name what is wrong with a folder, one sentence each; empty when all is well.
+    def damaged(self, folder: Path, *, engine: str = "whisper", thorough: bool = False) -> list[str]:
+        """Name what is wrong with a folder for an engine, one sentence each; empty when all is well.
 
         A file that was intact and kept its size and time of change is trusted, unless `thorough`.
         """
         # Where there are checksums, they say more than a look at the structure could.
-        problems = list(_structure(folder)) if read_manifest(folder) is None else []
+        look = _structure if engine == "whisper" else _structure_of_voice
+        problems = list(look(folder)) if read_manifest(folder) is None else []
         passed = self._read()
         before = dict(passed)
         for expected in expected_files(folder):
@@ -194,6 +207,11 @@ def _structure(folder: Path) -> Iterator[str]:
         json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except ValueError:
         yield "config.json is not JSON."
+
+
+def _structure_of_voice(folder: Path) -> Iterator[str]:
+    if not _is_voice(folder):
+        yield "What makes it a voice is missing (a model in ONNX format, tokens.txt)."
 
 
 def _config(folder: Path, name: str = "config.json") -> dict[str, Any]:

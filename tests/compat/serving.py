@@ -19,7 +19,7 @@ from hearsay.api.fetch import Fetcher, FetchPolicy
 from hearsay.decoders import DecoderPool
 from hearsay.domain import ModelCard, Task, TranscribeOptions
 from hearsay.engines.fake import FakeStream, FakeUtteranceRecognizer, Mishaps
-from hearsay.engines.protocols import Recognizer
+from hearsay.engines.protocols import Engine, Recognizer
 from hearsay.hub import Hub
 from hearsay.keys import Keyring
 from hearsay.models import Catalogue
@@ -102,7 +102,7 @@ class StagedCatalogue(Catalogue):
         staged = name if name in ENGINES else self._stands_for_default
         return replace(card, id=staged) if staged and card.id == cards.FAKE else card
 
-    def load(self, card: ModelCard) -> Recognizer:
+    def load(self, card: ModelCard) -> Engine:
         """Make an engine."""
         return ENGINES[card.id](self._gate) if card.id in ENGINES else super().load(card)
 

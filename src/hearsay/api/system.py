@@ -77,7 +77,7 @@ def models(catalogue: Catalogue) -> APIRouter:
     @router.get(f"{PREFIX}/models/{{model:path}}", operation_id="retrieveModel", responses=MODEL)
     async def retrieve_model(model: str) -> Response:
         """Describe one model, by its id or any other name that it has; slashes may be raw or encoded."""
-        body = await asyncio.to_thread(lambda: _described(catalogue, catalogue.card(model)))
+        body = await asyncio.to_thread(lambda: _described(catalogue, catalogue.named(model)))
         return Response(encode(body), media_type=JSON)
 
     return router
@@ -86,9 +86,9 @@ def models(catalogue: Catalogue) -> APIRouter:
 def _described(catalogue: Catalogue, card: ModelCard) -> ModelBody:
     names = (*card.aliases, *catalogue.aliases, *catalogue.stand_ins)
     return render_model(
-        replace(card, aliases=tuple(name for name in names if catalogue.card(name).id == card.id)),
+        replace(card, aliases=tuple(name for name in names if catalogue.named(name).id == card.id)),
         installed=catalogue.installed(card),
-        default=card.id == catalogue.card(None).id,
+        default=catalogue.is_default(card),
     )
 
 

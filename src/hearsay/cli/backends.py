@@ -39,16 +39,15 @@ class LocalModel:
         `ConfigurationError`.
         """
         from hearsay import composition
-        from hearsay.models import AUTO
         from hearsay.transcription import check_options
 
         catalogue = composition.catalogue(settings)
-        if not model or model.casefold() in {AUTO, *catalogue.stand_ins}:
+        if catalogue.means_default(model, options.task):
             _install_wanted(catalogue, reporter)
         self.card = catalogue.card(model, options.task)
         self._decode = composition.decode_settings(settings)
         self._limits = composition.batch_limits(settings)
-        self._recognizer = catalogue.load(self.card)
+        self._recognizer = catalogue.load_recognizer(self.card)
         self._detector = composition.detector_for(self.card)
         reporter.say(f"Model: {self.card.id}.")
         advice = catalogue.advice(self.card)

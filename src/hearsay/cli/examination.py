@@ -188,7 +188,7 @@ def self_test(catalogue: Catalogue, card: ModelCard) -> Finding:
     subject = f"self-test of {card.id}"
     begun = time.monotonic()
     try:
-        recognizer = catalogue.load(card)
+        recognizer = catalogue.load_recognizer(card)
         try:
             recording = audio.load(samples.HELLO)
             language = "en" if "en" in card.languages else None
