@@ -1,0 +1,163 @@
+"""The far side of `espeak`: a process with espeak-ng in it, which is never loaded into the server's own.
+
+espeak-ng is free software under the GNU General Public License, version 3 or later. It is no part of
+Hearsay: the package `espeakng-loader` brings it, a process of its own runs it, and only text and sound pass
+between the two.
+
+Knows no voice by heart and no request. The library keeps state from one text to the next, which colours the
+sound, so every piece is spoken by a library loaded afresh, and random numbers begin anew: the same text gives
+the same sound, whatever was said before.
+
+Source: espeak-ng 1.52, `speak_lib.h`.
+"""
+
+from __future__ import annotations
+
+import _ctypes
+import ctypes
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hearsay.engines.speaking_process import CannotSpeak, Give, run
+
+NORMAL_RATE = 175
+"""Words per minute at speed 1."""
+
+_SYNCHRONOUS = 2
+_BUFFER_MS = 200
+"""Sound per call back: a fraction of a millisecond's work, and few enough calls."""
+_DO_NOT_EXIT = 0x8000
+
+_RATE = 1
+_UTF8 = 0x0001
+_END_PAUSE = 0x1000
+"""Pause after the last sentence as after any; with neither SSML nor phonemes, markup is read out."""
+
+_OK = 0
+_STOP, _GO_ON = 1, 0
+
+# Espeak-ng takes some control characters for commands, and the first NUL for the end.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+_SoundCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+
+class Espeak:
+    """espeak-ng; voices are files below `lang/` of its data, and a variant's name after a plus sign."""
+
+    def __init__(self, start: Mapping[str, Any]) -> None:
+        """Load the library for the first piece. Raises `CannotSpeak`."""
+        self._library_path = str(start["library"])
+        self._data = Path(start["data"])
+        self._random = ctypes.CDLL(None)
+        self._library = self._load()
+        self.about = {"sample_rate": self._library.sample_rate}
+
+    def say(self, piece: Mapping[str, Any], give: Give) -> None:
+        """Say a piece. Raises `CannotSpeak`."""
+        try:
+            self._say(piece["text"], piece["voice"], piece["speed"], _Heard(give))
+        finally:
+            # Now, so that the next piece need not wait for it.
+            self._library.close()
+            self._library = self._load()
+
+    def _say(self, text: str, voice: str, speed: float, heard: _Heard) -> None:
+        path, _, variant = voice.partition("+")
+        self._library.choose(self._data / "lang" / path, variant)
+        self._library.speak_at(round(NORMAL_RATE * speed))
+        self._random.srand(1)
+        self._library.speak(text, heard)
+
+    def _load(self) -> _Library:
+        return _Library(self._library_path, self._data)
+
+
+class _Library:
+    """The library, loaded once; says one text and is closed."""
+
+    def __init__(self, path: str, data: Path) -> None:
+        try:
+            self._functions = ctypes.CDLL(path)
+        except OSError as error:
+            raise CannotSpeak(f"{error}.") from error
+        self.sample_rate = self._functions.espeak_Initialize(
+            _SYNCHRONOUS, _BUFFER_MS, os.fsencode(data), _DO_NOT_EXIT
+        )
+        if self.sample_rate <= 0:
+            raise CannotSpeak(f"espeak-ng cannot read its data in {data}.")
+
+    def choose(self, file: Path, variant: str) -> None:
+        """Choose a voice. Raises `CannotSpeak`.
+
+        An open file is named, because names are otherwise found by reading all files, and are put into lower
+        case. An unknown voice must be noticed here: espeak-ng would go on with another one.
+        """
+        try:
+            opened = os.open(file, os.O_RDONLY)
+        except OSError as error:
+            raise CannotSpeak(f"There is no voice {file.name!r}.") from error
+        try:
+            name = f"/dev/fd/{opened}+{variant}" if variant else f"/dev/fd/{opened}"
+            _check(self._functions.espeak_SetVoiceByFile(name.encode()), f"the voice {file.name!r}")
+        finally:
+            os.close(opened)
+
+    def speak_at(self, rate: int) -> None:
+        """Set the speed, in words per minute. Raises `CannotSpeak`."""
+        _check(self._functions.espeak_SetParameter(_RATE, rate, 0), f"{rate} words per minute")
+
+    def speak(self, text: str, heard: _Heard) -> None:
+        """Say a text to its end or until nobody wants more of it. Raises `CannotSpeak`."""
+        callback = _SoundCallback(heard.hear)
+        self._functions.espeak_SetSynthCallback(callback)
+        data = _CONTROLS.sub(" ", text).encode("utf-8", "replace") + b"\0"
+        code = self._functions.espeak_Synth(data, len(data), 0, 0, 0, _UTF8 | _END_PAUSE, None, None)
+        if heard.failure is not None:
+            raise heard.failure
+        _check(code, "the text")
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._functions.espeak_Terminate()
+        _ctypes.dlclose(self._functions._handle)
+
+
+class _Heard:
+    """Where the sound of a piece goes; a text that makes only silence (a dash) makes no sound at all."""
+
+    def __init__(self, give: Give) -> None:
+        self.failure: Exception | None = None
+        """What went wrong on the way; an exception cannot cross the library."""
+        self._give = give
+        self._silence = b""
+        self._has_begun = False
+
+    def hear(self, samples: Any, n_samples: int, _: object) -> int:
+        """Take what the library made."""
+        if n_samples <= 0:
+            return _GO_ON
+        block = ctypes.string_at(samples, 2 * n_samples)
+        if not self._has_begun:
+            block = self._silence + block
+            if not block.strip(b"\0"):
+                self._silence = block
+                return _GO_ON
+            self._has_begun = True
+        try:
+            return _GO_ON if self._give(block) else _STOP
+        except Exception as error:
+            self.failure = error
+            return _STOP
+
+
+def _check(code: int, what: str) -> None:
+    if code != _OK:
+        raise CannotSpeak(f"espeak-ng refused {what} (code {code}).")
+
+
+if __name__ == "__main__":
+    run(Espeak)
