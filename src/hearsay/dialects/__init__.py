@@ -56,6 +56,8 @@ def choose(*, aliased: bool, user_agent: str, named: str | None) -> Dialect:
         return dialect
     if aliased:
         return groq.GROQ
+    if together.USER_AGENT_1 in user_agent:
+        return together.TOGETHER_1
     if together.USER_AGENT in user_agent:
         return together.TOGETHER
     return openai.OPENAI

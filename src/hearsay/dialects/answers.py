@@ -8,7 +8,7 @@ demands and the model cannot know gets its `NEUTRAL` value, and the name of the 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from hearsay import languages, quality
 from hearsay.dialects.bodies import (
@@ -17,6 +17,7 @@ from hearsay.dialects.bodies import (
     FlaggedBody,
     ModelBody,
     ModelList,
+    ModelVoices,
     Pricing,
     ReportBody,
     SegmentBody,
@@ -24,11 +25,12 @@ from hearsay.dialects.bodies import (
     TranscriptBody,
     Usage,
     VerboseBody,
+    VoiceList,
     WordBody,
 )
 from hearsay.dialects.dialect import Dialect
 from hearsay.dialects.requests import TranscriptionRequest
-from hearsay.domain import Dropped, Fallback, ModelCard, Report, Segment, Task, Transcript, Word
+from hearsay.domain import Dropped, Fallback, ModelCard, Report, Segment, Task, Transcript, Voice, Word
 
 NEUTRAL = {"temperature": 0.0, "avg_logprob": 0.0, "compression_ratio": 1.0, "no_speech_prob": 0.0}
 """Values that no usual threshold objects to, for numbers that the model cannot know."""
@@ -120,7 +122,7 @@ def render_model(card: ModelCard, *, installed: bool, default: bool) -> ModelBod
         "context_window": card.context_window,
         "context_length": card.context_window,
         "public_apps": None,
-        "type": "transcribe",
+        "type": "audio" if Task.SPEAK in card.tasks else "transcribe",
         "display_name": card.id,
         "organization": card.owner,
         "link": None,
@@ -132,6 +134,26 @@ def render_model(card: ModelCard, *, installed: bool, default: bool) -> ModelBod
 def render_models(models: Sequence[ModelBody], dialect: Dialect) -> ModelList | list[ModelBody]:
     """List models in the caller's accent."""
     return list(models) if dialect.bare_model_list else {"object": "list", "data": list(models)}
+
+
+def render_voices(voices: Mapping[str, Sequence[Voice]]) -> VoiceList:
+    """List voices by the ids of their models."""
+    return {"object": "list", "data": [_voices(model, found) for model, found in voices.items()]}
+
+
+def _voices(model: str, voices: Iterable[Voice]) -> ModelVoices:
+    return {
+        "model": model,
+        "voices": [
+            {
+                "id": voice.id,
+                "name": voice.name,
+                "languages": ",".join(voice.languages),
+                "gender": voice.gender or "",
+            }
+            for voice in voices
+        ],
+    }
 
 
 def _language(transcript: Transcript, dialect: Dialect) -> str:

@@ -160,6 +160,66 @@ class DoneEvent(TypedDict):
     x_hearsay: Serving
 
 
+class SpeechDeltaEvent(TypedDict):
+    """More sound; the deltas of a stream, decoded and joined, are the file."""
+
+    type: Literal["speech.audio.delta"]
+    audio: str
+    """Base64."""
+
+
+class SpeechUsage(TypedDict):
+    """What was used: one token for each character said, and for each 20 ms of sound."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+
+
+class SpeechDoneEvent(TypedDict):
+    """The end of the sound."""
+
+    type: Literal["speech.audio.done"]
+    usage: SpeechUsage
+
+
+class SpeechChunk(TypedDict):
+    """More sound, for two generations of clients, each of which looks for it under another name."""
+
+    object: Literal["audio.tts.chunk"]
+    model: str
+    b64: str
+    type: Literal["conversation.item.audio_output.delta"]
+    delta: str
+    """The same as `b64`."""
+
+
+class VoiceBody(TypedDict):
+    """One voice of a model; every value is a string, because some clients take nothing else."""
+
+    id: str
+    """What to say as `voice`."""
+    name: str
+    languages: str
+    """Tags of what it speaks, best first, with commas between them."""
+    gender: str
+    """`female`, `male`, or nothing where it is not known."""
+
+
+class ModelVoices(TypedDict):
+    """The voices of one model."""
+
+    model: str
+    voices: list[VoiceBody]
+
+
+class VoiceList(TypedDict):
+    """The voices of all installed models, the best model first."""
+
+    object: Literal["list"]
+    data: list[ModelVoices]
+
+
 class Pricing(TypedDict):
     """What a model costs: nothing."""
 
@@ -182,7 +242,7 @@ class ModelBody(TypedDict):
     installed: bool
     """Whether its weights are on this machine."""
     default: bool
-    """Whether it serves requests that name no model."""
+    """Whether it serves requests, of any kind that it can, that name no model."""
     aliases: list[str]
     tasks: list[str]
     languages: list[str]
@@ -191,7 +251,8 @@ class ModelBody(TypedDict):
     context_window: int
     context_length: int
     public_apps: None
-    type: Literal["transcribe"]
+    type: Literal["transcribe", "audio"]
+    """Whether it listens or speaks."""
     display_name: str
     organization: str
     link: str | None

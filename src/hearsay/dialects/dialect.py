@@ -1,11 +1,12 @@
 """What sets one vendor's accent apart from another's, as data.
 
-Knows no request and no answer: `requests` and the renderers read these flags.
+Knows no request and no answer: the parsers and the renderers read these flags.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +22,15 @@ class Dialect:
     """Whether the list of models is an array rather than an object that holds one."""
     language_is_target: bool = False
     """Whether `language` on translations names what is written (English) rather than what is spoken."""
+    sound: str = "mp3"
+    """The `response_format` of speech where none is named."""
+    sample_rate: int = 24_000
+    """Samples per second of speech where none are named."""
+    needs_voice: bool = True
+    """Whether a request for speech that names no voice is refused."""
+    chunks_speech: bool = False
+    """Whether `stream: true` asks for speech as base64 in events, rather than for bytes as they are made."""
+    opaque_sound: bool = False
+    """Whether sound other than wav and mp3 must call itself `application/octet-stream`."""
+    unasked: Mapping[str, str] = field(default_factory=dict)
+    """Fields of a request for speech that the client sends by itself; with these values they say nothing."""

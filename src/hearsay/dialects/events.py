@@ -1,14 +1,23 @@
-"""A stream of segments → server-sent events.
+"""A stream of segments, or of sound → server-sent events.
 
 Knows neither sockets nor engines. Events have no `event:` lines, which some clients drop. The deltas of a
-stream, joined, are exactly the text of its last event. Source: OpenAI's reference of streaming
-transcription events.
+stream, joined, are exactly the text of its last event; those of sound, decoded and joined, are the file.
+Source: OpenAI's reference of streaming transcription and speech events, Together's of its speech chunks.
 """
 
 from __future__ import annotations
 
+import base64
+
 from hearsay.dialects.answers import serving, usage
-from hearsay.dialects.bodies import DeltaEvent, DoneEvent, ErrorBody
+from hearsay.dialects.bodies import (
+    DeltaEvent,
+    DoneEvent,
+    ErrorBody,
+    SpeechChunk,
+    SpeechDeltaEvent,
+    SpeechDoneEvent,
+)
 from hearsay.dialects.wire import encode
 from hearsay.domain import Transcript
 
@@ -17,6 +26,9 @@ DONE = b"data: [DONE]\n\n"
 
 PING = b": ping\n\n"
 """A comment that keeps an idle connection open and that clients skip."""
+
+TOKEN_SECONDS = 0.02
+"""Sound that counts as one token."""
 
 
 class Deltas:
@@ -50,6 +62,40 @@ def render_done(transcript: Transcript, text: str, request_id: str) -> DoneEvent
     }
 
 
-def frame(event: DeltaEvent | DoneEvent | ErrorBody) -> bytes:
+def render_speech_delta(sound: bytes) -> SpeechDeltaEvent:
+    """Make an event of some bytes of sound."""
+    return {"type": "speech.audio.delta", "audio": base64.b64encode(sound).decode("ascii")}
+
+
+def render_speech_done(*, n_characters: int, seconds: float) -> SpeechDoneEvent:
+    """Make the last event of a stream of sound."""
+    n_output = round(seconds / TOKEN_SECONDS)
+    return {
+        "type": "speech.audio.done",
+        "usage": {
+            "input_tokens": n_characters,
+            "output_tokens": n_output,
+            "total_tokens": n_characters + n_output,
+        },
+    }
+
+
+def render_speech_chunk(sound: bytes, model: str) -> SpeechChunk:
+    """Make a chunk of some bytes of sound."""
+    encoded = base64.b64encode(sound).decode("ascii")
+    return {
+        "object": "audio.tts.chunk",
+        "model": model,
+        "b64": encoded,
+        "type": "conversation.item.audio_output.delta",
+        "delta": encoded,
+    }
+
+
+Event = DeltaEvent | DoneEvent | SpeechDeltaEvent | SpeechDoneEvent | SpeechChunk | ErrorBody
+"""Whatever a stream may hold."""
+
+
+def frame(event: Event) -> bytes:
     """Put an event on one `data:` line."""
     return b"data: " + encode(event) + b"\n\n"

@@ -1,4 +1,4 @@
-"""Groq's accent: OpenAI's, but for the path and the meaning of `language` on translations.
+"""Groq's accent: OpenAI's, but for the path, the meaning of `language` on translations, and quick samples.
 
 Knows only flags. Source: Groq's OpenAPI document and speech guide.
 """
@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from hearsay.dialects.openai import OPENAI
 
-GROQ = replace(OPENAI, name="groq", language_is_target=True)
+GROQ = replace(OPENAI, name="groq", language_is_target=True, sample_rate=48_000)
 
 PREFIX = "/openai/v1"
 """Where the vendor's API begins; a request below it is spoken to in this accent."""
