@@ -28,7 +28,9 @@ class Retiming:
     def __init__(self, *, source_rate: int, rate: int, tempo: float) -> None:
         """Prepare; `tempo` 2.0 makes a sound half as long, at the pitch that it has."""
         self._rate = source_rate
-        self._n_samples = 0
+        self._ratio = rate / source_rate / tempo
+        self._n_taken = 0
+        self._n_given = 0
         graph: Any = Graph()
         graph.threads = 1
         chain = [graph.add_abuffer(sample_rate=source_rate, format="s16", layout="mono")]
@@ -42,16 +44,21 @@ class Retiming:
     def feed(self, pcm: Pcm) -> Iterator[Pcm]:
         """Take `int16[n_samples]` and give what is ready, perhaps nothing."""
         frame = AudioFrame.from_ndarray(np.ascontiguousarray(pcm[None]), "s16", "mono")
-        frame.sample_rate, frame.pts, frame.time_base = self._rate, self._n_samples, Fraction(1, self._rate)
-        self._n_samples += len(pcm)
+        frame.sample_rate, frame.pts, frame.time_base = self._rate, self._n_taken, Fraction(1, self._rate)
+        self._n_taken += len(pcm)
         self._graph.push(frame)
         return self._ready()
 
     def finish(self) -> Iterator[Pcm]:
-        """Give the rest."""
-        if self._n_samples:
-            self._graph.push(None)
-            yield from self._ready()
+        """Give the rest, so that all is as long as it should be; `atempo` alone is off by up to 0.05 s."""
+        if not self._n_taken:
+            return
+        self._graph.push(None)
+        missing = max(round(self._n_taken * self._ratio) - self._n_given, 0)
+        for block in self._ready():
+            yield block[:missing]
+            missing = max(missing - len(block), 0)
+        yield np.zeros(missing, np.int16)
 
     def _ready(self) -> Iterator[Pcm]:
         while True:
@@ -59,6 +66,7 @@ class Retiming:
                 frame = self._graph.pull()
             except (NothingYet, NothingLeft):
                 return
+            self._n_given += frame.samples
             yield frame.to_ndarray()[0]
 
 

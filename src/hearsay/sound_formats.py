@@ -80,19 +80,6 @@ def bit_rates(container: Container, sample_rate: int) -> Sequence[int]:
             return ()
 
 
-def usual_bit_rate(container: Container, sample_rate: int) -> int | None:
-    """Give the bits per second at which speech loses nothing that is heard; None where it has none."""
-    match container:
-        case Container.MP3:
-            return 32_000 if sample_rate < 16_000 else 64_000 if sample_rate < 32_000 else 96_000
-        case Container.OPUS:
-            return 24_000 if sample_rate < 16_000 else 32_000 if sample_rate < 48_000 else 64_000
-        case Container.AAC:
-            return min(4 * sample_rate, 96_000)
-        case _:
-            return None
-
-
 def closest_rate(container: Container, sample_rate: int) -> int:
     """Give the lowest rate that the container holds and that keeps all of a sound at `sample_rate`."""
     rates = RATES[container]
