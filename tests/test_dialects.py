@@ -69,7 +69,14 @@ def test_any_pile_of_prefixes_is_one(prefixes: list[str]) -> None:
     ],
 )
 def test_choice(aliased: bool, user_agent: str, named: str | None, name: str) -> None:
-    assert choose(aliased=aliased, user_agent=user_agent, named=named) is DIALECTS[name]
+    assert choose(aliased=aliased, user_agent=user_agent, named=named).name == name
+
+
+def test_the_oldest_client_is_known_by_what_it_sends_unasked() -> None:
+    old, new = "Together/v1 PythonBindings/1.6.0", "Together/Python 3.1.1"
+    assert choose(aliased=False, user_agent=old, named=None).unasked
+    assert choose(aliased=False, user_agent=new, named=None) is TOGETHER
+    assert not TOGETHER.unasked
 
 
 def test_unknown_dialect() -> None:
