@@ -24,6 +24,7 @@ def catalogue(settings: Settings) -> Catalogue:
         models_folder=settings.models_folder,
         local=settings.models,
         aliases=settings.aliases,
+        voices=settings.voices,
         default=settings.model,
         speaking=settings.speech_model,
         hub=Hub(endpoint=settings.hub_endpoint, allowed=settings.may_download),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from filelock import FileLock
@@ -21,12 +22,12 @@ from hearsay.weights import is_transformers
 EMBEDDED_ENGINES = frozenset({"sphinx", "espeak", "fake", "fake_voice"})
 """Those whose models come with the program: there is nothing to download."""
 
-_LIBRARIES = {"espeak": "espeakng_loader", "sherpa": "sherpa_onnx"}
+_LIBRARIES = {"espeak": ("espeakng_loader",), "sherpa": ("sherpa_onnx", "espeakng_loader")}
 """What must be importable besides, by engine; not every platform or installation has it."""
 
 _REMEDIES = {
-    "espeak": "its library has no package for this platform",
-    "sherpa": "`pip install 'hearsay[voices]'` installs what runs it",
+    "espeak": "the package `espeakng-loader` is not installed",
+    "sherpa": "`pip install 'hearsay[speech]'` installs what runs it",
 }
 
 
@@ -48,8 +49,7 @@ class Runtime:
 
 def is_runnable(card: ModelCard) -> bool:
     """Tell whether what runs a model is installed; whether its weights are is another question."""
-    library = _LIBRARIES.get(card.engine)
-    return library is None or importlib.util.find_spec(library) is not None
+    return all(_is_there(library) for library in _LIBRARIES.get(card.engine, ()))
 
 
 def remedy(card: ModelCard) -> str:
@@ -64,6 +64,15 @@ def voices(card: ModelCard) -> tuple[Voice, ...]:
 
         return espeak.voices()
     return card.voices
+
+
+def variants(card: ModelCard) -> tuple[Voice, ...]:
+    """List what may follow the id of each of a model's voices and a plus sign; most models have none."""
+    if card.engine == "espeak" and is_runnable(card):
+        from hearsay.engines import espeak
+
+        return espeak.variants()
+    return ()
 
 
 def load_embedded(card: ModelCard, runtime: Runtime, *, cores: int) -> Engine:
@@ -114,6 +123,11 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"The folder {folder} cannot be made: {error.strerror}.") from error
+
+
+@cache
+def _is_there(library: str) -> bool:
+    return importlib.util.find_spec(library) is not None
 
 
 def _whisper(folder: Path, runtime: Runtime, *, cores: int, conversions: Path) -> WindowRecognizer:

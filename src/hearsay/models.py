@@ -38,6 +38,7 @@ class Catalogue:
         models_folder: Path,
         local: Mapping[str, Path] | None = None,
         aliases: Mapping[str, str] | None = None,
+        voices: Mapping[str, str] | None = None,
         default: str = AUTO,
         speaking: str = AUTO,
         hub: Hub | None = None,
@@ -47,6 +48,8 @@ class Catalogue:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Collect the cards; `default` recognises and `speaking` speaks for who names no model.
+
+        `aliases` are other names for models, `voices` for voices: the name and what is meant.
 
         Raises: `ConfigurationError` where a folder, alias or default leads nowhere.
         """
@@ -64,7 +67,10 @@ class Catalogue:
         for card in known:
             self._cards.setdefault(card.id, card)
         self._names = Names(self._cards.values(), own=local or (), aliases=aliases)
+        self.voice_aliases = dict(voices or {})
+        """The operator's other names for voices: the name and the voice that is meant."""
         self._best: dict[Task, tuple[float, ModelCard]] = {}
+        self._speakers: tuple[float, list[ModelCard]] = (float("-inf"), [])
         self._avoided: set[str] = set()
         self._check_choices()
 
@@ -128,12 +134,20 @@ class Catalogue:
 
         The test engine, where it is offered, comes last.
         """
-        able = [card for card in self._cards.values() if Task.SPEAK in card.tasks and self.installed(card)]
-        return sorted(able, key=self._rank_of_speaker)
+        found_at, found = self._speakers
+        if self._clock() - found_at > _FRESH_SECONDS:
+            able = [card for card in self._cards.values() if Task.SPEAK in card.tasks]
+            found = sorted(filter(self.installed, able), key=self._rank_of_speaker)
+            self._speakers = (self._clock(), found)
+        return list(found)
 
     def voices(self, card: ModelCard) -> tuple[Voice, ...]:
         """List the voices of a model without loading it, best first; none for one that does not speak."""
         return loaders.voices(card)
+
+    def variants(self, card: ModelCard) -> tuple[Voice, ...]:
+        """List what may follow the id of each of a model's voices and a plus sign; most models have none."""
+        return loaders.variants(card)
 
     def installed(self, card: ModelCard) -> bool:
         """Tell whether a model could be loaded now."""
@@ -180,7 +194,7 @@ class Catalogue:
         if self.means_default(name):
             card = self.recommended()
         elif self.means_default(name, Task.SPEAK):
-            card = next(card for card in speaking_cards.known() if card.repository)
+            card = _best_voices() or self._default(Task.SPEAK)
         else:
             card = self._names.card(name or "")
         folder = self._store.fetch(card, progress or (lambda done, total: None))
@@ -223,14 +237,24 @@ class Catalogue:
             return f"{card.id} is far less accurate than Whisper; ask for {better}, which is installed."
         return f"{card.id} is far less accurate than Whisper; `hearsay models pull {better}` installs one."
 
+    def voice_advice(self) -> str | None:
+        """Say how to get better voices than the embedded one; None where there is nothing to say."""
+        now, best = self._default(Task.SPEAK), _best_voices()
+        if now.engine != "espeak" or best is None:
+            return None
+        if not loaders.is_runnable(best):
+            return f"{now.id} sounds like a machine; for neural voices {loaders.remedy(best)}."
+        return f"{now.id} sounds like a machine; `hearsay models pull {best.id}` installs neural voices."
+
     def avoid(self, card: ModelCard) -> None:
         """Let a model that cannot be loaded be nobody's default for as long as this process lives."""
         self._avoided.add(card.id)
         self.refresh()
 
     def refresh(self) -> None:
-        """Forget which model is the best installed one."""
+        """Forget which models are installed, and which is the best of them."""
         self._best.clear()
+        self._speakers = (float("-inf"), [])
 
     def _check_choices(self) -> None:
         self._names.check_aliases()
@@ -281,6 +305,10 @@ class Catalogue:
         if here is not None:
             return f"{says} `{here.id}` can, and is installed."
         return f"{says} `hearsay models pull {able[0].id}` installs one that can."
+
+
+def _best_voices() -> ModelCard | None:
+    return next((card for card in speaking_cards.known() if card.repository), None)
 
 
 def _fakes() -> tuple[ModelCard, ...]:

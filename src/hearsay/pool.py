@@ -114,6 +114,10 @@ class ModelPool:
         """Name the models that are in memory now."""
         return [slot.card.id for slot in self._slots.values() if slot.loaded is not None]
 
+    def has_room(self) -> bool:
+        """Tell whether one more model could be loaded without another having to go."""
+        return len(self._heavy()) < self._max_loaded
+
     def admitted(self) -> int:
         """Count the requests that hold or await a model."""
         return sum(slot.n_admitted for slot in self._slots.values())

@@ -128,7 +128,7 @@ class Settings(BaseModel):
     idle_unload_seconds: float = Field(default=0.0, ge=0)
     """Unload a model that nobody has used for so long; 0 keeps it."""
     preload: bool = True
-    """Load the default model when the server starts, not at the first request."""
+    """Load the default models when the server starts, not at the first request."""
 
     speech_model: str = "auto"
     """Model that speaks for requests that name none, or a hosted one; `auto` is the best installed."""

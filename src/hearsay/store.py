@@ -34,8 +34,9 @@ class Store:
 
     def is_ready(self, card: ModelCard) -> bool:
         """Tell whether a model could be loaded now."""
-        there = card.engine in loaders.EMBEDDED_ENGINES or self.find(card) is not None
-        return there and loaders.is_runnable(card)
+        if not loaders.is_runnable(card):
+            return False
+        return card.engine in loaders.EMBEDDED_ENGINES or self.find(card) is not None
 
     def find(self, card: ModelCard) -> Path | None:
         """Find a model's weights: the operator's folder, our own, then the hub's cache."""

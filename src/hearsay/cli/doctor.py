@@ -1,4 +1,4 @@
-"""`hearsay doctor`: look at everything, say what is fine and what is not, transcribe a known clip.
+"""`hearsay doctor`: look at everything, say what is fine and what is not, transcribe a clip, say a word.
 
 Knows what to look at and in which order; looking is done by `examination`.
 """
@@ -21,12 +21,15 @@ _MARKS = {State.FINE: ("ok", "green"), State.NOTE: ("note", "yellow"), State.BRO
 
 
 def doctor(
-    quick: Annotated[bool, typer.Option("--quick", help="Leave out checksums and transcribing.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Leave out checksums and trying models.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check this machine: versions, hardware, settings, hub, models; then transcribe a known clip.
+    """Check this machine: versions, hardware, settings, hub, models; then let them work.
 
-    The clip is transcribed by the embedded model and by the default one.
+    A known clip is transcribed by the embedded recogniser and by the default one, and a word is said by the
+    embedded voice and by the default one.
 
     Exit status: 0 when nothing is broken, 1 when something is.
 
@@ -51,7 +54,8 @@ def doctor(
 
 def examine(*, quick: bool) -> Iterator[Finding]:
     """Look at everything, in an order in which each needs only what was fine before."""
-    from hearsay import cards, composition
+    from hearsay import cards, composition, speaking_cards
+    from hearsay.domain import Task
 
     yield from look.software()
     try:
@@ -64,7 +68,9 @@ def examine(*, quick: bool) -> Iterator[Finding]:
     yield from look.configuration(resolved)
     yield from look.network(resolved.settings, catalogue)
     default = catalogue.card()
+    speaker = catalogue.card(None, Task.SPEAK)
     yield Finding("default model", State.FINE, default.id)
+    yield Finding("default speech model", State.FINE, speaker.id)
     if quick:
         return
     yield from look.weights(catalogue)
@@ -72,6 +78,8 @@ def examine(*, quick: bool) -> Iterator[Finding]:
     embedded = catalogue.card(cards.EMBEDDED)
     for card in dict.fromkeys((embedded.id, default.id)):
         yield look.self_test(catalogue, catalogue.card(card))
+    for card in dict.fromkeys((speaking_cards.EMBEDDED_VOICE, speaker.id)):
+        yield look.speaking_test(catalogue, catalogue.named(card))
 
 
 def _print(finding: Finding) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 LIBRARIES = (
     "ctranslate2",
     "pocketsphinx",
+    "espeakng-loader",
     "av",
     "numpy",
     "tokenizers",
@@ -41,6 +42,9 @@ LIBRARIES = (
     "uvicorn",
 )
 """Those whose versions matter when something is reported."""
+
+NEURAL = "sherpa-onnx"
+"""Runs neural voices; an extra."""
 
 FASTER = "openvino"
 """Makes Whisper faster on CPUs; it has no wheels for some platforms, where Whisper works without it."""
@@ -68,6 +72,12 @@ CUBLAS = "libcublas.so.12"
 ENOUGH_ALIKE = 0.8
 """Similarity of words (0 to 1) from which the known clip counts as understood."""
 
+WORD = "Hearsay."
+"""What models are asked to say."""
+
+AUDIBLE = 1000
+"""Least amplitude, of 32768, of a word that somebody can hear."""
+
 _FEW_BYTES = 2 << 30
 
 
@@ -92,7 +102,7 @@ def software() -> Iterator[Finding]:
     """Look at versions."""
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
     yield Finding("hearsay", State.FINE, f"{__version__}, Python {platform.python_version()}, {system}")
-    versions = {name: _version(name) for name in (*LIBRARIES, FASTER)}
+    versions = {name: _version(name) for name in (*LIBRARIES, NEURAL, FASTER)}
     missing = [name for name in LIBRARIES if versions[name] is None]
     found = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     yield Finding("libraries", State.FINE, found)
@@ -151,16 +161,18 @@ def network(settings: Settings, catalogue: Catalogue) -> Iterator[Finding]:
 
 
 def weights(catalogue: Catalogue) -> Iterator[Finding]:
-    """Check the files of every installed Whisper, byte by byte."""
-    installed = [c for c in catalogue.cards() if c.engine == "whisper" and catalogue.installed(c)]
+    """Check the files of every installed Whisper and of all voices, byte by byte."""
+    installed = [c for c in catalogue.cards() if catalogue.installed(c) and catalogue.folder(c)]
     for card in installed:
         problems = catalogue.check(card, thorough=True)
         state = State.BROKEN if problems else State.FINE
         yield Finding(
             f"weights of {card.id}", state, " ".join(problems) or f"intact, in {catalogue.folder(card)}"
         )
-    if not installed:
+    if not any(card.engine == "whisper" for card in installed):
         yield Finding("weights", State.NOTE, catalogue.advice(catalogue.card()) or "no Whisper is installed")
+    if advice := catalogue.voice_advice():
+        yield Finding("voices", State.NOTE, advice)
 
 
 def speech_detector() -> Finding:
@@ -208,6 +220,32 @@ def self_test(catalogue: Catalogue, card: ModelCard) -> Finding:
     # An own model may be made for other speech than this clip; a published one has no excuse.
     poor = State.NOTE if card.owner == "local" or card.engine == "fake" else State.BROKEN
     return Finding(subject, State.FINE if alike >= ENOUGH_ALIKE else poor, detail)
+
+
+def speaking_test(catalogue: Catalogue, card: ModelCard) -> Finding:
+    """Let a model say a word, in its first voice."""
+    import numpy as np
+
+    from hearsay.domain import SpeakOptions
+    from hearsay.synthesis import Synthesis
+
+    subject = f"self-test of {card.id}"
+    begun = time.monotonic()
+    try:
+        synthesizer = catalogue.load_synthesizer(card)
+        try:
+            voice = synthesizer.voices[0]
+            synthesis = Synthesis([WORD], SpeakOptions(voice.id), synthesizer)
+            loudest = max(int(np.abs(block, dtype=np.int32).max(initial=0)) for block in synthesis)
+        finally:
+            synthesizer.close()
+    except HearsayError as error:
+        return Finding(subject, State.BROKEN, error.message)
+    seconds = time.monotonic() - begun
+    detail = f"says a word of {synthesis.seconds:.1f} s, loading included in {seconds:.1f} s, as {voice.name}"
+    if loudest < AUDIBLE:
+        return Finding(subject, State.BROKEN, f"{detail}, but nothing can be heard")
+    return Finding(subject, State.FINE, detail)
 
 
 def computed_by(recognizer: object) -> str:

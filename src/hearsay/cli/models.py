@@ -1,4 +1,4 @@
-"""`hearsay models`: list what there is, install, check and remove weights.
+"""`hearsay models`: list what there is, install and remove weights.
 
 Knows how to ask the catalogue and how to show its answers; every decision is the catalogue's.
 """
@@ -16,6 +16,18 @@ if TYPE_CHECKING:
     from hearsay.domain import ModelCard
     from hearsay.models import Catalogue
 
+_VERBS = {"transcribe": "transcribes", "translate": "translates", "speak": "speaks"}
+"""What a model does, by the name of the task."""
+
+
+def _complete(incomplete: str) -> list[str]:
+    """Offer the names of all models that can be installed to the shell."""
+    from hearsay import cards, speaking_cards
+
+    known = (*cards.known(), *speaking_cards.known())
+    return [card.id for card in known if card.repository and card.id.startswith(incomplete)]
+
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -31,28 +43,29 @@ def list_models(
 ) -> None:
     """List all models: what is installed, what it can do, how large it is, which one is the default."""
     catalogue = _catalogue()
-    default = catalogue.card()
-    models = [_described(catalogue, card, default) for card in catalogue.cards()]
+    models = [_described(catalogue, card) for card in catalogue.cards()]
     shown = [model for model in models if model["installed"] or not installed]
     if as_json:
         console.print_json(shown)
         return
-    heading = ("Model", "State", "Size", "Languages", "Translates", "About")
+    heading = ("Model", "State", "Size", "Languages", "Can", "About")
     console.print_table(heading, [_row(model) for model in shown], asides=1)
-    if advice := catalogue.advice(default):
-        console.say(advice)
+    for advice in (catalogue.advice(catalogue.card()), catalogue.voice_advice()):
+        if advice:
+            console.say(advice)
 
 
 @app.command(
-    epilog="Examples: `hearsay models pull` (what suits this machine), `hearsay models pull whisper-large-v3`"
+    epilog="Examples: `hearsay models pull` (the Whisper that suits this machine), "
+    "`hearsay models pull whisper-large-v3 kokoro-82m`"
 )
 def pull(
     names: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[MODEL]…",
-            help="Models to install; without any, the one that suits this machine.",
-            autocompletion=console.complete_model,
+            help="Models to install; without any, the Whisper that suits this machine.",
+            autocompletion=_complete,
         ),
     ] = None,
 ) -> None:
@@ -64,7 +77,7 @@ def pull(
 
 @app.command()
 def rm(
-    names: Annotated[list[str], typer.Argument(metavar="MODEL…", autocompletion=console.complete_model)],
+    names: Annotated[list[str], typer.Argument(metavar="MODEL…", autocompletion=_complete)],
 ) -> None:
     """Delete models that `pull` installed; nothing that other programs downloaded is touched."""
     catalogue = _catalogue()
@@ -89,18 +102,16 @@ def _pull(catalogue: Catalogue, name: str) -> None:
     typer.echo(f"{name} is in {folder}")
 
 
-def _described(catalogue: Catalogue, card: ModelCard, default: ModelCard) -> dict[str, Any]:
-    folder = catalogue.folder(card) if card.engine == "whisper" else None
-    data = {
-        name: value
-        for name, value in ((f.name, getattr(card, f.name)) for f in dataclasses.fields(card))
-        if name != "extra"
-    }
+def _described(catalogue: Catalogue, card: ModelCard) -> dict[str, Any]:
+    folder = catalogue.folder(card)
+    data = dataclasses.asdict(card)
+    del data["extra"], data["voices"]
     return {
         **data,
         "tasks": sorted(card.tasks),
+        "ignores": sorted(card.ignores),
         "installed": catalogue.installed(card),
-        "default": card.id == default.id,
+        "default": catalogue.is_default(card),
         "folder": str(folder) if folder else None,
     }
 
@@ -115,7 +126,7 @@ def _row(model: dict[str, Any]) -> tuple[str, ...]:
         state,
         f"{model['size_bytes'] / 1e6:.0f} MB" if model["size_bytes"] else "-",
         str(len(languages)) if len(languages) > 3 else " ".join(languages),
-        "yes" if "translate" in model["tasks"] else "no",
+        ", ".join(verb for task, verb in _VERBS.items() if task in model["tasks"]),
         model["description"]
         if model["owner"] != "local"
         else f"{model['description']}, in {model['folder']}",

@@ -1,4 +1,4 @@
-"""What the server does about its models beside serving: pull a better one, load the default beforehand.
+"""What the server does about its models beside serving: pull a better one, load the defaults beforehand.
 
 Knows no route. A pull runs in a thread that does not keep the process alive, and stops within a block when
 the server does.
@@ -15,7 +15,9 @@ from typing import TypeVar
 import structlog
 
 from hearsay.cli import console
+from hearsay.domain import Task
 from hearsay.errors import Cancelled, HearsayError, Overloaded
+from hearsay.loaders import EMBEDDED_ENGINES
 from hearsay.models import Catalogue
 from hearsay.pool import ModelPool
 
@@ -27,29 +29,37 @@ Chore = Callable[[ModelPool], Awaitable[None]]
 
 
 def preload(catalogue: Catalogue) -> Chore:
-    """Load the default model, so that the first request does not wait for it.
+    """Load the default models, so that the first requests do not wait for them: first the one that listens.
 
     Where the best installed one cannot be loaded, the next best becomes the default; one that the operator
-    has named stays it.
+    has named stays it. The embedded voice is there sooner than anybody could notice, and so it is left until
+    it is wanted; a neural one is loaded where that makes no other go.
     """
 
-    async def preload_default(pool: ModelPool) -> None:
-        while True:
-            card = catalogue.card()
-            try:
-                async with await pool.lease(card.id) as lease:
-                    seconds, advice = round(lease.timings.loading, 3), catalogue.advice(card)
-                    _log.info("model loaded", model=card.id, seconds=seconds, advice=advice)
-                    return
-            except Overloaded:
-                return  # The server is shutting down, or callers have begun to load it already.
-            except HearsayError as error:
-                _log.error("model not loaded", model=card.id, reason=error.message)
-            catalogue.avoid(card)
-            if catalogue.card().id == card.id:
-                return
+    async def preload_defaults(pool: ModelPool) -> None:
+        await _preload(catalogue, pool, Task.TRANSCRIBE)
+        speaker = await asyncio.to_thread(catalogue.card, None, Task.SPEAK)
+        if speaker.engine not in EMBEDDED_ENGINES and pool.has_room():
+            await _preload(catalogue, pool, Task.SPEAK)
 
-    return preload_default
+    return preload_defaults
+
+
+async def _preload(catalogue: Catalogue, pool: ModelPool, task: Task) -> None:
+    while True:
+        card = await asyncio.to_thread(catalogue.card, None, task)
+        try:
+            async with await pool.lease(card.id, task) as lease:
+                seconds, advice = round(lease.timings.loading, 3), catalogue.advice(card)
+                _log.info("model loaded", model=card.id, seconds=seconds, advice=advice)
+                return
+        except Overloaded:
+            return  # The server is shutting down, or callers have begun to load it already.
+        except HearsayError as error:
+            _log.error("model not loaded", model=card.id, reason=error.message)
+        catalogue.avoid(card)
+        if catalogue.card(None, task).id == card.id:
+            return
 
 
 def upgrade(catalogue: Catalogue) -> Chore:
