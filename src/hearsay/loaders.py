@@ -75,6 +75,15 @@ def variants(card: ModelCard) -> tuple[Voice, ...]:
     return ()
 
 
+def variants(card: ModelCard) -> tuple[Voice, ...]:
+    """List what may follow the id of each voice and a plus sign, to make another voice of it."""
+    if card.engine == "espeak" and is_runnable(card):
+        from hearsay.engines import espeak
+
+        return espeak.variants()
+    return ()
+
+
 def load_embedded(card: ModelCard, runtime: Runtime, *, cores: int) -> Engine:
     """Load a model that has no weights of its own. Raises: `EngineFailed`."""
     if card.engine == "sphinx":

@@ -149,6 +149,10 @@ class Catalogue:
         """List what may follow the id of each of a model's voices and a plus sign; most models have none."""
         return loaders.variants(card)
 
+    def variants(self, card: ModelCard) -> tuple[Voice, ...]:
+        """List what may follow the id of each of a model's voices and a plus sign; most models have none."""
+        return loaders.variants(card)
+
     def installed(self, card: ModelCard) -> bool:
         """Tell whether a model could be loaded now."""
         return self._store.is_ready(card)
