@@ -29,12 +29,13 @@ from hearsay.cli import (
     EXIT_NO_MODEL,
     EXIT_USAGE,
     app,
+    console,
     outputs,
     progress,
 )
 from hearsay.cli.outputs import Format, name_outputs, parse_formats, render
 from hearsay.cli.sources import collect
-from hearsay.cli.transcribe import _complete_format, _complete_language, transcribe
+from hearsay.cli.transcribe import _complete_format, transcribe
 from hearsay.domain import SAMPLE_RATE, Audio, Segment, Task, TranscribeOptions, Transcript, Word
 from hearsay.engines.fake import FakeWindowRecognizer, Mishaps
 from tests.tones import SENTENCES, ToneRecognizer, normal, speak
@@ -508,7 +509,7 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(
 
 def test_completion_offers_formats_and_languages() -> None:
     assert _complete_format("s") == ["srt"]
-    assert ("de", "german") in _complete_language("d")
+    assert ("de", "german") in console.complete_language("d")
 
 
 def test_parse_formats() -> None:

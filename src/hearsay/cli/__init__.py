@@ -27,6 +27,8 @@ First steps:
 
 - `hearsay transcribe talk.mp3` writes down what is said in a file.
 
+- `hearsay say Hello` says it aloud.
+
 - `hearsay models pull` installs the model that suits this machine.
 
 - `hearsay doctor` shows what is installed and whether it works.
@@ -50,6 +52,8 @@ SUBCOMMANDS = {
     "transcribe": Subcommand(
         "hearsay.cli.transcribe", "transcribe", "Write down what is said in recordings."
     ),
+    "say": Subcommand("hearsay.cli.say", "say", "Say a text aloud, or write it to a sound file."),
+    "voices": Subcommand("hearsay.cli.voices", "voices", "List the voices that are installed."),
     "models": Subcommand("hearsay.cli.models", "app", "List, install and remove models."),
     "keys": Subcommand("hearsay.cli.keys", "app", "Make and revoke API keys."),
     "config": Subcommand("hearsay.cli.config", "config", "Show the settings as they apply."),
@@ -158,7 +162,7 @@ def root(
         ),
     ] = None,
 ) -> None:
-    """Speech to text on your own machines, with the APIs that your code already speaks."""
+    """Speech to text and back on your own machines, with the APIs that your code already speaks."""
     if config is not None:
         os.environ["HEARSAY_CONFIG"] = str(config)
 

@@ -114,3 +114,21 @@ def complete_model(incomplete: str) -> list[str]:
     from hearsay import cards
 
     return [card.id for card in cards.known() if card.id.startswith(incomplete)]
+
+
+def complete_language(incomplete: str) -> list[tuple[str, str]]:
+    """Offer the codes of languages to the shell, with their names."""
+    from hearsay import languages
+
+    return [(code, name) for code, name in languages.NAMES.items() if code.startswith(incomplete)]
+
+
+def complete_voice(incomplete: str) -> list[str]:
+    """Offer the voices of what is installed to the shell, and the vendors' names that they stand in for."""
+    from hearsay import composition
+    from hearsay.dialects.voices import PERSONAS
+
+    catalogue = composition.catalogue(resolved().settings)
+    own = [voice.id for card in catalogue.speakers() for voice in catalogue.voices(card)]
+    names = dict.fromkeys((*own, *(part.name for part in PERSONAS.values())))
+    return [name for name in names if name.casefold().startswith(incomplete.casefold())]

@@ -52,10 +52,6 @@ def _complete_format(incomplete: str) -> list[str]:
     return [kind.value for kind in Format if kind.value.startswith(incomplete)]
 
 
-def _complete_language(incomplete: str) -> list[tuple[str, str]]:
-    return [(code, name) for code, name in languages.NAMES.items() if code.startswith(incomplete)]
-
-
 def transcribe(
     recordings: Annotated[
         list[str],
@@ -80,7 +76,7 @@ def transcribe(
             "--language",
             "-l",
             help="Language that is spoken, such as en or german; default: detect.",
-            autocompletion=_complete_language,
+            autocompletion=console.complete_language,
         ),
     ] = None,
     translate: Annotated[bool, typer.Option("--translate", help="Write in English what is said.")] = False,
