@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
@@ -97,7 +97,7 @@ def serving(hub: LocalHub) -> Iterator[LocalHub]:
             self.answer(*self.found())
 
         def found(self) -> tuple[int, bytes]:
-            path = urlsplit(self.path).path
+            path = unquote(urlsplit(self.path).path)
             headers = {name.lower(): value for name, value in self.headers.items()}
             hub.requests.append((self.command, path, headers))
             if hub.status is not None:

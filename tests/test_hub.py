@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from hearsay.errors import DownloadFailed
-from hearsay.hub import PARTIAL, Hub
-from hearsay.weights import MANIFEST
+from hearsay.hub import PARTIAL, Hub, Progress
+from hearsay.selection import Selection
+from hearsay.weights import MANIFEST, Checks
 from tests.local_hub import REVISION, LocalHub, serving, toy_model
 
 REPOSITORY = "Somebody/faster-whisper-toy"
@@ -287,5 +288,110 @@ def fill_cache(cache: Path, repository: str, files: dict[str, bytes]) -> Path:
     for sibling in listing(repository, files)["siblings"]:
         digest = sibling.get("lfs", {}).get("sha256", sibling["blobId"])
         (root / "blobs" / digest).write_bytes(files[sibling["rfilename"]])
-        (snapshot / sibling["rfilename"]).symlink_to(Path("../../blobs") / digest)
+        link = snapshot / sibling["rfilename"]
+        link.parent.mkdir(parents=True, exist_ok=True)
+        up = "../" * (2 + sibling["rfilename"].count("/"))
+        link.symlink_to(Path(f"{up}blobs") / digest)
     return snapshot
+
+
+# Voices: files in sub-folders
+
+SPEAKER = "Somebody/voice-toy"
+VOICE = Selection(("*.onnx", "tokens.txt", "data/*"), ("model.onnx", "tokens.txt", "data/*"), "voice")
+
+
+def toy_voice() -> dict[str, bytes]:
+    return {
+        "model.onnx": bytes(300_000),
+        "tokens.txt": b"a 1",
+        "data/phontab": bytes(range(256)) * 10,
+        "data/lang/gmw/en": b"name English",
+        "data/voices/!v/Mr serious": b"x",
+        "README.md": b"# not wanted",
+        "test_wavs/0.wav": b"not wanted",
+    }
+
+
+def pull_voice(local: LocalHub, folder: Path, progress: Progress = lambda done, total: None) -> None:
+    Hub(endpoint=local.address).download(SPEAKER, folder, progress, wanted=VOICE, pause=lambda seconds: None)
+
+
+def below(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def test_fetches_folders_and_checks_all_that_is_in_them(local: LocalHub, folder: Path) -> None:
+    local.files[SPEAKER] = toy_voice()
+    pull_voice(local, folder)
+    wanted = {name: data for name, data in toy_voice().items() if VOICE.wants(name)}
+    assert below(folder) == wanted and len(wanted) == 5
+    checks = Checks(folder.parent / "checked.json")
+    assert checks.damaged(folder, engine="sherpa") == []
+    (folder / "data" / "lang" / "gmw" / "en").unlink()
+    (folder / "data" / "phontab").write_bytes(bytes(2560))
+    problems = checks.damaged(folder, engine="sherpa")
+    assert len(problems) == 2 and all("data/" in problem for problem in problems)
+    pull_voice(local, folder)
+    assert below(folder) == wanted
+    assert local.ranges("model.onnx") == [None]
+
+
+def test_goes_on_within_a_folder(local: LocalHub, folder: Path) -> None:
+    local.files[SPEAKER] = toy_voice() | {"data/model.bin": bytes(600_000)}
+
+    def stop(done: int, total: int) -> None:
+        if list(folder.parent.rglob(f"data/model.bin{PARTIAL}")) and done > 500_000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pull_voice(local, folder, stop)
+    pull_voice(local, folder)
+    first, second = local.ranges("model.bin")
+    assert first is None and second is not None
+    assert below(folder)["data/model.bin"] == bytes(600_000)
+
+
+@pytest.mark.parametrize(
+    "name", ["data/../../../evil", "data/..", "data//x", "data/a\\..\\b", "data/C:x", f"data/x{PARTIAL}"]
+)
+def test_no_file_may_leave_the_folder_or_pass_for_another(local: LocalHub, folder: Path, name: str) -> None:
+    local.files[SPEAKER] = toy_voice() | {name: b"evil"}
+    with pytest.raises(DownloadFailed, match="may not be stored"):
+        pull_voice(local, folder)
+    assert not folder.parent.exists() or not list(folder.parent.rglob("*evil*"))
+
+
+def test_a_file_of_ours_is_not_replaced_by_one_of_theirs(local: LocalHub, folder: Path) -> None:
+    local.files[SPEAKER] = toy_voice() | {f"data/{MANIFEST}": b"{}"}
+    with pytest.raises(DownloadFailed, match="may not be stored"):
+        pull_voice(local, folder)
+
+
+def test_a_repository_without_a_voice_is_told(local: LocalHub, folder: Path) -> None:
+    local.files[SPEAKER] = {"model.onnx": b"", "tokens.txt": b""}
+    with pytest.raises(DownloadFailed, match=r"holds no voice: data/\* is missing"):
+        pull_voice(local, folder)
+
+
+def test_a_voice_in_the_hubs_cache_counts_once_it_is_complete(tmp_path: Path) -> None:
+    hub = Hub(allowed=False, cache=tmp_path)
+    assert hub.cached(SPEAKER, VOICE) is None
+    snapshot = fill_cache(tmp_path, SPEAKER, toy_voice())
+    assert hub.cached(SPEAKER, VOICE) == snapshot
+    checks = Checks(tmp_path / "checked.json")
+    assert [p for p in checks.damaged(snapshot, engine="sherpa", thorough=True) if "data/" in p] == []
+    blobs = snapshot.parents[1] / "blobs"
+    (blobs / "abc.incomplete").write_bytes(b"")
+    assert hub.cached(SPEAKER, VOICE) is None
+    (blobs / "abc.incomplete").unlink()
+    for file in sorted((snapshot / "data").rglob("*"), reverse=True):
+        file.rmdir() if file.is_dir() else file.unlink()
+    assert hub.cached(SPEAKER, VOICE) is None
+
+
+def test_a_landmark_may_be_in_a_folder(tmp_path: Path) -> None:
+    wanted = Selection(("onnx/model.onnx",), ("onnx/model.onnx",), "voice")
+    snapshot = fill_cache(tmp_path, SPEAKER, {"onnx/model.onnx": b"x"})
+    assert Hub(allowed=False, cache=tmp_path).cached(SPEAKER, wanted) == snapshot
