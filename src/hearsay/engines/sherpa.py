@@ -104,10 +104,9 @@ def _voices(card: ModelCard, found: VoiceFolder) -> tuple[Voice, ...]:
 
 def _start(found: VoiceFolder, data: Path, n_threads: int) -> Mapping[str, Any]:
     """Say to a process what it needs to know. Raises `EngineFailed` for a language that cannot be read."""
-    names = _names(data)
     speakers = {}
     for speaker in found.speakers:
-        name = names.get(speaker.language) or names.get(speaker.language.partition("-")[0])
+        name = reader(speaker.language, data)
         if name is None:
             raise EngineFailed(f"espeak-ng does not read {speaker.language!r}, which {found.model} speaks.")
         speakers[speaker.voice.id] = (speaker.number, name)
@@ -121,6 +120,12 @@ def _start(found: VoiceFolder, data: Path, n_threads: int) -> Mapping[str, Any]:
         "speakers": speakers,
         "threads": n_threads,
     }
+
+
+def reader(tag: str, data: Path) -> str | None:
+    """Say by what name espeak-ng, with these data, reads a language; None for one that it cannot read."""
+    names = _names(data)
+    return names.get(tag) or names.get(tag.partition("-")[0])
 
 
 @cache
