@@ -1,6 +1,7 @@
 """A real server for tests: uvicorn on a free loopback port in a thread of its own, with any app.
 
-Knows no test. `Staged` is a catalogue whose `fake` model is whatever recogniser a test wants.
+Knows no test. `Staged` is a catalogue whose `fake` model is whatever recogniser a test wants, and whose
+`fake-voice` is whatever synthesizer.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ import numpy as np
 import uvicorn
 from starlette.types import ASGIApp
 
-from hearsay import audio
+from hearsay import audio, cards
 from hearsay.api.app import Limits, create_app
 from hearsay.api.audio import Decoders
 from hearsay.api.auth import Keys
 from hearsay.api.server import configure
 from hearsay.domain import SAMPLE_RATE, Audio, ModelCard
 from hearsay.engines.fake import FakeWindowRecognizer
-from hearsay.engines.protocols import Engine, Recognizer
+from hearsay.engines.fake_voice import FakeSynthesizer
+from hearsay.engines.protocols import Engine, Recognizer, Synthesizer
 from hearsay.hub import Hub
 from hearsay.models import Catalogue
 from hearsay.pool import ModelPool
@@ -84,16 +86,29 @@ class OpenDoor:
 
 
 class Staged(Catalogue):
-    """A catalogue without downloads; each load of its model `fake` calls `make`."""
+    """A catalogue without downloads; each load of `fake` calls `make`, of `fake-voice` `make_voice`."""
 
-    def __init__(self, models_folder: Path, make: Callable[[], Recognizer], default: str) -> None:
-        hub = Hub(allowed=False)
-        super().__init__(models_folder=models_folder, default=default, hub=hub, offer_fake=True)
-        self._make = make
+    def __init__(
+        self,
+        models_folder: Path,
+        make: Callable[[], Recognizer],
+        default: str,
+        *,
+        make_voice: Callable[[], Synthesizer] = FakeSynthesizer,
+    ) -> None:
+        super().__init__(
+            models_folder=models_folder,
+            default=default,
+            speaking=cards.FAKE_VOICE,
+            hub=Hub(allowed=False),
+            offer_fake=True,
+        )
+        self._makes: Mapping[str, Callable[[], Engine]] = {"fake": make, "fake_voice": make_voice}
 
     def load(self, card: ModelCard) -> Engine:
-        """Load the staged recogniser, or what else was asked for."""
-        return self._make() if card.engine == "fake" else super().load(card)
+        """Load a staged model, or what else was asked for."""
+        make = self._makes.get(card.engine)
+        return make() if make else super().load(card)
 
 
 @dataclass(slots=True)
@@ -135,6 +150,7 @@ class Stage:
 
     folder: Path
     make: Callable[[], Recognizer] = FakeWindowRecognizer
+    make_voice: Callable[[], Synthesizer] = FakeSynthesizer
     decoders: Decoders = field(default_factory=InlineDecoders)
     keys: Keys = field(default_factory=OpenDoor)
     limits: Limits = field(default_factory=Limits)
@@ -143,7 +159,7 @@ class Stage:
 
     def app(self) -> ASGIApp:
         """Make the app."""
-        catalogue = Staged(self.folder / "models", self.make, self.default)
+        catalogue = Staged(self.folder / "models", self.make, self.default, make_voice=self.make_voice)
         spool = self.folder / "spool"
         spool.mkdir(exist_ok=True)
         return create_app(

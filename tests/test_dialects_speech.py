@@ -273,6 +273,7 @@ def test_framings(dialect: Dialect, fields: dict[str, Any], framing: Framing) ->
 
 def test_unknown_fields_are_told_in_one_sentence() -> None:
     assert parse(extra_params={"a": 1}).warnings == ("extra_params: not supported and ignored.",)
+    assert parse(**{"\ud800": 1}).warnings == ("?: not supported and ignored.",)
     many = {f"field{n}": n for n in range(9)} | {"x" * 1000: 1}
     [warning] = parse(**many).warnings
     assert warning.startswith("field0, field1, ")

@@ -22,7 +22,7 @@ from starlette.types import Lifespan
 
 import hearsay
 from hearsay import composition
-from hearsay.api import openapi, pages, system
+from hearsay.api import openapi, pages, speech, system, voices
 from hearsay.api.audio import Decoders, Detector, Job, Studio, no_detector
 from hearsay.api.auth import BEARER, Guarded, Keys
 from hearsay.api.boundary import Bounded, answer_http_exception, answer_validation_error, told
@@ -32,6 +32,7 @@ from hearsay.api.fetch import Fetcher, FetchPolicy
 from hearsay.api.forms import FormLimits
 from hearsay.api.mounting import Mounted
 from hearsay.api.observing import EXPOSED, Observed
+from hearsay.api.speech import Lectern
 from hearsay.decoders import DecoderPool
 from hearsay.dialects import PREFIX
 from hearsay.domain import DecodeSettings, Task
@@ -57,7 +58,9 @@ class Limits:
     cors_origins: tuple[str, ...] = ()
     """Web origins whose pages may call; by default no page may."""
     max_requests: int = 256
-    """Recordings that may be in hand at once, those being uploaded included."""
+    """Requests for transcripts or speech that may be in hand at once, those being uploaded included."""
+    speech_characters: int = 65_536
+    """Longest text that is spoken for one request."""
     pulse_seconds: float = 20.0
     """After how much silence an answer that takes long shows that it is alive."""
 
@@ -71,21 +74,23 @@ def create_app(
     limits: Limits | None = None,
     decode: DecodeSettings | None = None,
     detector: Detector = no_detector,
+    speech_language: str = "en",
     folder: Path | None = None,
     fetcher: Fetcher | None = None,
     chores: Sequence[Chore] = (),
 ) -> FastAPI:
     """Join everything into an app; its shutdown closes `pool` and `decoders`.
 
-    `folder` is where uploads are spooled, `chores` run beside serving, `fetcher` stands in for the one
-    that `limits` make.
+    `speech_language` is that of a text where nothing tells it, `folder` where uploads are spooled; `chores`
+    run beside serving, `fetcher` stands in for the one that `limits` make.
     """
     limits = limits or Limits()
+    door = Door(limits.max_requests)
     studio = Studio(
         catalogue=catalogue,
         pool=pool,
         decoders=decoders,
-        door=Door(limits.max_requests),
+        door=door,
         fetcher=fetcher or Fetcher(limits.fetch),
         limits=limits.form,
         decode=decode or DecodeSettings(),
@@ -93,8 +98,13 @@ def create_app(
         folder=folder,
         pulse_seconds=limits.pulse_seconds,
     )
+    lectern = Lectern(
+        catalogue, pool, door, most_characters=limits.speech_characters, language=speech_language
+    )
     app = _framework(lambda _: _life(pool, decoders, chores), _middleware(keys, limits))
     app.include_router(_audio_routes(studio))
+    app.include_router(speech.routes(lectern))
+    app.include_router(voices.routes(catalogue))
     app.include_router(system.models(catalogue))
     app.include_router(system.state(catalogue, pool))
     app.include_router(pages.routes())
@@ -120,6 +130,7 @@ def from_settings(
         ),
         cors_origins=settings.cors_origins,
         max_requests=settings.max_requests,
+        speech_characters=settings.speech_limit_characters,
     )
     return create_app(
         catalogue=catalogue,
@@ -134,6 +145,7 @@ def from_settings(
         limits=limits,
         decode=composition.decode_settings(settings),
         detector=composition.detector_for,
+        speech_language=settings.speech_language,
         folder=settings.work_folder,
         chores=chores,
     )

@@ -1,4 +1,4 @@
-"""How many recordings may be in hand at once.
+"""How many requests may be in hand at once.
 
 Knows neither models nor HTTP: the pool's permits come once a body has been read, this comes before.
 """
@@ -22,7 +22,7 @@ class Door:
     def passed(self) -> Iterator[None]:
         """Count one more for as long as the context lasts. Raises `Overloaded` at once where it is full."""
         if self._inside >= self._most:
-            raise Overloaded(f"This server has {self._most} recordings in hand already; try again shortly.")
+            raise Overloaded(f"This server has {self._most} requests in hand already; try again shortly.")
         self._inside += 1
         try:
             yield

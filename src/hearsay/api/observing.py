@@ -26,6 +26,7 @@ CLOSED = 499
 EXPOSED = (
     "x-request-id",
     "x-hearsay-model",
+    "x-hearsay-voice",
     "x-hearsay-warning",
     "server-timing",
     "x-should-retry",
@@ -48,7 +49,10 @@ class Trace:
     """Name of the caller's key."""
     model: str | None = None
     """Id of the model that really serves."""
+    voice: str | None = None
+    """Id of the voice that really speaks."""
     audio_seconds: float | None = None
+    """Length of the recording that was heard, or of the sound that was made."""
     stages: dict[str, float] = field(default_factory=dict)
     """Seconds spent in each stage, in order."""
     warnings: list[str] = field(default_factory=list)
@@ -73,6 +77,8 @@ class Trace:
         headers["x-request-id"] = self.id
         if self.model is not None:
             headers["x-hearsay-model"] = _printable(self.model)
+        if self.voice is not None:
+            headers["x-hearsay-voice"] = _printable(self.voice)
         for warning in self.warnings:
             headers.append("x-hearsay-warning", _printable(warning))
         if self.stages:
@@ -126,6 +132,7 @@ def _record(trace: Trace, method: str, path: str, status: int, wall: float) -> N
         dialect=trace.dialect,
         key=trace.key,
         model=trace.model,
+        voice=trace.voice,
         audio_seconds=None if audio is None else round(audio, 3),
         wall_ms=round(wall * 1000, 1),
         rtfx=None if audio is None or status != 200 else round(audio / wall, 2),

@@ -10,15 +10,18 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from hearsay.dialects import ALIAS_PREFIX, PREFIX, chunking
-from hearsay.dialects.bodies import ErrorBody, ModelBody, ModelList, TranscriptBody, VerboseBody
+from hearsay.dialects.bodies import ErrorBody, ModelBody, ModelList, TranscriptBody, VerboseBody, VoiceList
+from hearsay.dialects.speech import FORMATS, MEDIA_TYPES, OCTETS, SPEEDS
 from hearsay.domain import Task
+from hearsay.sound_formats import ANY_RATE, Encoding
 
 Responses = dict[int | str, dict[str, Any]]
 
 DESCRIPTION = f"""\
-Speech to text with the APIs of the big vendors, on your own machine. Every path below `{PREFIX}` is also
-served below `{ALIAS_PREFIX}`. Answers carry `x-request-id`; transcriptions also `x-hearsay-model` (the model
-that really served), `x-hearsay-warning` (what you should know, once per warning) and `server-timing`.
+Speech to text, and text to speech, with the APIs of the big vendors, on your own machine. Every path below
+`{PREFIX}` is also served below `{ALIAS_PREFIX}`. Answers carry `x-request-id`; transcriptions and speech also
+`x-hearsay-model` (the model that really served), `x-hearsay-warning` (what you should know, once per warning)
+and `server-timing`, speech `x-hearsay-voice`.
 """
 
 _ERRORS = {
@@ -46,6 +49,7 @@ _FILE = {
     "format": "binary",
     "description": "The recording: flac, mp3, mp4, m4a, mpeg, mpga, ogg, wav, webm, …, told by its content.",
 }
+_SOUND = {"type": "string", "format": "binary"}
 _LIST = {"type": "array", "items": {"type": "string", "enum": ["word", "segment"]}}
 _CHUNKING = {
     "description": "How a recording longer than a window is cut; left out, as the operator chose. `auto` "
@@ -121,6 +125,69 @@ TRANSCRIPT: Responses = {
     ),
     **errors(400, 401, 404, 413, 415, 429, 500, 503),
 }
+
+
+VOICES: Responses = {
+    200: _answer("The voices.", {"application/json": {"schema": _schema(VoiceList)}}),
+    **errors(400, 401, 404),
+}
+
+NO_VOICES_MADE: Responses = errors(401, 404)
+
+SPEECH: Responses = {
+    200: _answer(
+        "The sound, sent as it is made, in the format asked for; or events that hold it as base64.",
+        {kind: {"schema": _SOUND} for kind in sorted({*MEDIA_TYPES.values(), OCTETS})}
+        | {"text/event-stream": {"schema": _EVENT}},
+    ),
+    **errors(400, 401, 404, 413, 415, 429, 500, 503),
+}
+
+
+def speech_body() -> dict[str, Any]:
+    """Describe the body of a request for speech."""
+    schema = {"type": "object", "properties": _speech_fields(), "required": ["input", "voice"]}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _speech_fields() -> dict[str, Any]:
+    slowest, fastest = SPEEDS
+    return {
+        "input": _TEXT | {"minLength": 1, "description": "The text; how long it may be the operator says."},
+        "model": _TEXT | {"description": "Id or alias of a model; left out, the server's default speaks."},
+        "voice": {
+            "anyOf": [_TEXT, {"type": "object", "properties": {"id": _TEXT}, "required": ["id"]}],
+            "description": "Name of a voice, ours or a vendor's; `GET /voices` lists ours.",
+        },
+        "response_format": {"type": "string", "enum": list(FORMATS), "default": "mp3"},
+        "sample_rate": {
+            "type": "integer",
+            "minimum": ANY_RATE[0],
+            "maximum": ANY_RATE[-1],
+            "description": "Samples per second; mp3, aac and opus hold some only, which the error lists.",
+        },
+        "response_encoding": {
+            "type": "string",
+            "enum": list(Encoding),
+            "default": Encoding.PCM_S16LE,
+            "description": "How a sample is written in wav, raw and pcm.",
+        },
+        "bit_rate": {"type": "integer", "description": "Bits per second of mp3, aac and opus."},
+        "speed": {"type": "number", "minimum": slowest, "maximum": fastest, "default": 1},
+        "language": _TEXT | {"description": "Of the text: a code such as `de` or `en-gb`, or a name."},
+        "instructions": _TEXT | {"description": "Refused, or ignored with a warning, as the model has it."},
+        "stream_format": {
+            "type": "string",
+            "enum": ["audio", "sse"],
+            "default": "audio",
+            "description": "Bytes, or server-sent events.",
+        },
+        "stream": {
+            "type": "boolean",
+            "default": False,
+            "description": "For clients of one vendor: server-sent events of another shape.",
+        },
+    }
 
 
 def request_body(task: Task) -> dict[str, Any]:

@@ -70,7 +70,7 @@ _KNOWN = frozenset(
         "voice",
     }
 )
-_TAG = re.compile(r"[a-z]{2,3}([-_][a-z0-9]{2,8}){0,3}")
+_TAG = re.compile(r"[a-z]{2,3}([-_][a-z0-9]{1,8}){0,4}")
 _KINDS = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}
 _SHOWN = 40
 _LONGEST_NAME = 200
@@ -253,7 +253,7 @@ def _unheeded(asked: Mapping[str, Any]) -> list[str]:
     names = sorted(name for name in asked if name not in _KNOWN or name == "extra_params")
     if not names:
         return []
-    told = ", ".join(name[:_SHOWN] for name in names[:_MOST_TOLD])
+    told = ", ".join(name[:_SHOWN] for name in names[:_MOST_TOLD]).encode("utf-8", "replace").decode()
     more = f" and {len(names) - _MOST_TOLD} more" if len(names) > _MOST_TOLD else ""
     return [f"{told}{more}: not supported and ignored."]
 
