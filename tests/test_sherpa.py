@@ -123,7 +123,7 @@ def test_a_stopped_piece_is_cancelled_and_holds_nobody_up(kokoro: SherpaSynthesi
     assert len(say(kokoro, "Hello."))
 
 
-def test_a_killed_process_fails_its_piece_and_is_replaced() -> None:
+def test_a_killed_process_is_replaced_and_its_piece_said_all_the_same() -> None:
     voice = sherpa.load(KOKORO, sherpa.describe("toy", KOKORO), n_threads=1)
     try:
         (pid,) = voice.pids
@@ -131,9 +131,7 @@ def test_a_killed_process_fails_its_piece_and_is_replaced() -> None:
         os.waitpid(pid, os.WUNTRACED)  # or it might answer before the signal reaches it
         piece = voice.synthesize("Hello.", SpeakOptions("af_heart"))
         os.kill(pid, signal.SIGKILL)
-        with pytest.raises(EngineFailed, match="ended in the middle"):
-            list(piece)
-        assert len(say(voice, "Hello."))
+        assert sum(map(len, piece)) == len(say(voice, "Hello."))
         assert voice.pids != [pid]
     finally:
         voice.close()
