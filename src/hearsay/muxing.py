@@ -4,14 +4,15 @@ Knows no resampling. Nothing is ever rewritten, so nothing stands in a file that
 has no Xing header, FLAC says that its length is unknown (zero). Every packet is passed on at once, and pages
 of Ogg are short. Files carry no date, no random number and no version: the same sound gives the same bytes.
 
-An `ogg` file must play at any rate that was asked for. Opus plays at 48 kHz whatever it was made of, so it is
-in the file where that was the wish, and FLAC at every other rate. FFmpeg's own Vorbis encoder, the only one that
-libav's wheels have, knows stereo alone and loses most of a voice that is sampled 16,000 times a second. The
-price is that libsndfile, which reads FLAC and reads Ogg, does not read the one in the other.
+An `ogg` file must play at any rate that was asked for. Opus plays at 48 kHz whatever it was made of, so it
+is in the file where that was the wish; at every other rate FLAC is. FFmpeg's own Vorbis encoder, the only
+one in libav's wheels, knows stereo alone and loses most of a voice that is sampled 16,000 times a second.
+The price is that libsndfile, which reads FLAC and reads Ogg, does not read the one in the other.
 
-What must be fed before the first sound comes out, in seconds at 8, 24 and 48 kHz: flac 0.02, ogg and opus 0.12,
-mp3 0.22, 0.08, 0.05, aac 0.26, 0.09, 0.05. In mp3 and aac sound begins later by the codec's delay, which they
-cannot tell a reader about: mp3 529 samples (1105 from 32 kHz), aac 1024. Their ends are filled up to whole frames.
+What must be fed before the first sound comes out, in seconds at 8, 24 and 48 kHz: flac 0.02, opus and ogg
+0.12, mp3 0.22, 0.08 and 0.05, aac 0.26, 0.09 and 0.05. In mp3 and aac sound begins later by the codec's
+delay, which they cannot tell a reader about: mp3 529 samples (1105 from 32 kHz), aac 1024. Their ends are
+filled up to whole frames.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
-from av.codec.codec import UnknownCodecError
+from av.error import FFmpegError
 
 from hearsay.domain import Pcm
 from hearsay.errors import UnsupportedOption
@@ -96,10 +97,14 @@ class Muxing:
         self._n_samples = 0
         self._n_silent = recipe.n_silent
         self._sink = _Sink()
-        options = recipe.muxer_options | {"flush_packets": "1", "fflags": "+bitexact"}
-        self._output: Any = av.open(self._sink, "w", format=recipe.muxer, container_options=options)
-        self._stream = self._add_stream(recipe, wanted)
-        self._output.start_encoding()
+        try:
+            self._output, self._stream = _open(self._sink, recipe, wanted)
+        except (ValueError, FFmpegError) as error:
+            raise UnsupportedOption(
+                f"{wanted.container} cannot be made: libav has no {recipe.codec} on this machine. "
+                f"Ask for {Container.WAV}.",
+                param="response_format",
+            ) from error
 
     def feed(self, pcm: Pcm) -> bytes:
         """Give what is ready after these samples."""
@@ -122,22 +127,18 @@ class Muxing:
         self._n_silent -= n_silent
         self._output.mux(packets[n_silent:])
 
-    def _add_stream(self, recipe: _Recipe, wanted: SoundFormat) -> Any:
-        options = recipe.codec_options | {"flags": "+bitexact"}
-        try:
-            stream = self._output.add_stream(
-                recipe.codec, rate=wanted.sample_rate, layout="mono", options=options
-            )
-        except UnknownCodecError as error:
-            raise UnsupportedOption(
-                f"{wanted.container} cannot be made: libav has no {recipe.codec} on this machine. "
-                f"Ask for {Container.WAV} or {Container.FLAC}.",
-                param="response_format",
-            ) from error
-        if bit_rate := wanted.bit_rate or recipe.bit_rate:
-            stream.bit_rate = bit_rate
-        stream.codec_context.thread_count = 1
-        return stream
+
+def _open(sink: _Sink, recipe: _Recipe, wanted: SoundFormat) -> tuple[Any, Any]:
+    """Begin a file, which writes its header if it has one. Raises `ValueError` for what libav has not."""
+    options = recipe.muxer_options | {"flush_packets": "1", "fflags": "+bitexact"}
+    output: Any = av.open(sink, "w", format=recipe.muxer, container_options=options)
+    options = recipe.codec_options | {"flags": "+bitexact"}
+    stream = output.add_stream(recipe.codec, rate=wanted.sample_rate, layout="mono", options=options)
+    if bit_rate := wanted.bit_rate or recipe.bit_rate:
+        stream.bit_rate = bit_rate
+    stream.codec_context.thread_count = 1
+    output.start_encoding()
+    return output, stream
 
 
 class _Sink:

@@ -1,0 +1,304 @@
+"""Whole files of every container: that they decode, to the right rate and length, to what went in."""
+
+from __future__ import annotations
+
+import io
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hearsay import audio, muxing
+from hearsay.domain import Pcm
+from hearsay.errors import UnsupportedOption
+from hearsay.retiming import Retiming
+from hearsay.sound import TEMPI, Container, Encoding, SoundEncoder, SoundFormat, check
+from hearsay.sound_formats import RATES, bit_rates, closest_rate
+
+SOURCE_RATE = 22_050
+SECONDS = 1.5
+CODED = [Container.MP3, Container.OPUS, Container.AAC, Container.FLAC, Container.OGG]
+EVERY_FILE = [
+    (container, rate)
+    for container in Container
+    if container is not Container.RAW
+    for rate in (8000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+    if rate in RATES[container]
+]
+
+
+def voice(seconds: float = SECONDS, rate: int = SOURCE_RATE) -> Pcm:
+    """Give something like a voice: harmonics that glide, in syllables."""
+    times = np.arange(int(seconds * rate)) / rate
+    phase = 2 * np.pi * np.cumsum(140 + 40 * np.sin(2 * np.pi * 0.7 * times)) / rate
+    sound = sum(np.sin(n * phase) / n for n in range(1, 18))
+    return np.round(sound * np.sin(2 * np.pi * 2 * times) ** 2 * 9000).astype(np.int16)
+
+
+def encoded(
+    wanted: SoundFormat,
+    pcm: Pcm,
+    *,
+    source_rate: int = SOURCE_RATE,
+    tempo: float = 1.0,
+    blocks: tuple[int, ...] = (441,),
+) -> bytes:
+    encoder = SoundEncoder(wanted, source_rate=source_rate, tempo=tempo)
+    data, start, turn = b"", 0, 0
+    while start < len(pcm):
+        size = blocks[turn % len(blocks)]
+        data += encoder.feed(pcm[start : start + size])
+        start, turn = start + size, turn + 1
+    return data + encoder.finish()
+
+
+@dataclass(frozen=True)
+class Heard:
+    rate: int
+    codec: str
+    channels: int
+    samples: np.ndarray
+    """float64, in [-1, 1]"""
+
+
+def heard(file: bytes) -> Heard:
+    blocks = [np.zeros(0)]
+    with av.open(io.BytesIO(file), "r") as container:
+        stream = container.streams.audio[0]
+        for frame in container.decode(stream):
+            block = frame.to_ndarray()[0]
+            blocks.append(block / 32_768.0 if block.dtype == np.int16 else block.astype(float))
+        return Heard(stream.rate, stream.codec_context.name, stream.channels, np.concatenate(blocks))
+
+
+def likeness(one: np.ndarray, other: np.ndarray) -> float:
+    """Give the correlation of two sounds where they fit best."""
+    size = 1 << (len(one) + len(other)).bit_length()
+    product = np.fft.irfft(np.conj(np.fft.rfft(one, size)) * np.fft.rfft(other, size))
+    return float(product.max() / np.sqrt((one**2).sum() * (other**2).sum()))
+
+
+@pytest.mark.parametrize(("container", "rate"), EVERY_FILE)
+def test_a_file_is_the_sound_that_went_in(container: Container, rate: int, tmp_path: Path) -> None:
+    file = encoded(SoundFormat(container, rate), voice())
+    played = heard(file)
+    true_rate = 48_000 if container is Container.OPUS else rate
+    assert (played.rate, played.channels) == (true_rate, 1)
+    delayed = container in (Container.MP3, Container.AAC)
+    assert len(played.samples) / true_rate == pytest.approx(SECONDS, abs=2304 / rate if delayed else 1e-4)
+    same_rate = Retiming(source_rate=SOURCE_RATE, rate=true_rate, tempo=1.0)
+    original = np.concatenate([*same_rate.feed(voice()), *same_rate.finish()]).astype(float)
+    assert likeness(original, played.samples) > 0.98
+
+    path = tmp_path / "sound"
+    path.write_bytes(file)
+    loaded = audio.load(path)
+    assert loaded.warnings == ()
+    assert len(loaded.pcm) / 16_000 == pytest.approx(SECONDS, abs=2304 / rate + 0.01)
+
+
+@pytest.mark.parametrize("rate", [8000, 22_050, 48_000])
+def test_an_ogg_file_plays_at_the_rate_that_was_asked_for(rate: int) -> None:
+    played = heard(encoded(SoundFormat(Container.OGG, rate), voice()))
+    assert (played.rate, played.codec) == (rate, "opus" if rate == 48_000 else "flac")
+
+
+@pytest.mark.parametrize("encoding", list(Encoding))
+@pytest.mark.parametrize(("source_rate", "rate"), [(8000, 8000), (22_050, 8000)])
+def test_bare_samples_are_those_of_the_wav_file(encoding: Encoding, source_rate: int, rate: int) -> None:
+    pcm = voice(rate=source_rate)
+    bare = encoded(SoundFormat(Container.RAW, rate, encoding), pcm, source_rate=source_rate)
+    wav = encoded(SoundFormat(Container.WAV, rate, encoding), pcm, source_rate=source_rate)
+    width = {Encoding.PCM_S16LE: 2, Encoding.PCM_F32LE: 4}.get(encoding, 1)
+    assert len(bare) == width * len(pcm) * rate // source_rate
+    assert wav.endswith(bare)
+    assert len(wav) - len(bare) == (44 if encoding is Encoding.PCM_S16LE else 58)
+
+
+def test_samples_at_their_own_rate_are_not_touched() -> None:
+    pcm = voice()
+    assert encoded(SoundFormat(Container.RAW, SOURCE_RATE), pcm) == pcm.tobytes()
+    flac = encoded(SoundFormat(Container.FLAC, SOURCE_RATE), pcm)
+    assert np.array_equal(heard(flac).samples * 32_768, pcm)
+
+
+@pytest.mark.parametrize("tempo", [0.25, 0.5, 1.7, 5.0])
+@pytest.mark.parametrize("container", [Container.WAV, Container.OPUS, Container.FLAC])
+def test_a_tempo_changes_the_length(container: Container, tempo: float) -> None:
+    played = heard(encoded(SoundFormat(container, 24_000), voice(4.0), tempo=tempo))
+    assert len(played.samples) / played.rate == pytest.approx(4.0 / tempo, rel=0.001)
+
+
+@settings(max_examples=6, deadline=None)
+@given(blocks=st.lists(st.integers(1, 9000), min_size=1, max_size=6).map(tuple))
+@pytest.mark.parametrize("container", list(Container))
+def test_blocks_make_no_difference(container: Container, blocks: tuple[int, ...]) -> None:
+    pcm = voice(0.5)
+    wanted = SoundFormat(container, 24_000)
+    assert encoded(wanted, pcm, blocks=blocks) == encoded(wanted, pcm, blocks=(len(pcm),))
+
+
+@pytest.mark.parametrize(
+    ("container", "rate", "most"),
+    [
+        (Container.MP3, 24_000, 0.08),
+        (Container.MP3, 48_000, 0.05),
+        (Container.OPUS, 24_000, 0.12),
+        (Container.AAC, 24_000, 0.09),
+        (Container.FLAC, 24_000, 0.02),
+        (Container.OGG, 24_000, 0.12),
+        (Container.OGG, 48_000, 0.12),
+        (Container.WAV, 24_000, 0.01),
+        (Container.RAW, 24_000, 0.01),
+    ],
+)
+def test_sound_comes_out_early_and_steadily(container: Container, rate: int, most: float) -> None:
+    encoder = SoundEncoder(SoundFormat(container, rate), source_rate=rate)
+    pcm, step = voice(1.0, rate), rate // 200
+    encoder.feed(pcm[:0])  # the header
+    came = [n for n in range(0, rate, step) if encoder.feed(pcm[n : n + step])]
+    assert (came[0] + step) / rate <= most
+    assert max(np.diff(came)) / rate <= 0.07
+
+
+@pytest.mark.parametrize("container", [Container.OPUS, Container.FLAC, Container.OGG, Container.WAV])
+def test_a_header_needs_no_sound(container: Container) -> None:
+    encoder = SoundEncoder(SoundFormat(container, 48_000), source_rate=SOURCE_RATE)
+    head = encoder.feed(np.zeros(0, np.int16))
+    assert head[:4] in (b"OggS", b"fLaC", b"RIFF")
+    assert encoder.feed(np.zeros(0, np.int16)) == b""
+
+
+@pytest.mark.parametrize("container", list(Container))
+@pytest.mark.parametrize("tempo", [1.0, 2.0])
+def test_no_sound_is_an_empty_file_or_nothing(container: Container, tempo: float) -> None:
+    file = SoundEncoder(SoundFormat(container, 24_000), source_rate=SOURCE_RATE, tempo=tempo).finish()
+    if container in (Container.WAV, Container.FLAC):
+        assert len(heard(file).samples) == 0
+    elif container in (Container.OPUS, Container.OGG):
+        assert file.startswith(b"OggS")
+    else:
+        assert file == b""
+
+
+@pytest.mark.parametrize("container", list(Container))
+def test_one_sample_is_a_file(container: Container) -> None:
+    file = encoded(SoundFormat(container, 24_000), np.ones(1, np.int16))
+    if container is not Container.RAW:
+        assert len(heard(file).samples) <= 6000
+
+
+@pytest.mark.parametrize("container", CODED)
+def test_memory_does_not_grow_with_the_sound(container: Container) -> None:
+    encoder = SoundEncoder(SoundFormat(container, 8000), source_rate=11_025, tempo=1.1)
+    part = voice(25.0, 11_025)
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("the memory of a process is read where Linux shows it")
+    before = 0
+    for turn in range(3):
+        for start in range(0, len(part), 1000):
+            encoder.feed(part[start : start + 1000])
+        before = before if turn else resident()
+    assert resident() - before < 600_000  # of 1.1 million bytes of samples
+
+
+def test_threads_do_not_hear_each_other() -> None:
+    kinds = [SoundFormat(container, 24_000) for container in Container]
+    alone = [encoded(wanted, voice()) for wanted in kinds]
+    with ThreadPoolExecutor(len(kinds)) as threads:
+        assert list(threads.map(lambda wanted: encoded(wanted, voice()), kinds)) == alone
+
+
+@pytest.mark.parametrize(
+    ("container", "rate", "named"),
+    [
+        (Container.OPUS, 22_050, "one of 8000, 12000, 16000, 24000, 48000"),
+        (Container.MP3, 9000, "one of 8000, 11025,"),
+        (Container.WAV, 7999, "from 8000 to 48000"),
+        (Container.RAW, 48_001, "from 8000 to 48000"),
+    ],
+)
+def test_a_rate_that_a_container_lacks_is_refused_with_those_it_has(
+    container: Container, rate: int, named: str
+) -> None:
+    with pytest.raises(UnsupportedOption, match=named) as caught:
+        SoundEncoder(SoundFormat(container, rate), source_rate=SOURCE_RATE)
+    assert caught.value.param == "sample_rate"
+
+
+@pytest.mark.parametrize(
+    ("container", "rate", "bit_rate", "named"),
+    [
+        (Container.MP3, 24_000, 100_000, "96000, 112000"),
+        (Container.MP3, 8000, 128_000, "64000"),
+        (Container.OPUS, 24_000, 5000, "from 6000 to 256000"),
+        (Container.AAC, 8000, 64_000, "from 8000 to 48000"),
+        (Container.WAV, 8000, 64_000, "no bit rate"),
+        (Container.FLAC, 8000, 64_000, "mp3, opus or aac"),
+    ],
+)
+def test_a_bit_rate_that_cannot_be_is_refused(
+    container: Container, rate: int, bit_rate: int, named: str
+) -> None:
+    with pytest.raises(UnsupportedOption, match=named) as caught:
+        check(SoundFormat(container, rate, bit_rate=bit_rate))
+    assert caught.value.param == "bit_rate"
+
+
+@pytest.mark.parametrize(
+    ("container", "rate", "bit_rate"),
+    [
+        (container, rate, bit_rate)
+        for container in (Container.MP3, Container.OPUS, Container.AAC)
+        for rate in (8000, 24_000, 48_000)
+        for bit_rate in (bit_rates(container, rate)[0], bit_rates(container, rate)[-1])
+    ],
+)
+def test_the_lowest_and_the_highest_bit_rate_can_be_had(
+    container: Container, rate: int, bit_rate: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        file = encoded(SoundFormat(container, rate, bit_rate=bit_rate), voice(0.5))
+    assert len(heard(file).samples) > 0
+    assert caplog.records == []
+    if container is Container.MP3:
+        head = int.from_bytes(file[:4], "big")
+        assert head >> 12 & 0xF == bit_rates(container, rate).index(bit_rate) + 1
+
+
+def test_a_bit_rate_is_kept_to() -> None:
+    pcm = voice(4.0)
+    for container, bit_rate in [(Container.MP3, 64_000), (Container.OPUS, 24_000), (Container.OPUS, 96_000)]:
+        file = encoded(SoundFormat(container, 24_000, bit_rate=bit_rate), pcm)
+        pages = 8 * 33 / 0.06 if container is Container.OPUS else 0
+        assert len(file) * 8 / 4.0 == pytest.approx(bit_rate + pages, rel=0.05)
+
+
+def test_a_container_that_libav_was_built_without_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = muxing._Recipe("mp3", "libunheard", {}, {})
+    monkeypatch.setattr(muxing, "_recipe", lambda container, rate: missing)
+    with pytest.raises(UnsupportedOption, match="mp3 cannot be made: libav has no libunheard") as caught:
+        SoundEncoder(SoundFormat(Container.MP3, 24_000), source_rate=SOURCE_RATE)
+    assert caught.value.param == "response_format"
+
+
+@pytest.mark.parametrize("tempo", [0.0, TEMPI[0] - 0.01, TEMPI[1] + 1, float("nan")])
+def test_a_tempo_out_of_bounds_is_a_mistake(tempo: float) -> None:
+    with pytest.raises(ValueError, match="tempo"):
+        SoundEncoder(SoundFormat(Container.WAV, 24_000), source_rate=SOURCE_RATE, tempo=tempo)
+
+
+def test_the_closest_rate_keeps_all_of_a_sound() -> None:
+    assert closest_rate(Container.OPUS, 22_050) == 24_000
+    assert closest_rate(Container.WAV, 22_050) == 22_050
+    assert closest_rate(Container.MP3, 96_000) == 48_000
