@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 
 from hearsay.engines import openvino
+from hearsay.engines.whisper.encoder import best_precision
 
 SOURCE = Path(openvino.__file__).parents[1]
 
@@ -64,6 +67,17 @@ def test_it_computes() -> None:
     compiled = openvino.core().compile_model(model, "CPU")
     np.testing.assert_array_equal(compiled([np.array([1, 2], np.float32)])[0], [2, 4])
     assert openvino.is_usable()
+
+
+def test_number_formats_are_those_of_the_processors_own_instructions() -> None:
+    assert openvino.computes_in("f32")
+    listed = Path("/proc/cpuinfo")
+    if not listed.exists() or platform.machine() != "x86_64":
+        pytest.skip("this system does not list the instructions")
+    flags = set(re.search(r"^flags\s*:(.*)$", listed.read_text(), re.MULTILINE)[1].split())  # type: ignore[index]
+    narrow = "avx512_bf16" in flags or {"avx_vnni_int8", "avx_ne_convert"} <= flags
+    assert openvino.computes_in("bf16") == narrow
+    assert (best_precision() == "bf16") == ("avx512_bf16" in flags)
 
 
 def test_a_narrow_constant_is_rounded_and_computes_as_float32() -> None:

@@ -9,16 +9,23 @@ import pytest
 import structlog
 from numpy.typing import NDArray
 
+from hearsay.engines import openvino
 from hearsay.engines.whisper import decoder as decoders
 from hearsay.engines.whisper import decoder_reference, tokens
 from hearsay.engines.whisper.binary import Weights
 from hearsay.engines.whisper.decoder import Feed, Session, WhisperDecoder
 from hearsay.engines.whisper.decoder_cache import Row
+from hearsay.engines.whisper.encoder import best_precision
 from hearsay.engines.whisper.rules import Ids
 from hearsay.errors import ConfigurationError, EngineFailed
 
 FOLDER = Path(__file__).parent / "data" / "fixture-whisper"
 N_VOCAB = 51865
+
+needs_bf16 = pytest.mark.skipif(
+    not openvino.is_usable() or best_precision() != "bf16", reason="this processor does not compute in bf16"
+)
+BF16 = pytest.param("bf16", marks=needs_bf16)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +91,7 @@ def test_a_window_may_be_moved_and_the_others_cleared(full: WhisperDecoder, ids:
     np.testing.assert_array_equal(again, expected)
 
 
-@pytest.mark.parametrize("precision", ["bf16", "int8"])
+@pytest.mark.parametrize("precision", [BF16, "int8"])
 def test_smaller_precisions_are_close(precision: str, weights: Weights, ids: Ids) -> None:
     with structlog.testing.capture_logs() as logs:
         small = WhisperDecoder(weights, ids, precision=precision, n_threads=2)
@@ -98,22 +105,53 @@ def test_smaller_precisions_are_close(precision: str, weights: Weights, ids: Ids
     assert np.mean(ours.argmax(axis=1) == theirs.argmax(axis=1)) >= 0.9
 
 
+@pytest.mark.parametrize("best", [BF16, "f32", "f16"])
 def test_the_best_precision_of_this_processor_is_taken(
-    weights: Weights, ids: Ids, monkeypatch: pytest.MonkeyPatch
+    best: str, weights: Weights, ids: Ids, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for best, expected in (("bf16", "bf16"), ("f32", "int8"), ("f16", "int8")):
-        monkeypatch.setattr(decoders, "best_precision", lambda best=best: best)
+    monkeypatch.setattr(decoders, "best_precision", lambda: best)
+    expected = {"bf16": "bf16", "f32": "int8", "f16": "int8"}[best]
+    with structlog.testing.capture_logs() as logs:
         assert WhisperDecoder(weights, ids, n_threads=2).precision == expected
+    assert logs == []
 
 
+def test_what_this_processor_is_said_to_do_best_it_does(weights: Weights, ids: Ids) -> None:
+    expected = "bf16" if best_precision() == "bf16" else "int8"
+    with structlog.testing.capture_logs() as logs:
+        decoder = WhisperDecoder(weights, ids, n_threads=2)
+    assert (decoder.precision, logs) == (expected, [])
+    assert decoder.state_type == {"bf16": "bf16", "int8": "f32"}[expected]
+
+
+@pytest.mark.parametrize("best", ["bf16", "f32", "f16"])
+def test_bf16_is_chosen_or_refused_by_what_the_processor_has(
+    best: str, weights: Weights, ids: Ids, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is compiled, so this holds wherever it runs."""
+    opened: list[str] = []
+    monkeypatch.setattr(decoders, "best_precision", lambda: best)
+    monkeypatch.setattr(WhisperDecoder, "_open", lambda self, *_: opened.append(self.precision))
+    WhisperDecoder(weights, ids)
+    if best == "bf16":
+        WhisperDecoder(weights, ids, precision="bf16")
+        assert opened == ["bf16", "bf16"]
+        return
+    with pytest.raises(ConfigurationError, match=r"no instructions.* bf16; choose auto, int8 or f32"):
+        WhisperDecoder(weights, ids, precision="bf16")
+    assert opened == ["int8"]
+
+
+@pytest.mark.parametrize("precision", [BF16, "int8"])
 def test_what_is_computed_wrongly_is_not_used(
-    weights: Weights, ids: Ids, monkeypatch: pytest.MonkeyPatch
+    precision: str, weights: Weights, ids: Ids, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = decoder_reference.logits
     monkeypatch.setattr(decoders, "reference", lambda *a: right(*a)[:, ::-1].copy())
     with structlog.testing.capture_logs() as logs, pytest.raises(EngineFailed, match="wrongly"):
-        WhisperDecoder(weights, ids, precision="bf16", n_threads=2)
-    assert [(entry["event"], entry["precision"]) for entry in logs] == [("decoder_precision_refused", "bf16")]
+        WhisperDecoder(weights, ids, precision=precision, n_threads=2)
+    events = [(entry["event"], entry["precision"]) for entry in logs]
+    assert events == [("decoder_precision_refused", precision)]
 
 
 def test_an_unknown_precision_is_refused(weights: Weights, ids: Ids) -> None:

@@ -13,6 +13,8 @@ import pytest
 import structlog
 
 from hearsay.engines import openvino, whisper
+from hearsay.engines.whisper import decoder as decoders
+from hearsay.engines.whisper import encoder as encoders
 from hearsay.engines.whisper import room
 from hearsay.engines.whisper.batched import BatchedWhisper
 from hearsay.engines.whisper.continuous import NUMBER_FORMATS, ContinuousWhisper
@@ -56,6 +58,51 @@ def test_openvino_encodes_where_it_can(folder: Path, encoder: str) -> None:
     model = whisper.load(folder, device="cpu", encoder=encoder)
     assert isinstance(model.encoder, OpenVinoEncoder)
     assert model.encoder.precision == best_precision()
+
+
+@needs_openvino
+@pytest.mark.parametrize("best", ["f32", best_precision() if openvino.is_usable() else "f32"])
+def test_both_halves_run_on_openvino_whether_or_not_the_processor_has_bf16(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, best: str
+) -> None:
+    monkeypatch.setattr(encoders, "best_precision", lambda: best)
+    monkeypatch.setattr(decoders, "best_precision", lambda: best)
+    with structlog.testing.capture_logs() as logs:
+        model = whisper.load(folder, device="cpu")
+    assert logs == []
+    assert isinstance(model, ContinuousWhisper) and isinstance(model.encoder, OpenVinoEncoder)
+    assert model.encoder.precision == best
+    assert model.decoder.precision == ("bf16" if best == "bf16" else "int8")
+
+
+@needs_openvino
+def test_bfloat16_that_only_ctranslate2_has_is_refused_or_left_to_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ctranslate2.models
+
+    opened: list[str] = []
+
+    class Pretended:
+        def __init__(self, _: str, *, compute_type: str, **__: object) -> None:
+            opened.append(compute_type)
+
+    monkeypatch.setattr(openvino, "computes_in", lambda precision: precision == "f32")
+    monkeypatch.setattr(decoders, "best_precision", lambda: "f32")
+    monkeypatch.setattr(ctranslate2, "get_supported_compute_types", lambda *_: {"bfloat16", "float32"})
+    monkeypatch.setattr(ctranslate2.models, "Whisper", Pretended)
+    with pytest.raises(ConfigurationError, match="no instructions for an encoder in bf16"):
+        whisper.load(folder, device="cpu", compute_type="bfloat16", encoder="openvino")
+    with pytest.raises(ConfigurationError, match="no instructions for a decoder in bf16"):
+        whisper.load(folder, device="cpu", compute_type="bfloat16", decoder="openvino")
+    with structlog.testing.capture_logs() as logs:
+        model = whisper.load(folder, device="cpu", compute_type="bfloat16")
+    assert isinstance(model, BatchedWhisper)
+    assert opened == ["bfloat16"]
+    assert [(entry["event"], entry["half"], "no instructions" in entry["reason"]) for entry in logs] == [
+        ("openvino_passed_over", "encoder", True),
+        ("openvino_passed_over", "decoder", True),
+    ]
 
 
 @needs_openvino

@@ -96,7 +96,7 @@ class Settings(BaseModel):
     device_index: tuple[Annotated[int, Field(ge=0)], ...] = (0,)
     """Which GPUs, counted from 0, separated by commas; each holds a copy of a model, and they share work."""
     compute_type: str = "default"
-    """Arithmetic of Whisper models (`int8`, `float32`, ...); `default` is int8 on CPU, float16 on GPU."""
+    """Arithmetic of Whisper (`int8`, `float32`, ...); `default` is bf16 or int8 on CPU, float16 on GPU."""
     cpu_threads: int = Field(default=0, ge=0)
     """Threads that a model may use on CPU; 0 lets the engine choose."""
     whisper_encoder: Literal["auto", "openvino", "ctranslate2"] = "auto"

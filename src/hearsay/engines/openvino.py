@@ -74,6 +74,16 @@ def core() -> Any:
 
 
 @cache
+def computes_in(precision: str) -> bool:
+    """Say whether the processor has instructions for a number format by OpenVINO's name; for `f32` it has.
+
+    Without them OpenVINO makes do: with several of f32 for each of bf16, and with f32 in place of f16.
+    """
+    capability = {"bf16": "BF16", "f16": "FP16", "f32": "FP32"}[precision]
+    return capability in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+@cache
 def is_usable() -> bool:
     """Say whether OpenVINO is installed and can compute on this machine's processor."""
     if importlib.util.find_spec("openvino") is None:

@@ -74,16 +74,10 @@ class WhisperDecoder:
         `watched` are layer and head of those heads whose attention `Session.looks` can tell afterwards.
         `precision` is one of `PRECISIONS`, or `auto` for `bf16` where the processor does it well, else
         `int8`. Where a smaller one strays too far from f32, the log says so and f32 is used. No threads
-        given: as many as cores. Raises: `ConfigurationError` for an unknown precision, `EngineFailed` where
-        compilation breaks, or f32 gives something else than it should.
+        given: as many as cores. Raises: `ConfigurationError` for a precision that is unknown or that the
+        processor lacks, `EngineFailed` where compilation breaks, or f32 gives something else than it should.
         """
-        if precision not in PRECISIONS:
-            raise ConfigurationError(
-                f"There is no precision {precision!r}; choose of {', '.join(PRECISIONS)}."
-            )
-        if precision == "auto":
-            precision = "bf16" if best_precision() == "bf16" else "int8"
-        self.precision = precision
+        self.precision = _chosen(precision)
         self._n_threads = n_threads
         try:
             self.shape = read_shape(weights, end_of_text=ids.end_of_text, watched=watched)
@@ -264,6 +258,20 @@ class Session:
         if self._is_narrow:
             return ov.Tensor(array, list(array.shape), ov.Type.bf16)
         return ov.Tensor(array, shared_memory=True)
+
+
+def _chosen(wish: str) -> str:
+    """Choose a precision that this processor computes in: any but `bf16` every one does."""
+    if wish not in PRECISIONS:
+        raise ConfigurationError(f"There is no precision {wish!r}; choose of {', '.join(PRECISIONS)}.")
+    has_bf16 = best_precision() == "bf16"
+    if wish == "bf16" and not has_bf16:
+        raise ConfigurationError(
+            "This processor has no instructions for a decoder in bf16; choose auto, int8 or f32."
+        )
+    if wish == "auto":
+        return "bf16" if has_bf16 else "int8"
+    return wish
 
 
 def _inputs(feeds: Sequence[Feed], past: Sequence[int], windows: slice) -> list[NDArray[np.int32]]:

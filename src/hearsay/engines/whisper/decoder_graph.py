@@ -27,6 +27,11 @@ CHUNK = 128
 _EPSILON = 1e-5
 """Of every layer norm, as PyTorch has it."""
 
+_ALL = slice(None)
+"""All rows of a matrix."""
+
+_ONE = np.float32(1.0)
+
 LEAST = np.float32(-1e30)
 """Stands for minus infinity in a format of any width, and can be subtracted from itself."""
 
@@ -150,10 +155,9 @@ class Graphs:
         outputs = []
         for layer in range(shape.n_layers):
             name = f"decoder/layer_{layer}/attention/linear_1"
-            matrix, bias = self._weights[f"{name}/weight"], self._weights[f"{name}/bias"]
             scales = (np.float32(shape.head**-0.5), np.float32(1.0))
             for rows, scale in zip((slice(0, shape.width), slice(shape.width, None)), scales, strict=True):
-                projected = self._project(heard, matrix[rows] * scale, bias[rows] * scale)
+                projected = self._linear(name, heard, rows, scale)
                 split = self._reshape(projected, [0, 0, shape.n_heads, shape.head])
                 outputs.append(o.convert(self._transpose(split, [0, 2, 1, 3]), self._type).output(0))
         return self._ov.Model(outputs, [heard], "hearing")
@@ -302,11 +306,13 @@ class Graphs:
         scaled = o.multiply(centred, self._constant(self._weights[f"{name}/gamma"]))
         return o.add(scaled, self._constant(self._weights[f"{name}/beta"]))
 
-    def _linear(self, name: str, flow: Any) -> Any:
-        bias = self._weights[f"{name}/bias"]
+    def _linear(self, name: str, flow: Any, rows: slice = _ALL, scale: np.float32 = _ONE) -> Any:
+        """Project states by some rows of a matrix and its bias, both of them scaled."""
+        bias = self._weights[f"{name}/bias"][rows] * scale
         if self._precision != "int8":
-            return self._project(flow, self._weights[f"{name}/weight"], bias)
-        matrix = self._scaled(*whole_numbers(self._weights, f"{name}/weight"))
+            return self._project(flow, self._weights[f"{name}/weight"][rows] * scale, bias)
+        values, factors = whole_numbers(self._weights, f"{name}/weight")
+        matrix = self._scaled(values[rows], factors[rows] * scale)
         return self._o.add(self._o.matmul(flow, matrix, False, True), self._constant(bias))
 
     def _project(self, flow: Any, matrix: NDArray[np.float32], bias: NDArray[np.float32]) -> Any:

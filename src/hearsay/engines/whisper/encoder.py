@@ -87,11 +87,16 @@ class OpenVinoEncoder:
 
         `precision` is `f32`, `bf16`, `f16`, or `auto` for what the processor does best; where a smaller one
         strays too far from f32, the log says so and f32 is used. No threads given: as many as cores.
-        Raises: `ConfigurationError` for an unknown precision, `EngineFailed` where compilation breaks.
+        Raises: `ConfigurationError` for a precision that is unknown or that the processor lacks,
+        `EngineFailed` where compilation breaks.
         """
         if precision not in PRECISIONS:
             raise ConfigurationError(
                 f"There is no precision {precision!r}; choose one of {', '.join(PRECISIONS)}."
+            )
+        if precision != "auto" and not openvino.computes_in(precision):
+            raise ConfigurationError(
+                f"This processor has no instructions for an encoder in {precision}; choose auto or f32."
             )
         self.precision = best_precision() if precision == "auto" else precision
         self._n_threads = n_threads
@@ -179,7 +184,10 @@ class OpenVinoEncoder:
 
 
 def best_precision() -> str:
-    """Give the number format in which OpenVINO would compute here by itself: `f32`, `bf16` or `f16`."""
+    """Give the number format in which OpenVINO would compute here by itself: `f32`, `bf16` or `f16`.
+
+    `bf16` it is only with AVX-512's instructions, and with these alone can attention be paged in bf16.
+    """
     name = openvino.core().get_property("CPU", "INFERENCE_PRECISION_HINT").get_type_name()
     return str(name) if name in PRECISIONS else "f32"
 

@@ -62,8 +62,9 @@ def load(
     """Load a Whisper from a folder in CTranslate2's format, or in Hugging Face's with safetensors.
 
     The latter is converted first, once, into a folder inside `conversions` (default: `.converted` beside the
-    folder). `compute_type` is one of CTranslate2's, or `default`: int8 on CPU, float16 on GPU. No threads
-    given: as many as there are cores, at most eight. Under `auto` a GPU that is there but cannot compute
+    folder). `compute_type` is one of CTranslate2's, or `default`: float16 on GPU, and on CPU what each
+    half's runtime does best there, int8 for CTranslate2. No threads given: as many as there are cores, at
+    most eight. Under `auto` a GPU that is there but cannot compute
     (often for want of CUDA's libraries) is passed over, and the log says why. Each GPU of `device_index`
     holds a copy of the model. `encoder` and `decoder` say what computes the two halves on a CPU: `openvino`,
     `ctranslate2`, or `auto` for the former where it works.
