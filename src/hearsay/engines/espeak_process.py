@@ -5,10 +5,10 @@ Hearsay: the package `espeakng-loader` brings it, a process of its own runs it, 
 between the two.
 
 Knows no voice by heart and no request. The library keeps state from one text to the next, which colours the
-sound, so every piece is spoken by a library loaded afresh, and random numbers begin anew: the same text gives
-the same sound, whatever was said before.
+sound, so every piece is spoken by a library loaded afresh, with random numbers that begin anew: the same text
+gives the same sound, whatever was said before. That takes 0.7 ms a piece, between two pieces.
 
-Source: espeak-ng 1.52, `speak_lib.h`.
+Source: espeak-ng 1.52, `speak_lib.h`, `espeak_ng.h`.
 """
 
 from __future__ import annotations
@@ -49,10 +49,9 @@ class Espeak:
     """espeak-ng; voices are files below `lang/` of its data, and a variant's name after a plus sign."""
 
     def __init__(self, start: Mapping[str, Any]) -> None:
-        """Load the library for the first piece. Raises `CannotSpeak`."""
+        """Load the library, ready for the first piece. Raises `CannotSpeak`."""
         self._library_path = str(start["library"])
         self._data = Path(start["data"])
-        self._random = ctypes.CDLL(None)
         self._library = self._load()
         self.about = {"sample_rate": self._library.sample_rate}
 
@@ -69,7 +68,6 @@ class Espeak:
         path, _, variant = voice.partition("+")
         self._library.choose(self._data / "lang" / path, variant)
         self._library.speak_at(round(NORMAL_RATE * speed))
-        self._random.srand(1)
         self._library.speak(text, heard)
 
     def _load(self) -> _Library:
@@ -89,6 +87,8 @@ class _Library:
         )
         if self.sample_rate <= 0:
             raise CannotSpeak(f"espeak-ng cannot read its data in {data}.")
+        # Noise (breath, whispers) is made of random numbers, which otherwise begin with the time of day.
+        self._functions.espeak_ng_SetRandSeed(ctypes.c_long(1))
 
     def choose(self, file: Path, variant: str) -> None:
         """Choose a voice. Raises `CannotSpeak`.
