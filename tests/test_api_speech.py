@@ -136,7 +136,7 @@ def test_mulaw_is_loud_where_the_voice_is(server: Running) -> None:
     codes = np.frombuffer(sound.content, np.uint8)
     silent = codes.reshape(8, -1)[:, -150:]
     assert (silent & 0x7F).min() >= 0x70, "near zero, as G.711 writes it"
-    assert (codes & 0x7F).min() < 0x20
+    assert (codes & 0x7F).min() < 0x30
 
 
 @pytest.mark.parametrize(
@@ -420,8 +420,8 @@ def test_a_full_house_is_told_before_the_body(stage: Stage) -> None:
 def test_a_voice_that_breaks_at_once(stage: Stage) -> None:
     stage.make_voice = lambda: FakeSynthesizer(Mishaps(fail_after=0))
     with stage.open() as server:
-        for more in ({}, {"stream_format": "sse"}):
-            answer = speak(server, **more)
+        for stream_format in ("audio", "sse"):
+            answer = speak(server, stream_format=stream_format)
             assert refusal(answer) == (500, "engine_failed", None)
             assert answer.headers["x-should-retry"] == "false"
 

@@ -23,7 +23,12 @@ def test_models(server: Running) -> None:
     assert not models["whisper-large-v3"]["installed"]
     assert "openai/whisper-large-v3" in models["whisper-large-v3"]["aliases"]
     assert models["whisper-large-v3-turbo"]["tasks"] == ["transcribe"]
-    assert sum(model["default"] for model in models.values()) == 1
+    assert [id_ for id_, model in models.items() if model["default"]] == ["fake", "fake-voice"]
+    assert {model["type"] for model in models.values() if "transcribe" in model["tasks"]} == {"transcribe"}
+    speaking = {id_: model for id_, model in models.items() if model["type"] == "audio"}
+    assert {tuple(model["tasks"]) for model in speaking.values()} == {("speak",)}
+    assert speaking["espeak-ng"]["installed"] and "de" in speaking["espeak-ng"]["languages"]
+    assert [id_ for id_, model in models.items() if "tts-1" in model["aliases"]] == ["fake-voice"]
 
 
 def test_models_for_clients_that_want_an_array(server: Running) -> None:
@@ -96,16 +101,18 @@ def test_greeting_has_a_line_to_try(server: Running) -> None:
 def test_documentation_has_every_route_and_field(server: Running) -> None:
     document = server.http.get("/openapi.json").json()
     page = server.http.get("/docs").text
-    assert len(document["paths"]) == 6
-    form = document["paths"]["/v1/audio/transcriptions"]["post"]["requestBody"]["content"][
-        "multipart/form-data"
-    ]
-    for text in (*document["paths"], *form["schema"]["properties"]):
-        assert f"{text}</code>" in page
+    assert len(document["paths"]) == 9
+    for path, kind in (
+        ("/v1/audio/transcriptions", "multipart/form-data"),
+        ("/v1/audio/speech", "application/json"),
+    ):
+        body = document["paths"][path]["post"]["requestBody"]["content"][kind]
+        for text in (*document["paths"], *body["schema"]["properties"]):
+            assert f"{text}</code>" in page
 
 
 def test_unknown_paths(server: Running) -> None:
-    for path in ("/nowhere", "/v1", "/v1/", "/v1/audio", "/openai", "/v1/audio/speech", "/%ff"):
+    for path in ("/nowhere", "/v1", "/v1/", "/v1/audio", "/openai", "/v1/audio/speeches", "/%ff"):
         answer = server.http.get(path)
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found"), path
         assert answer.headers["x-request-id"]
@@ -116,6 +123,8 @@ def test_unknown_paths(server: Running) -> None:
     [
         ("GET", "/v1/audio/transcriptions", "POST"),
         ("PUT", "/v1/audio/translations", "POST"),
+        ("GET", "/v1/audio/speech", "POST"),
+        ("POST", "/v1/voices", "GET"),
         ("POST", "/v1/models", "GET"),
         ("DELETE", "/v1/models/fake", "GET"),
         ("OPTIONS", "/v1/models", "GET"),

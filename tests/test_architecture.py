@@ -37,6 +37,8 @@ SERVING = MODELS | {
     "sentences",
     "sequential",
     "settings",
+    "sound",
+    "synthesis",
     "transcription",
 }
 
@@ -55,6 +57,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "quality": SAME,
     "speech": SAME | {"engines.protocols"},
     "sound": SAME,
+    "synthesis": SAME | {"engines.protocols", "sound"},
     "children": frozenset(),
     "decoders": SAME | {"audio", "children"},
     "engines.protocols": SAME,
@@ -66,7 +69,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "composition": MODELS | {"batching", "pool", "settings"},
     "sequential": SPEECH | {"jobs"},
     "transcription": SPEECH | {"jobs", "sequential"},
-    "dialects": GROUND,
+    "dialects": GROUND | {"sound"},
     "settings": SAME | {"languages"},
     "keys": SAME | {"atomic"},
     "samples": frozenset(),

@@ -10,7 +10,7 @@ from hearsay.errors import Overloaded
 
 def test_so_many_and_no_more() -> None:
     door = Door(2)
-    with door.passed(), door.passed(), pytest.raises(Overloaded, match="2 recordings"), door.passed():
+    with door.passed(), door.passed(), pytest.raises(Overloaded, match="2 requests"), door.passed():
         pytest.fail("a third came in")
     with door.passed(), door.passed():
         pass
