@@ -40,8 +40,9 @@ SUFFIXES = {
 }
 """What files of each format are called."""
 
-_MULAW_RATE = 8_000
-"""Samples per second of mu-law: bytes of it without a header are taken for telephone speech."""
+_RATES = {Format.OGG: 48_000, Format.MULAW: 8_000}
+"""Samples per second where the voice's own would not do: an Ogg file holds Opus at this rate only, which more
+programs read than the FLAC of other rates, and bare mu-law is taken for telephone speech."""
 
 _SAMPLE_BYTES = 2
 """Of a WAV file as it is written here."""
@@ -66,10 +67,12 @@ def sound_format(kind: Format, *, voice_rate: int, sample_rate: int | None = Non
     Raises: `UnsupportedOption` for a rate that the format cannot hold.
     """
     if kind is Format.MULAW:
-        wanted = SoundFormat(Container.RAW, sample_rate or _MULAW_RATE, Encoding.MULAW)
+        container, encoding = Container.RAW, Encoding.MULAW
     else:
         container = Container.RAW if kind is Format.PCM else Container(kind.value)
-        wanted = SoundFormat(container, sample_rate or closest_rate(container, voice_rate))
+        encoding = Encoding.PCM_S16LE
+    usual = _RATES.get(kind) or closest_rate(container, voice_rate)
+    wanted = SoundFormat(container, sample_rate or usual, encoding)
     check(wanted)
     return wanted
 

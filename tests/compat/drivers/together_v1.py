@@ -28,6 +28,10 @@ def call(client: Any, job: wire.Job) -> Any:
             return client.audio.transcriptions.create(**arguments)
         case "translate":
             return client.audio.translations.create(**arguments)
+        case "speak":
+            return client.audio.speech.create(**arguments)
+        case "voices":
+            return client.audio.voices.list()
         case "models":
             return client.models.list()
         case "request":
@@ -47,12 +51,20 @@ def request(client: Any, job: wire.Job) -> Any:
 def run(job: wire.Job) -> Any:
     """Do a job, or give the coroutine that does it."""
     result = call(make(job), job)
-    return finish(result) if inspect.isawaitable(result) else wire.value(result)
+    return finish(result, job) if inspect.isawaitable(result) else tell(result, job)
 
 
-async def finish(result: Any) -> dict[str, Any]:
+async def finish(result: Any, job: wire.Job) -> dict[str, Any]:
     """Wait for an async call."""
-    return wire.value(await result)
+    return tell(await result, job)
+
+
+def tell(result: Any, job: wire.Job) -> dict[str, Any]:
+    """Tell what came back; sound goes to a file, whose name tells the client how to write it."""
+    if "to" not in job:
+        return wire.value(result)
+    result.stream_to_file(job["to"])
+    return {"class": type(result).__name__}
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ async function call(client, job) {
   switch (job.call) {
     case 'transcribe': return client.audio.transcriptions.create(args);
     case 'translate': return client.audio.translations.create(args);
+    case 'speak': case 'speak_streaming': return client.audio.speech.create(args);
+    case 'voices': return client.audio.voices.list();
     case 'models': return client.models.list();
     case 'model': return client.models.retrieve(job.id);
     case 'request': return client[job.method.toLowerCase()](job.path);
@@ -55,9 +57,23 @@ async function collect(stream) {
   return { events };
 }
 
+// Sound goes to a file: as it comes, or once it is there.
+async function keep(response, job) {
+  const told = { class: response.constructor.name, content_type: response.headers.get('content-type') };
+  if (job.call === 'speak') {
+    fs.writeFileSync(job.to, Buffer.from(await response.arrayBuffer()));
+  } else {
+    const file = fs.openSync(job.to, 'w');
+    for await (const bytes of response.body) fs.writeSync(file, bytes);
+    fs.closeSync(file);
+  }
+  return told;
+}
+
 async function answer(job) {
   try {
     const result = await call(new Client(job.client), job);
+    if (job.to) return { ok: true, ...(await keep(result, job)) };
     if (job.arguments?.stream) return { ok: true, ...(await collect(result)) };
     const value = job.call === 'models' ? (result.data ?? result) : result;
     return { ok: true, class: typeof result, value, request_id: result?._request_id };
