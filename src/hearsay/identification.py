@@ -79,7 +79,7 @@ _SHARED: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
         re.compile("[\u0600-\u06ff\u0750-\u077f\ufb50-\ufdff\ufe70-\ufefc]"),
         ("ar", "fa", "ur", "ps", "sd", "ug"),
     ),
-    (re.compile("[\u0900-\u097f]"), ("hi", "mr", "ne", "sa")),
+    (re.compile("[\u0900-\u097f]"), ("hi", "mr", "ne")),
     (re.compile("[\u0980-\u09ff]"), ("bn", "as")),
     (re.compile("[\u3400-\u9fff]"), ("zh", "ja", "yue")),
 )

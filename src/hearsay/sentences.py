@@ -30,7 +30,9 @@ _AHEAD = 128
 
 _LINES = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028]")
 
-_BLANKS = re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ue000-\uf8ff\ufffc-\uffff]")
+_BLANKS = re.compile(
+    "[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ue000-\uf8ff\ufffc-\uffff\U000f0000-\U0010ffff]"
+)
 """What cannot be said but may part two words: controls, halves of pairs, private use."""
 
 _JUNK = re.compile(
@@ -91,6 +93,7 @@ class _Reading:
 
     def __init__(self, text: str | Iterable[str], language: str, most: int) -> None:
         self._source = _blocks(text)
+        self._at_hand = isinstance(text, str)
         self._language = language.partition("-")[0].lower()
         self._enough = most + _AHEAD
         self._held = ""
@@ -111,9 +114,8 @@ class _Reading:
 
     def _read(self) -> None:
         block = next(self._source, None)
-        if block is None:
-            self._ended = True
-        else:
+        self._ended = block is None
+        if block is not None:
             self._held = clean(self._held + block)
 
     def _end(self, most: int, joined: int) -> int | None:
@@ -123,6 +125,8 @@ class _Reading:
         closed = paragraph is not None or (self._ended and stop == len(self._held))
         ends = _sentence_ends(self._held[:stop], self._language)
         if not closed:
+            if self._at_hand and stop <= joined:
+                return None
             ends.pop()
         fitting = [end for end in ends if end <= joined] or [end for end in ends[:1] if end <= most]
         if fitting:
@@ -144,11 +148,9 @@ def _blocks(text: str | Iterable[str]) -> Iterator[str]:
 
 def _sentence_ends(text: str, language: str) -> list[int]:
     """Find where sentences end; the last end is that of the text."""
-    from sentencex import segment
-
     ends: list[int] = []
     start = end = 0
-    for sentence in segment(language, text):
+    for sentence in _segmented(text, language):
         end += len(sentence)
         if not _STUB.fullmatch(text, start, end):
             ends.append(end)
@@ -156,6 +158,18 @@ def _sentence_ends(text: str, language: str) -> list[int]:
     if not ends or ends[-1] < end:
         ends.append(end)
     return ends
+
+
+def _segmented(text: str, language: str) -> list[str]:
+    """Part a text by the library's rules; one over which they stumble is taken for one sentence."""
+    from sentencex import segment
+
+    try:
+        return list(segment(language, text))
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # What Rust raises is no `Exception`, and has no module.
+            raise
+        return [text]
 
 
 def _cut(text: str, most: int) -> int:

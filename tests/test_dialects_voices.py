@@ -1,0 +1,130 @@
+"""The vendors' voices: all names that their references give, stable parts, and the page that lists them."""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import groupby
+
+import pytest
+from scripts import persona_table
+
+from hearsay import speaking_cards
+from hearsay.dialects.voices import FAMILIES, PERSONAS, persona
+from hearsay.domain import Gender
+
+# fmt: off
+OPENAI = [
+    "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage",
+    "shimmer", "verse",
+]
+PLAYAI = [
+    "Arista", "Atlas", "Basil", "Briggs", "Calum", "Celeste", "Cheyenne", "Chip", "Cillian",
+    "Deedee", "Fritz", "Gail", "Indigo", "Mamaw", "Mason", "Mikail", "Mitch", "Nia", "Quinn",
+    "Thunder",
+]
+ARABIC = [
+    "Ahmad", "Amira", "Khalid", "Nasser",
+]
+ORPHEUS = [
+    "tara", "leah", "jess", "leo", "dan", "mia", "zac", "zoe", "autumn", "diana", "hannah",
+    "austin", "daniel", "troy",
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(
+    ("name", "language"),
+    [(name, None) for name in OPENAI]
+    + [(f"{name}-PlayAI", "en") for name in PLAYAI]
+    + [(f"{name}-PlayAI", "ar") for name in ARABIC]
+    + [(name, "en") for name in ORPHEUS]
+    + [("friendly sidekick", None), ("german conversational woman", "de"), ("1920's radioman", None)],
+)
+def test_every_documented_name_is_known(name: str, language: str | None) -> None:
+    found = persona(name)
+    assert found is not None
+    assert (found.name, found.language) == (name, language)
+
+
+@pytest.mark.parametrize("spelling", ["ALLOY", " alloy ", "Alloy"])
+def test_case_and_space_do_not_matter(spelling: str) -> None:
+    assert persona(spelling) is persona("alloy")
+    assert persona("Friendly  SIDEKICK") is persona("friendly sidekick")
+
+
+@pytest.mark.parametrize("name", ["", "fritz", "nobody", "af_alloy", "x" * 1000])
+def test_other_names_are_nobody_s(name: str) -> None:
+    assert persona(name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "gender"),
+    [
+        ("nova", Gender.FEMALE),
+        ("onyx", Gender.MALE),
+        ("Fritz-PlayAI", Gender.MALE),
+        ("Amira-PlayAI", Gender.FEMALE),
+        ("tara", Gender.FEMALE),
+        ("friendly sidekick", Gender.MALE),
+        ("california girl", Gender.FEMALE),
+        ("salesman", Gender.MALE),
+        ("alabama male", Gender.MALE),
+        ("female nurse", Gender.FEMALE),
+        ("professional woman", Gender.FEMALE),
+    ],
+)
+def test_genders_are_those_of_the_vendors(name: str, gender: Gender) -> None:
+    found = persona(name)
+    assert found is not None
+    assert found.gender is gender
+
+
+def test_names_are_unique() -> None:
+    assert sum(len(family) for family in FAMILIES.values()) == len(PERSONAS)
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if "Sonic" not in family])
+@pytest.mark.parametrize("engine", ["espeak", "sherpa"])
+def test_within_a_family_no_part_is_played_twice(family: str, engine: str) -> None:
+    parts = [each.parts[engine] for each in FAMILIES[family] if engine in each.parts]
+    assert sorted(set(parts)) == sorted(parts)
+
+
+def test_every_part_for_the_embedded_engine_exists_and_fits() -> None:
+    espeak = pytest.importorskip("hearsay.engines.espeak")
+    pytest.importorskip("espeakng_loader")
+    variants = {f"+{variant.id}": variant.gender for variant in espeak.variants()}
+    for each in PERSONAS.values():
+        assert variants[each.parts["espeak"]] in (each.gender, None), each
+
+
+def test_every_part_for_neural_voices_exists_and_fits() -> None:
+    voices = {voice.id: voice for card in speaking_cards.known() for voice in card.voices}
+    for each in PERSONAS.values():
+        if "sherpa" in each.parts:
+            assert voices[each.parts["sherpa"]].gender is each.gender, each
+
+
+def test_parts_stay_what_they_are() -> None:
+    """Whoever adds a name may change this; whoever changes a part surprises those who know its sound."""
+    known = (
+        OPENAI
+        + [f"{name}-playai" for name in PLAYAI + ARABIC]
+        + ORPHEUS
+        + ["salesman", "yogaman", "anime girl"]
+    )
+    parts = {name: dict(PERSONAS[name.casefold()].parts) for name in sorted(known)}
+    assert hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()[:16] == "d65b8fcdb1bf2d73"
+
+
+def test_lists_are_in_order() -> None:
+    for family in FAMILIES.values():
+        names = [each.name.casefold() for each in family]
+        assert names == sorted(names)
+        assert [name for name, _ in groupby(names)] == names
+
+
+def test_the_page_has_the_table() -> None:
+    page = persona_table.PAGE.read_text(encoding="utf-8")
+    assert persona_table.table() in page
+    assert persona_table.written(page) == page, "run python -m scripts.persona_table"

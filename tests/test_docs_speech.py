@@ -1,0 +1,78 @@
+"""The examples of docs/speech.md run as printed and make sound."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hearsay import audio
+from tests.compat.serving import Scene
+from tests.server import serving
+
+PAGE = Path(__file__).parents[1] / "docs" / "speech.md"
+ADDRESS = "http://127.0.0.1:8000"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def examples(language: str, needle: str) -> list[str]:
+    blocks = BLOCK.findall(PAGE.read_text(encoding="utf-8"))
+    return [text for kind, text in blocks if kind == language and needle in text]
+
+
+def run(command: list[str], folder: Path, stdin: str | None = None) -> None:
+    environment = {
+        **os.environ,
+        "PYTHONPATH": "",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve the embedded voice, as the first start on a fresh machine does."""
+    pytest.importorskip("espeakng_loader")
+    with serving(Scene(tmp_path_factory.mktemp("docs"), default="fake").app()) as url:
+        yield url
+
+
+def test_the_curl_line_makes_sound(address: str, tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    for text in examples("sh", "curl"):
+        run(["bash", "-ec", text.replace(ADDRESS, address)], tmp_path)
+        assert 1 < audio.load(tmp_path / "hello.mp3").duration < 4
+
+
+def test_the_lines_of_python_make_sound(address: str, tmp_path: Path) -> None:
+    for text in examples("python", "OpenAI"):
+        run([sys.executable, "-c", text.replace(ADDRESS, address)], tmp_path)
+        assert 1 < audio.load(tmp_path / "hello.wav").duration < 4
+
+
+def test_the_command_lines_make_sound(tmp_path: Path) -> None:
+    pytest.importorskip("espeakng_loader")
+    (tmp_path / "book.txt").write_text("Once upon a time.\n\nThe end.\n", encoding="utf-8")
+    (text,) = examples("sh", "hearsay say")
+    for line in text.splitlines():
+        if "-o" in line:  # the others need a loudspeaker
+            run(["bash", "-ec", line], tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"book.txt", "gruss.mp3", "book.opus"}
+    assert audio.load(tmp_path / "gruss.mp3").duration < audio.load(tmp_path / "book.opus").duration
