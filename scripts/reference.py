@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from hearsay import cards, machine
+from hearsay import cards, machine, speaking_cards
 from hearsay.domain import ModelCard, Task
 from hearsay.settings import PREFIX, Settings
 
@@ -32,7 +32,10 @@ MODELS_HEAD = """# Models
 
 `hearsay models list` shows which of these are on this machine, `hearsay models pull NAME` installs one,
 `hearsay models rm NAME` removes it. Weights that the hub's own cache holds already are used where they are.
-Own weights, in CTranslate2 or Hugging Face format: `hearsay serve --models NAME=FOLDER`.
+Own weights, Whispers in CTranslate2 or Hugging Face format and voices in ONNX format:
+`hearsay serve --models NAME=FOLDER`.
+
+## Models that listen
 
 | id | languages | translates | download | also called | |
 | --- | --- | --- | --- | --- | --- |
@@ -52,6 +55,23 @@ the hub can be reached within 3 seconds.
 """
 
 
+SPEAKING_HEAD = """
+## Models that speak
+
+`espeak-ng` is always there. The others need what `pip install 'hearsay[speech]'` installs; nothing of them is
+ever downloaded unasked. `hearsay voices` lists the voices of those that are installed.
+
+| id | languages | voices | download | also called | |
+| --- | --- | --- | --- | --- | --- |
+"""
+
+SPEAKING_STAND_INS = """
+`{names}` and requests for speech that name no model mean the setting `speech_model`, which is the best
+installed one unless you say otherwise: own voices, then neural ones in the order above, then `espeak-ng`. Of
+several models that are installed, the best that speaks the language of the text takes it.
+"""
+
+
 def settings_page() -> str:
     """Render the page of settings."""
     return SETTINGS_HEAD + "".join(
@@ -68,7 +88,10 @@ def models_page() -> str:
         f"| `{row.model}` | {_cell(row.why)} |\n"
         for row in machine.RECOMMENDATIONS
     )
-    return MODELS_HEAD + rows + STAND_INS.format(names="`, `".join(cards.STAND_INS)) + suits
+    listening = MODELS_HEAD + rows + STAND_INS.format(names="`, `".join(cards.STAND_INS)) + suits
+    voices = "".join(_speaker(card) for card in speaking_cards.known())
+    names = "`, `".join(cards.SPEAKING_STAND_INS)
+    return listening + SPEAKING_HEAD + voices + SPEAKING_STAND_INS.format(names=names)
 
 
 PAGES = {"settings.md": settings_page, "models.md": models_page}
@@ -80,6 +103,14 @@ def _model(card: ModelCard) -> str:
     languages = str(len(card.languages)) if len(card.languages) > 1 else card.languages[0]
     size = f"{card.size_bytes / 1e6:.0f} MB" if card.size_bytes else "–"
     return f"| `{card.id}` | {languages} | {translates} | {size} | {aliases} | {_cell(card.description)} |\n"
+
+
+def _speaker(card: ModelCard) -> str:
+    languages = str(len(card.languages)) if len(card.languages) > 1 else card.languages[0]
+    aliases = ", ".join(f"`{alias}`" for alias in card.aliases)
+    size = f"{card.size_bytes / 1e6:.0f} MB" if card.size_bytes else "–"
+    voices = len(card.voices) or "many"
+    return f"| `{card.id}` | {languages} | {voices} | {size} | {aliases} | {_cell(card.description)} |\n"
 
 
 def _default(name: str) -> str:

@@ -125,10 +125,11 @@ def test_unknown_paths(server: Running) -> None:
         ("PUT", "/v1/audio/translations", "POST"),
         ("GET", "/v1/audio/speech", "POST"),
         ("POST", "/v1/voices", "GET"),
+        ("PUT", "/v1/audio/voices", "GET, POST"),
         ("POST", "/v1/models", "GET"),
         ("DELETE", "/v1/models/fake", "GET"),
         ("OPTIONS", "/v1/models", "GET"),
-        ("TRACE", "/health", "GET"),
+        ("TRACE", "/health", "GET, HEAD"),
         ("PATCH", "/", "GET"),
     ],
 )

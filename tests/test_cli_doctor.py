@@ -115,11 +115,13 @@ def test_the_whole_examination_transcribes_with_the_default_model(
         return engines[-1]
 
     monkeypatch.setattr(Catalogue, "load", load)
+    monkeypatch.setattr(look, "speaking_test", lambda models, card: Finding(card.id, State.FINE, "speaks"))
     result = run.invoke(app, ["doctor"])
     lines = {line.split("\t")[1]: line for line in result.stdout.splitlines()}
     assert lines["self-test of mine"].startswith("ok\tself-test of mine\t100%")
     assert lines["weights of mine"].startswith("ok")
     assert lines["self-test of pocketsphinx-en-us"].startswith("BROKEN")
+    assert lines["default speech model"].endswith("espeak-ng") and lines["espeak-ng"].startswith("ok")
     assert result.exit_code == 1 and "Broken: self-test of pocketsphinx-en-us." in result.stderr
     assert len(engines) == 2 and all(engine.closed for engine in engines)
 
@@ -131,6 +133,23 @@ def test_an_engine_that_fails_is_broken(catalogue: Catalogue, monkeypatch: pytes
     monkeypatch.setattr(catalogue, "load", load)
     found = look.self_test(catalogue, catalogue.card("pocketsphinx"))
     assert (found.state, found.detail) == (State.BROKEN, "no memory")
+
+
+def test_the_embedded_voice_says_a_word(catalogue: Catalogue) -> None:
+    found = look.speaking_test(catalogue, catalogue.named("espeak-ng"))
+    assert found.state is State.FINE and "says a word of 0." in found.detail
+
+
+def test_a_voice_that_says_nothing_is_broken(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = catalogue.named("fake-voice")
+    assert look.speaking_test(catalogue, card).state is State.FINE
+    monkeypatch.setattr(look, "AUDIBLE", 32768)
+    found = look.speaking_test(catalogue, card)
+    assert found.state is State.BROKEN and "nothing can be heard" in found.detail
+    monkeypatch.setattr(look, "WORD", "-")
+    assert "Nothing in the input" in look.speaking_test(catalogue, card).detail
+    found = look.speaking_test(catalogue, catalogue.named("fake"))
+    assert found.state is State.BROKEN and "cannot speak" in found.detail
 
 
 def test_the_test_engine_is_not_expected_to_understand(catalogue: Catalogue) -> None:
@@ -151,12 +170,16 @@ def test_says_what_computes() -> None:
 
 
 def test_damaged_weights_are_broken(catalogue: Catalogue, tmp_path: Path) -> None:
-    assert states(look.weights(catalogue)) == {"weights": State.NOTE}
+    assert states(look.weights(catalogue)) == {"weights": State.NOTE, "voices": State.NOTE}
     folder = make(tmp_path / "models" / "Systran--faster-whisper-base", toy_model(2000))
     make(tmp_path / "models" / "Systran--faster-whisper-tiny", toy_model(2000))
     (folder / "model.bin").write_bytes(b"")
     found = states(look.weights(catalogue))
-    assert found == {"weights of whisper-base": State.BROKEN, "weights of whisper-tiny": State.FINE}
+    assert found == {
+        "weights of whisper-base": State.BROKEN,
+        "weights of whisper-tiny": State.FINE,
+        "voices": State.NOTE,
+    }
 
 
 def test_folders_that_cannot_be_written_are_broken(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from hearsay import cards
+from hearsay import cards, speaking_cards
 from hearsay.cli import app, console
 from tests.local_hub import LocalHub, serving, toy_model
 from tests.test_weights import make
@@ -44,9 +44,12 @@ def test_lists_what_is_known_and_how_to_get_better() -> None:
     assert result.exit_code == 0
     rows = [line.split("\t") for line in result.stdout.splitlines()]
     assert {len(row) for row in rows} == {6}
-    assert [row[0] for row in rows] == [card.id for card in cards.known()]
-    assert [row[0] for row in rows if "default" in row[1]] == [cards.EMBEDDED]
-    assert "hearsay models pull" in result.stderr
+    assert [row[0] for row in rows] == [card.id for card in (*cards.known(), *speaking_cards.known())]
+    assert [row[0] for row in rows if "default" in row[1]] == [cards.EMBEDDED, speaking_cards.EMBEDDED_VOICE]
+    can = {row[0]: row[4] for row in rows}
+    assert can["whisper-base"] == "transcribes, translates" and can[cards.EMBEDDED] == "transcribes"
+    assert can[speaking_cards.EMBEDDED_VOICE] == "speaks"
+    assert "hearsay models pull whisper-" in result.stderr
 
 
 def test_own_models_are_listed_with_their_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -68,12 +71,26 @@ def test_pulls_with_progress_and_becomes_the_default(models_folder: Path) -> Non
     assert f"base is in {models_folder}/Systran--faster-whisper-base\n" == result.stdout
     assert "base: 0 % of" in result.stderr and "base: 100 % of" in result.stderr
     listed = json.loads(run.invoke(app, ["models", "list", "--installed", "--json"]).stdout)
-    assert [model["id"] for model in listed] == ["whisper-base", cards.EMBEDDED]
+    assert [model["id"] for model in listed] == [
+        "whisper-base",
+        cards.EMBEDDED,
+        speaking_cards.EMBEDDED_VOICE,
+    ]
+    assert all(model["default"] for model in listed if model["id"] != cards.EMBEDDED)
+    assert (listed[2]["tasks"], listed[2]["ignores"]) == (["speak"], ["instructions"])
     assert (
         listed[0]["default"]
         and listed[0]["folder"].endswith("base")
         and "openai/whisper-base" in listed[0]["aliases"]
     )
+
+
+def test_names_of_what_can_be_installed_are_completed() -> None:
+    environment = {"COMP_WORDS": "hearsay models pull whisper-ba", "COMP_CWORD": "3"}
+    result = run.invoke(
+        app, [], env=environment | {"_HEARSAY_COMPLETE": "complete_bash"}, prog_name="hearsay"
+    )
+    assert result.stdout.split() == ["whisper-base", "whisper-base.en"]
 
 
 def test_a_stopped_pull_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, models_folder: Path) -> None:

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,8 +26,11 @@ from hearsay import cards
 from hearsay.cli import upgrade
 from hearsay.cli.announcement import Announcement, address
 from hearsay.cli.serve import bind, check_exposure, install_default, is_loopback
+from hearsay.domain import ModelCard, Task
 from hearsay.engines import whisper
 from hearsay.engines.fake import FakeWindowRecognizer
+from hearsay.engines.fake_voice import FakeSynthesizer
+from hearsay.engines.protocols import Engine
 from hearsay.errors import ConfigurationError, EngineFailed, ModelNotInstalled
 from hearsay.hub import Hub
 from hearsay.machine import GIB, RECOMMENDATIONS, Machine
@@ -289,9 +292,9 @@ def catalogue(tmp_path: Path, hub: Hub, **wanted: Any) -> Catalogue:
     return Catalogue(models_folder=tmp_path / "models", hub=hub, machine=machine, **wanted)
 
 
-def run_chore(chore: upgrade.Chore, models: Catalogue) -> list[str]:
+def run_chore(chore: upgrade.Chore, models: Catalogue, **wanted: Any) -> list[str]:
     async def scenario() -> list[str]:
-        pool = ModelPool(models)
+        pool = ModelPool(models, **wanted)
         await chore(pool)
         loaded = pool.loaded()
         await pool.close()
@@ -393,6 +396,40 @@ def test_the_default_is_loaded_beforehand_and_failures_are_told(tmp_path: Path) 
     with structlog.testing.capture_logs() as logs:
         assert run_chore(upgrade.preload(models), models) == []
     assert "hearsay models pull whisper-tiny" in logs[0]["reason"]
+
+
+@pytest.mark.parametrize(("room", "loaded"), [(2, ["fake", "toy-voice"]), (1, ["fake"])])
+def test_a_neural_voice_is_loaded_beforehand_where_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, loaded: list[str]
+) -> None:
+    voice = replace(cards.fake_voice(), id="toy-voice", engine="sherpa")
+    models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"), offer_fake=True, default="fake")
+    find, load = models.card, models.load
+    failing = [False]
+
+    def card(name: str | None = None, task: Task = Task.TRANSCRIBE) -> ModelCard:
+        return voice if task is Task.SPEAK else find(name, task)
+
+    def load_voice(card: ModelCard) -> Engine:
+        if failing[0]:
+            raise EngineFailed("no memory")
+        return FakeSynthesizer() if card is voice else load(card)
+
+    monkeypatch.setattr(models, "card", card)
+    monkeypatch.setattr(models, "load", load_voice)
+    with structlog.testing.capture_logs() as logs:
+        assert run_chore(upgrade.preload(models), models, max_loaded=room) == loaded
+    assert [log["model"] for log in logs] == loaded
+    failing[0] = True
+    with structlog.testing.capture_logs() as logs:
+        assert run_chore(upgrade.preload(models), models) == []
+    assert [log["event"] for log in logs] == ["model not loaded"] * 2
+
+
+def test_the_embedded_voice_is_left_until_it_is_wanted(tmp_path: Path) -> None:
+    models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"), offer_fake=True, default="fake")
+    assert models.card(None, Task.SPEAK).engine == "espeak"
+    assert run_chore(upgrade.preload(models), models) == ["fake"]
 
 
 def test_a_best_model_that_cannot_be_loaded_leaves_its_place_to_the_next(

@@ -96,8 +96,11 @@ class Hub:
 
     def cached(self, repository: str, wanted: Selection = WHISPER) -> Path | None:
         """Find a complete snapshot of a repository in the hub library's cache, whoever left it there."""
-        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub import constants, try_to_load_from_cache
 
+        # Most are not there, which the library finds out in twenty times the time.
+        if not Path(self.cache or constants.HF_HUB_CACHE, _folder_name(repository)).is_dir():
+            return None
         landmark = "model.bin" if wanted is WHISPER else wanted.landmark
         found = landmark and try_to_load_from_cache(repository, landmark, cache_dir=self.cache)
         if not isinstance(found, str) or landmark is None:
@@ -274,6 +277,13 @@ def _client(**wanted: Any) -> httpx.Client:
         raise DownloadFailed(
             f"The proxy that the environment names (HTTPS_PROXY, ALL_PROXY) cannot be used: {error}"
         ) from error
+
+
+def _folder_name(repository: str) -> str:
+    """Name the folder of a repository in the hub library's cache."""
+    from huggingface_hub.file_download import repo_folder_name
+
+    return repo_folder_name(repo_id=repository, repo_type="model")
 
 
 def _is_complete(folder: Path, wanted: Selection) -> bool:

@@ -27,7 +27,7 @@ _LIBRARIES = {"espeak": ("espeakng_loader",), "sherpa": ("sherpa_onnx", "espeakn
 
 _REMEDIES = {
     "espeak": "the package `espeakng-loader` is not installed",
-    "sherpa": "`pip install 'hearsay[speech]'` installs what runs it",
+    "sherpa": "`pip install 'hearsay[speech]'` installs what runs neural voices",
 }
 
 
@@ -64,15 +64,6 @@ def voices(card: ModelCard) -> tuple[Voice, ...]:
 
         return espeak.voices()
     return card.voices
-
-
-def variants(card: ModelCard) -> tuple[Voice, ...]:
-    """List what may follow the id of each of a model's voices and a plus sign; most models have none."""
-    if card.engine == "espeak" and is_runnable(card):
-        from hearsay.engines import espeak
-
-        return espeak.variants()
-    return ()
 
 
 def variants(card: ModelCard) -> tuple[Voice, ...]:

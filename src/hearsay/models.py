@@ -149,10 +149,6 @@ class Catalogue:
         """List what may follow the id of each of a model's voices and a plus sign; most models have none."""
         return loaders.variants(card)
 
-    def variants(self, card: ModelCard) -> tuple[Voice, ...]:
-        """List what may follow the id of each of a model's voices and a plus sign; most models have none."""
-        return loaders.variants(card)
-
     def installed(self, card: ModelCard) -> bool:
         """Tell whether a model could be loaded now."""
         return self._store.is_ready(card)
@@ -246,9 +242,8 @@ class Catalogue:
         now, best = self._default(Task.SPEAK), _best_voices()
         if now.engine != "espeak" or best is None:
             return None
-        if not loaders.is_runnable(best):
-            return f"{now.id} sounds like a machine; for neural voices {loaders.remedy(best)}."
-        return f"{now.id} sounds like a machine; `hearsay models pull {best.id}` installs neural voices."
+        first = "" if loaders.is_runnable(best) else f"{loaders.remedy(best)}, then "
+        return f"{now.id} sounds like a machine; {first}`hearsay models pull {best.id}` installs better voices."
 
     def avoid(self, card: ModelCard) -> None:
         """Let a model that cannot be loaded be nobody's default for as long as this process lives."""
