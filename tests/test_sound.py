@@ -109,6 +109,24 @@ def test_an_ogg_file_plays_at_the_rate_that_was_asked_for(rate: int) -> None:
     assert (played.rate, played.codec) == (rate, "opus" if rate == 48_000 else "flac")
 
 
+@pytest.mark.parametrize(
+    ("container", "rate", "delay"),
+    [
+        (Container.MP3, 8000, 529),
+        (Container.MP3, 24_000, 529),
+        (Container.MP3, 44_100, 1105),
+        (Container.AAC, 24_000, 1024),
+        (Container.OPUS, 48_000, 0),
+        (Container.FLAC, 24_000, 0),
+    ],
+)
+def test_sound_begins_as_late_as_its_codec_makes_it(container: Container, rate: int, delay: int) -> None:
+    pcm = voice(0.4, rate)[rate // 8 :]  # begins where it is loud
+    played = heard(encoded(SoundFormat(container, rate), pcm, source_rate=rate)).samples
+    onset = np.correlate(played[: 2 * rate // 10 + delay], pcm[: rate // 10].astype(float), "valid")
+    assert onset.argmax() == delay
+
+
 @pytest.mark.parametrize("encoding", list(Encoding))
 @pytest.mark.parametrize(("source_rate", "rate"), [(8000, 8000), (22_050, 8000)])
 def test_bare_samples_are_those_of_the_wav_file(encoding: Encoding, source_rate: int, rate: int) -> None:
