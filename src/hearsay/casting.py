@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Protocol
 
 from hearsay import languages
@@ -162,6 +163,7 @@ def varied(voice: Voice, variant: Voice) -> Voice:
     return Voice(f"{voice.id}+{variant.id}", f"{voice.name}, {variant.name}", voice.languages, gender)
 
 
+@lru_cache(maxsize=1024)
 def code(tag: str) -> str:
     """Give the code of a tag's language: `en` for `en-us`, `zh` for `cmn`."""
     base = tag.partition("-")[0]
@@ -208,7 +210,7 @@ def _by_name(stage: _Stage, named: tuple[ModelCard, Voice], language: str | None
 
 def _by_language(stage: _Stage, tongue: _Tongue, persona: Persona | None) -> Cast:
     warnings = []
-    able = [(card, _fitting(voices, tongue.tag)) for card, voices in stage.cast_of.values()]
+    able = ((card, _fitting(voices, tongue.tag)) for card, voices in stage.cast_of.values())
     card, voices = next(((card, voices) for card, voices in able if voices), (None, []))
     if card is None:
         if tongue.is_asked:
@@ -279,7 +281,12 @@ def _asked(stage: _Stage, language: str | None) -> str | None:
 
 def _fit(voice: Voice, tag: str) -> int:
     """Say how well a voice speaks what a tag names: 0 for not at all, more for the very region."""
-    return max((_likeness(spoken, tag) for spoken in voice.languages), default=0)
+    return _best_likeness(voice.languages, tag)
+
+
+@lru_cache(maxsize=4096)  # Hundreds of voices are asked about for every request, mostly for few languages.
+def _best_likeness(spoken: tuple[str, ...], tag: str) -> int:
+    return max((_likeness(each, tag) for each in spoken), default=0)
 
 
 def _likeness(spoken: str, tag: str) -> int:
@@ -292,7 +299,8 @@ def _likeness(spoken: str, tag: str) -> int:
 
 def _fitting(voices: Iterable[Voice], tag: str) -> list[Voice]:
     """Give the voices that speak a language, those of the very region first, else in their order."""
-    return sorted((voice for voice in voices if _fit(voice, tag)), key=lambda voice: -_fit(voice, tag))
+    fits = [(_fit(voice, tag), voice) for voice in voices]
+    return [voice for fit, voice in sorted((each for each in fits if each[0]), key=lambda each: -each[0])]
 
 
 def _unknown(name: str, stage: _Stage, aliases: Mapping[str, str]) -> InvalidRequest:
