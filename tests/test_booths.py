@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ class Slow(FakeSynthesizer):
     def __init__(self, piece: Speaking) -> None:
         super().__init__()
         self.piece = piece
-        self.before = lambda: None
+        self.before: Callable[[], None] = lambda: None
 
     def synthesize(self, text: str, options: SpeakOptions) -> Speaking:  # type: ignore[override]
         self.before()

@@ -66,9 +66,9 @@ def local_card(name: str, folder: Path) -> ModelCard:
     elif is_transformers(folder):
         languages = _transformers_languages(folder)
     elif _is_voice(folder):
-        from hearsay.engines import sherpa
+        from hearsay.engines.sherpa import describe
 
-        return sherpa.describe(name, folder)
+        return describe(name, folder)
     else:
         raise ConfigurationError(
             f"The folder {folder} of the model {name} holds no Whisper in CTranslate2 format (model.bin, "
@@ -89,9 +89,9 @@ def local_card(name: str, folder: Path) -> ModelCard:
 
 
 def _is_voice(folder: Path) -> bool:
-    from hearsay.engines import sherpa
+    from hearsay.engines.sherpa import is_voice
 
-    return sherpa.is_voice(folder)
+    return is_voice(folder)
 
 
 def expected_files(folder: Path) -> list[Expected]:
