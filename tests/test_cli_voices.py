@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from hearsay import cards
+from hearsay import cards, speaking_cards
 from hearsay.cli import EXIT_NO_MODEL, EXIT_USAGE, app
 from hearsay.dialects.voices import PERSONAS
 
@@ -80,16 +80,37 @@ def test_a_vendor_s_voice_of_another_language_is_left_out() -> None:
 
 
 def test_what_can_be_pulled_is_said_beside_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hearsay import speaking_cards
-
-    known = speaking_cards.known()
-    better = replace(known[-1], id="golden-voice", engine="sherpa", repository="someone/golden", aliases=())
-    better = replace(better, extra={"files": ("model.onnx",)})
-    monkeypatch.setattr(speaking_cards, "known", lambda: (better, *known))
+    known = speaking_cards.known()[-1]
+    one, other = (
+        replace(
+            known,
+            id=name,
+            engine="sherpa",
+            repository=f"someone/{name}",
+            aliases=(),
+            languages=languages,
+            extra={"files": ("model.onnx",)},
+        )
+        for name, languages in (("golden-voice", ("en",)), ("silver-voice", ("de",)))
+    )
+    monkeypatch.setattr(speaking_cards, "known", lambda: (one, other, known))
     result = run()
-    assert "hearsay models pull golden-voice" in result.stderr
+    assert "`hearsay models pull golden-voice` installs better voices" in result.stderr
+    assert "hearsay models list" in result.stderr
     assert "golden-voice" not in result.stdout
-    assert "golden-voice" in data()["pull"]
+    assert data()["pull"] == ["golden-voice", "silver-voice"]
+    assert data("--language", "de")["pull"] == ["silver-voice"]
+
+
+def test_own_names_for_voices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEARSAY_VOICES", "narrator=fake-voice/low,ghost=nobody")
+    result = run("--json")
+    found = json.loads(result.stdout)["aliases"]
+    assert found == [
+        {"id": "narrator", "language": "en", "gender": "male", "model": cards.FAKE_VOICE, "voice": "low"}
+    ]
+    assert result.stderr.startswith("ghost: There is no voice")
+    assert ["narrator", "fake-voice", "en", "male", "low is meant"] in rows()
 
 
 def test_mistakes() -> None:

@@ -5,7 +5,7 @@ Knows how to ask the catalogue and how to show its answers; who takes a part is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,10 +13,11 @@ import typer
 
 from hearsay import languages
 from hearsay.cli import console
-from hearsay.domain import ModelCard, Persona, Task, Voice
+from hearsay.domain import Gender, ModelCard, Persona, Task, Voice
 from hearsay.errors import InvalidRequest, UnsupportedOption
 
 if TYPE_CHECKING:
+    from hearsay.casting import Cast
     from hearsay.models import Catalogue
 
 
@@ -56,22 +57,20 @@ def voices(
     code = _code(language)
     cards = [catalogue.card(model, Task.SPEAK)] if model else catalogue.speakers()
     own = [_Own(card, voice) for card in cards for voice in catalogue.voices(card) if _speaks(voice, code)]
+    aliases = list(_aliases(catalogue, model, code))
     parts = list(_parts(catalogue, model, code))
-    better = [card.id for card in catalogue.cards() if _is_better(catalogue, card)]
+    better = [card.id for card in catalogue.cards() if _is_better(catalogue, card, code)]
     if as_json:
-        console.print_json(
-            {
-                "voices": [each.told() for each in own],
-                "stand_ins": [each.told() for each in parts],
-                "pull": better,
-            }
-        )
+        lists: dict[str, Sequence[_Own | _Part]] = {"voices": own, "aliases": aliases, "stand_ins": parts}
+        told = {name: [each.told() for each in found] for name, found in lists.items()}
+        console.print_json({**told, "pull": better})
         return
     heading = ("Voice", "Model", "Languages", "Gender", "Name")
-    rows = [each.row() for each in own] + [part.row() for part in parts]
+    rows = [each.row() for each in own] + [each.row() for each in (*aliases, *parts)]
     console.print_table(heading, rows)
     if better:
-        console.say(f"Better voices: `hearsay models pull {better[0]}`{_also(better[1:])}.")
+        more = " `hearsay models list` shows others." if len(better) > 1 else ""
+        console.say(f"`hearsay models pull {better[0]}` installs better voices.{more}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,30 +96,44 @@ class _Own:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A voice of a vendor, and the one of ours that takes its part."""
+    """A name that is no voice of ours, and the voice that speaks for who says it."""
 
-    persona: Persona
+    name: str
+    language: str | None
+    """Code of the only language that it stands for; None for one that has another voice in each."""
+    gender: Gender | None
     card: ModelCard
     voice: Voice
+    why: str
+    """What the voice has to do with the name, in words that follow its id."""
 
     def told(self) -> dict[str, Any]:
         return {
-            "id": self.persona.name,
-            "language": self.persona.language,
-            "gender": self.persona.gender,
+            "id": self.name,
+            "language": self.language,
+            "gender": self.gender,
             "model": self.card.id,
             "voice": self.voice.id,
         }
 
     def row(self) -> tuple[str, ...]:
-        # Who speaks every language is played by another voice in each of them.
-        spoken = self.persona.language or "*"
-        played = f"{self.voice.id} takes this part"
-        return self.persona.name, self.card.id, spoken, self.persona.gender, played
+        known = self.language or "*", self.gender or "-"
+        return self.name, self.card.id, *known, f"{self.voice.id} {self.why}"
+
+
+def _aliases(catalogue: Catalogue, model: str | None, language: str | None) -> Iterator[_Part]:
+    """Give the operator's own names; who meant something that is not there is told on the side."""
+    for name in catalogue.voice_aliases:
+        try:
+            found = _cast(catalogue, name, model=model)
+        except InvalidRequest as error:
+            console.say(f"{name}: {error.message}")
+            continue
+        if _speaks(found.voice, language):
+            yield _Part(name, found.language, found.voice.gender, found.card, found.voice, "is meant")
 
 
 def _parts(catalogue: Catalogue, model: str | None, language: str | None) -> Iterator[_Part]:
-    from hearsay.casting import cast
     from hearsay.dialects.voices import PERSONAS
 
     for persona in PERSONAS.values():
@@ -128,12 +141,27 @@ def _parts(catalogue: Catalogue, model: str | None, language: str | None) -> Ite
             continue
         wanted = language or persona.language
         try:
-            chosen = cast(
-                catalogue, model=model, voice=persona.name, persona=persona, language=wanted, text=""
-            )
+            found = _cast(catalogue, persona.name, model=model, persona=persona, language=wanted)
         except UnsupportedOption:
             continue  # No voice that is installed speaks this language.
-        yield _Part(persona, chosen.card, chosen.voice)
+        known = persona.language, persona.gender
+        yield _Part(persona.name, *known, found.card, found.voice, "takes this part")
+
+
+def _cast(
+    catalogue: Catalogue,
+    voice: str,
+    *,
+    model: str | None,
+    persona: Persona | None = None,
+    language: str | None = None,
+) -> Cast:
+    from hearsay.casting import cast
+
+    aliases = catalogue.voice_aliases
+    return cast(
+        catalogue, model=model, voice=voice, persona=persona, language=language, text="", aliases=aliases
+    )
 
 
 def _code(text: str | None) -> str | None:
@@ -147,9 +175,6 @@ def _speaks(voice: Voice, code: str | None) -> bool:
     return code is None or any(tag.split("-")[0] == code for tag in voice.languages)
 
 
-def _is_better(catalogue: Catalogue, card: ModelCard) -> bool:
-    return Task.SPEAK in card.tasks and card.repository is not None and not catalogue.installed(card)
-
-
-def _also(names: list[str]) -> str:
-    return f" (or {', '.join(names)})" if names else ""
+def _is_better(catalogue: Catalogue, card: ModelCard, code: str | None) -> bool:
+    able = Task.SPEAK in card.tasks and (code is None or code in card.languages)
+    return able and card.repository is not None and not catalogue.installed(card)
