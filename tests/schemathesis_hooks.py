@@ -1,6 +1,6 @@
 """What schemathesis loads beside our document: real recordings, so that made-up fields reach the engine.
 
-Knows no test. Every other made-up form with a file keeps its random bytes.
+Knows no test. Every other made-up request keeps its random file, or its random voice.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ def recording() -> bytes:
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
-    """Put a recording in the place of every other random file."""
-    if isinstance(case.body, dict) and "file" in case.body and next(_number) % 2 == 0:
+    """Put a recording in the place of every other random file, and names that exist into wishes to hear."""
+    if not isinstance(case.body, dict) or next(_number) % 2:
+        return
+    if "file" in case.body:
         case.body["file"] = recording()
+    if "input" in case.body and "voice" in case.body:
+        case.body |= {"model": "fake-voice", "voice": "high"}

@@ -17,6 +17,18 @@ from tests.server import Running, Stage, speech
 
 TRANSCRIBE = "/v1/audio/transcriptions"
 TRANSLATE = "/v1/audio/translations"
+SPEAK = "/v1/audio/speech"
+HELLO = {
+    "model": "fake-voice",
+    "input": "Hi.",
+    "voice": "low",
+    "response_format": "mulaw",
+    "sample_rate": 24_000,
+    "speed": 2,
+    "stream_format": "sse",
+}
+"""A short sound, which the engine itself makes: nothing in it depends on the machine."""
+
 SPEECH = speech(3.0, silence=(1.0, 1.5))
 VARYING = frozenset({"date", "server-timing", "x-request-id"})
 
@@ -61,6 +73,20 @@ def test_model(server: Running, golden: Golden, dialect: str) -> None:
     golden.check(f"{dialect}-model.http", wire(answer))
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("name", ["speech-events", "speech-stream"])
+def test_speech(server: Running, golden: Golden, dialect: str, name: str) -> None:
+    body = HELLO | {"stream": name == "speech-stream", "extra_params": {}}
+    answer = server.http.post(SPEAK, json=body, headers={"x-dialect": dialect})
+    golden.check(f"{dialect}-{name}.http", wire(answer))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_voices(server: Running, golden: Golden, dialect: str) -> None:
+    answer = server.http.get("/v1/voices?model=fake-voice", headers={"x-dialect": dialect})
+    golden.check(f"{dialect}-voices.http", wire(answer))
+
+
 @pytest.fixture(scope="module")
 def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Serve with a key, a small limit and an engine that breaks."""
@@ -92,6 +118,27 @@ def test_refusals(narrow: Running, golden: Golden, name: str) -> None:
     file, data = REFUSED[name]
     answer = narrow.post(file=file, data=data, headers={"authorization": "Bearer sk-right"})
     golden.check(f"error-{name}.http", wire(answer))
+
+
+UNSPOKEN: dict[str, dict[str, object]] = {
+    "missing": {"input": None},
+    "empty": {"input": ""},
+    "long": {"input": "a" * 65_537},
+    "type": {"input": 1},
+    "nothing": {"input": "…"},
+    "voice": {"voice": "lwo"},
+    "no-voice": {"voice": None},
+    "format": {"response_format": "mp4"},
+    "rate": {"response_format": "mp3", "sample_rate": 9000},
+    "speed": {"speed": 9},
+    "instructions": {"instructions": "Whisper."},
+}
+
+
+@pytest.mark.parametrize("name", UNSPOKEN)
+def test_refusals_to_speak(server: Running, golden: Golden, name: str) -> None:
+    answer = server.http.post(SPEAK, json=HELLO | UNSPOKEN[name])
+    golden.check(f"error-400-speech-{name}.http", wire(answer))
 
 
 def test_other_errors(narrow: Running, golden: Golden) -> None:

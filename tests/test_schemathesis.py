@@ -33,7 +33,7 @@ EXAMPLES = 30
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server with the fake engine."""
+    """A server with the fake engines."""
     with serving(Scene(tmp_path_factory.mktemp("schemathesis")).app()) as found:
         yield found
 
@@ -64,5 +64,6 @@ def test_no_failure_and_no_undocumented_answer(address: str, tmp_path: Path) -> 
 
 def test_document_has_the_routes(address: str) -> None:
     document = httpx.get(f"{address}/openapi.json", trust_env=False).json()
-    wanted = {"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/models", "/health", "/ready"}
+    wanted = {"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/audio/speech", "/v1/voices"}
+    wanted |= {"/v1/models", "/health", "/ready"}
     assert wanted <= set(document["paths"])

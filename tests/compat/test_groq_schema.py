@@ -111,6 +111,45 @@ def test_every_request_of_the_document_is_served(
     assert post(http, "/audio/transcriptions", recorded, **fields).status_code == 200
 
 
+SPEECH: dict[str, Any] = SCHEMAS["schemas"]["CreateSpeechRequest"]
+SAID = {"model": "fake-voice", "input": SPEECH["properties"]["input"]["example"], "voice": "Fritz-PlayAI"}
+
+
+def speak(http: httpx.Client, **fields: Any) -> httpx.Response:
+    """Send a request for speech that the document allows."""
+    body = SAID | fields
+    assert list(Draft202012Validator(SPEECH).iter_errors(body)) == []
+    return http.post("/audio/speech", json=body)
+
+
+@pytest.mark.parametrize("sample_rate", [None, *SPEECH["properties"]["sample_rate"]["enum"]])
+@pytest.mark.parametrize("response_format", SPEECH["properties"]["response_format"]["enum"])
+def test_every_sound_of_the_document_is_made(
+    http: httpx.Client, response_format: str, sample_rate: int | None
+) -> None:
+    fields = {} if sample_rate is None else {"sample_rate": sample_rate}
+    answer = speak(http, response_format=response_format, **fields)
+    assert answer.status_code == 200, answer.text
+    rate = sample_rate or SPEECH["properties"]["sample_rate"]["default"]
+    if response_format == "mulaw":
+        assert len(answer.content) == pytest.approx(9 * 0.25 * rate, rel=0.01)
+
+
+@pytest.mark.parametrize("speed", ["minimum", "maximum", "default"])
+def test_every_speed_of_the_document_is_spoken(http: httpx.Client, speed: str) -> None:
+    assert speak(http, speed=SPEECH["properties"]["speed"][speed]).status_code == 200
+
+
+@pytest.mark.parametrize("missing", ["model", "input", "voice"])
+def test_speech_without_what_the_document_requires(http: httpx.Client, missing: str) -> None:
+    """A model need not be named here; everything else must be."""
+    answer = http.post("/audio/speech", json={name: value for name, value in SAID.items() if name != missing})
+    assert answer.status_code == (200 if missing == "model" else 400)
+    if missing != "model":
+        assert problems("ErrorResponse", answer.json()) == []
+        assert answer.json()["error"]["param"] == missing
+
+
 def test_the_checker_finds_faults() -> None:
     assert problems("ErrorResponse", {"error": {"message": 1, "type": "x", "param": None}}) != []
     assert problems("CreateTranscriptionResponseVerboseJson", {"text": "", "language": "english"}) != []

@@ -132,8 +132,6 @@ VOICES: Responses = {
     **errors(400, 401, 404),
 }
 
-NO_VOICES_MADE: Responses = errors(401, 404)
-
 SPEECH: Responses = {
     200: _answer(
         "The sound, sent as it is made, in the format asked for; or events that hold it as base64.",

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 from hearsay.api.auth import BEARER
-from hearsay.api.openapi import NO_VOICES_MADE, VOICES
+from hearsay.api.openapi import VOICES
 from hearsay.dialects import PREFIX
 from hearsay.dialects.answers import render_voices
 from hearsay.dialects.bodies import VoiceList
@@ -27,26 +27,19 @@ def routes(catalogue: Catalogue) -> APIRouter:
     """Make the routes about voices; two paths mean the same list."""
     router = APIRouter(prefix=PREFIX, tags=["voices"], dependencies=[BEARER])
 
+    @router.get("/voices", operation_id="listVoices", responses=VOICES)
     async def list_voices(model: str | None = None) -> Response:
         """List the voices of all installed models, or of one: by its id or any other name that it has."""
         body = await asyncio.to_thread(_listed, catalogue, model)
         return Response(encode(body), media_type=JSON)
 
-    async def create_voice() -> Response:
-        """Refuse to make a voice: voices come with models here."""
-        raise HTTPException(404)
+    @router.api_route("/audio/voices", methods=["GET", "POST"], include_in_schema=False)
+    async def list_or_create_voices(request: Request, model: str | None = None) -> Response:
+        """List the same where a vendor also makes voices; here they come with models."""
+        if request.method == "POST":
+            raise HTTPException(404)
+        return await list_voices(model)
 
-    router.add_api_route("/voices", list_voices, operation_id="listVoices", responses=VOICES)
-    router.add_api_route("/audio/voices", list_voices, operation_id="listAudioVoices", responses=VOICES)
-    router.add_api_route(
-        "/audio/voices",
-        create_voice,
-        methods=["POST"],
-        operation_id="createVoice",
-        responses=NO_VOICES_MADE,
-        status_code=404,
-        response_class=Response,
-    )
     return router
 
 
