@@ -127,6 +127,7 @@ RUNTIMES = {
     "torch",
     "onnxruntime",
     "espeakng_loader",
+    "sherpa_onnx",
 }
 BAD_MODULES = {"utils", "util", "helpers", "helper", "common", "misc", "shared"}
 BAD_SUFFIXES = ("Manager", "Handler", "Helper", "Service", "Factory", "Base")
