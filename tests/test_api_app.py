@@ -37,6 +37,9 @@ def test_settings_arrive(tmp_path: Path) -> None:
         cors_origins=("https://a.example",),
         aliases={"mine": "fake"},
         max_duration_seconds=10,
+        speech_model="fake-voice",
+        speech_limit_characters=10,
+        voices={"anna": "high"},
     )
     key = {"authorization": "Bearer sk-1"}
     with (
@@ -53,6 +56,11 @@ def test_settings_arrive(tmp_path: Path) -> None:
         assert post(speech(20)).status_code == 413
         long = post(speech(11))
         assert long.json()["error"]["code"] == "audio_too_long"
+        for text, status in (("Hello you.", 200), ("Hello, you.", 400)):
+            body = {"input": text, "voice": "anna"}
+            assert http.post("/v1/audio/speech", json=body, headers=key).status_code == status
+        assert http.post("/v1/audio/speech", json={}).status_code == 401
+        assert http.get("/v1/voices").status_code == 401
         origin = {"origin": "https://a.example"}
         assert http.get("/health", headers=origin).headers["access-control-allow-origin"] == origin["origin"]
     assert [path for path in tmp_path.iterdir() if path.name.startswith("hearsay-")] == []
