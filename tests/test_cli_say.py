@@ -342,6 +342,17 @@ def test_a_voice_of_a_vendor_is_played_by_one_of_ours(here: Path) -> None:
     assert "Voice: low" in result.stderr
 
 
+def test_an_own_name_for_a_voice(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEARSAY_VOICES", "narrator=low")
+    assert "Voice: low" in run(FIVE, "-o", "speech.wav", "--voice", "Narrator").stderr
+
+
+def test_what_nobody_can_tell_is_in_the_usual_language(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEARSAY_SPEECH_LANGUAGE", "es")
+    result = run("1234", "-o", "speech.wav", "--model", "espeak-ng")
+    assert "Voice: es of espeak-ng" in result.stderr
+
+
 def test_the_shell_completes_formats_and_voices(here: Path) -> None:
     assert _complete_format("m") == ["mp3", "mulaw"]
     assert "low" in console.complete_voice("lo")
