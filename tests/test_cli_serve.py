@@ -390,11 +390,11 @@ def test_a_server_that_ends_stops_its_pull(
 def test_the_default_is_loaded_beforehand_and_failures_are_told(tmp_path: Path) -> None:
     models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"), offer_fake=True, default="fake")
     with structlog.testing.capture_logs() as logs:
-        assert run_chore(upgrade.preload(models), models) == ["fake"]
+        assert run_chore(upgrade.preload(models), models) == ["fake", "espeak-ng"]
     assert (logs[0]["event"], logs[0]["model"]) == ("model loaded", "fake")
     models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"), default="tiny")
     with structlog.testing.capture_logs() as logs:
-        assert run_chore(upgrade.preload(models), models) == []
+        assert run_chore(upgrade.preload(models), models) == ["espeak-ng"]
     assert "hearsay models pull whisper-tiny" in logs[0]["reason"]
 
 
@@ -426,10 +426,15 @@ def test_a_neural_voice_is_loaded_beforehand_where_there_is_room(
     assert [log["event"] for log in logs] == ["model not loaded"] * 2
 
 
-def test_the_embedded_voice_is_left_until_it_is_wanted(tmp_path: Path) -> None:
+def test_the_embedded_voice_is_loaded_beforehand_too_and_what_chooses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[bool] = []
+    monkeypatch.setattr("hearsay.identification.prepare", lambda: prepared.append(True))
     models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"), offer_fake=True, default="fake")
     assert models.card(None, Task.SPEAK).engine == "espeak"
-    assert run_chore(upgrade.preload(models), models) == ["fake"]
+    assert run_chore(upgrade.preload(models), models, max_loaded=1) == ["fake", "espeak-ng"]
+    assert prepared == [True]
 
 
 def test_a_best_model_that_cannot_be_loaded_leaves_its_place_to_the_next(
@@ -443,10 +448,11 @@ def test_a_best_model_that_cannot_be_loaded_leaves_its_place_to_the_next(
     models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"))
     assert models.card().id == "whisper-base"
     with structlog.testing.capture_logs() as logs:
-        assert run_chore(upgrade.preload(models), models) == [cards.EMBEDDED]
+        assert run_chore(upgrade.preload(models), models) == [cards.EMBEDDED, "espeak-ng"]
     assert [(log["event"], log["model"]) for log in logs] == [
         ("model not loaded", "whisper-base"),
         ("model loaded", cards.EMBEDDED),
+        ("model loaded", "espeak-ng"),
     ]
     assert models.card().id == cards.EMBEDDED
 

@@ -144,7 +144,7 @@ class Settings(BaseModel):
     max_waiting: int = Field(default=32, ge=0)
     """Requests that may wait for one model; more are told at once to come back later."""
     max_requests: int = Field(default=256, ge=1)
-    """Recordings in hand at once, those being uploaded included; more are turned away unread."""
+    """Recordings and texts in hand at once, those being uploaded included; more are turned away unread."""
     decode_workers: int = Field(default=2, ge=1)
     """Processes that read uploaded media."""
     decode_timeout_seconds: float = Field(default=300.0, gt=0)

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import structlog
 
+from hearsay import identification
 from hearsay.cli import console
 from hearsay.domain import Task
 from hearsay.errors import Cancelled, HearsayError, Overloaded
@@ -32,15 +33,17 @@ def preload(catalogue: Catalogue) -> Chore:
     """Load the default models, so that the first requests do not wait for them: first the one that listens.
 
     Where the best installed one cannot be loaded, the next best becomes the default; one that the operator
-    has named stays it. The embedded voice is there sooner than anybody could notice, and so it is left until
-    it is wanted; a neural one is loaded where that makes no other go.
+    has named stays it. A neural voice is loaded only where that makes no other model go.
     """
 
     async def preload_defaults(pool: ModelPool) -> None:
         await _preload(catalogue, pool, Task.TRANSCRIBE)
         speaker = await asyncio.to_thread(catalogue.card, None, Task.SPEAK)
-        if speaker.engine not in EMBEDDED_ENGINES and pool.has_room():
+        if speaker.engine in EMBEDDED_ENGINES or pool.has_room():
             await _preload(catalogue, pool, Task.SPEAK)
+        # What the choice of a voice needs takes longer to load than the embedded voice itself.
+        await asyncio.to_thread(catalogue.voices, speaker)
+        await asyncio.to_thread(identification.prepare)
 
     return preload_defaults
 

@@ -33,10 +33,10 @@ _LOUDNESS = 8000
 class FakeSynthesizer:
     """A `Synthesizer` that speaks in tones."""
 
-    sample_rate = SAMPLE_RATE
-    voices = VOICES
-    speeds = (0.5, 2.0)
-    piece_characters = 400
+    sample_rate: int = SAMPLE_RATE
+    voices: tuple[Voice, ...] = VOICES
+    speeds: tuple[float, float] = (0.5, 2.0)
+    piece_characters: int = 400
 
     def __init__(self, mishaps: Mishaps | None = None) -> None:
         """Make one that works, or one on which mishaps befall each word."""
