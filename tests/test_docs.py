@@ -56,7 +56,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 def test_the_first_curl_lines_give_the_sample_s_words(embedded: Running) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
-    found = examples("sh", "curl")
+    found = examples("sh", "audio/transcriptions")
     assert len(found) >= 2
     for text in found:
         command = text.replace(ADDRESS, embedded.url)
