@@ -16,7 +16,7 @@ NASTY = st.text(
     st.sampled_from(
         "aB 1.,!?…:;'\"()«»\n\r\t\0\x01\x0b\x1c\x7f\x85\u00a0"
         "\u00ad\u200b\u200c\u200d\u2028\u2029\u202e\ufeff\ufe0f"
-        "\ufffd\ud83d\ude00\ue000<>/&éß\u0301\u0327क्षि।किเก็ำ한ᄒ\u1161你好。、「」مرحبا؟👩🏽🇩🇪ｱﾞ\U000e0041"
+        "\ufffd\ud83d\ude00\ue000<>/&éß\u0301\u0327क्षि।किเก็ำ한ᄒ\u1161你好。、「」مرحبا؟👩🏽🇩🇪ｱﾞ\U000e0041Ａ１ﬁﱞﷺ𝓗₂ﾡﾬ"
     ),
     max_size=300,
 )
@@ -54,6 +54,12 @@ def cut(text: str, *, language: str | None = "en", most: int = 400, first: int =
         ("a\u200db", "ab"),
         ("☀\ufe0f", "☀"),
         ("\ufffd\ue000x", " x"),
+        ("１２３ Ｈｅｌｌｏ", "123 Hello"),
+        ("𝓗𝓮𝓵𝓵𝓸 𝟙𝟚", "Hello 12"),
+        ("oﬃce, H₂O, Ⅳ, 5 ℃", "office, H2O, IV, 5 °C"),
+        ("ｶﾞｲﾄﾞ", "ガイド"),
+        ("ﻣﺮﺣﺒﺎ", "مرحبا"),
+        ("½ x² 3ª … ™ ！。", "½ x² 3ª … ™ ！。"),
     ],
 )
 def test_text_becomes_harmless(text: str, harmless: str) -> None:

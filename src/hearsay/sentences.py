@@ -44,6 +44,15 @@ _JUNK = re.compile(
 _JOINERS = re.compile(r"(?<![^\x00-\x7f\s])[\u200c\u200d]+|(?<=[\u200c\u200d])[\u200c\u200d]+")
 """Joiners that join nothing; in Persian, Hindi or an emoji one of them has its meaning."""
 
+_FORMS = re.compile(
+    "[\u2080-\u2089\u2103\u2109\u2160-\u217f\u2460-\u2473\ufb00-\ufb06\ufb13-\ufb17\ufb1d-\ufd3d\ufd50-\ufdfb"
+    "\ufe70-\ufefc\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff66-\uff9f\uffa1-\uffdc\U0001d400-\U0001d7ff]+"
+)
+"""Other forms of letters and digits, which voices leave out or spell: full-width, ligatures, mathematical.
+
+Signs keep theirs: `½` is no `1⁄2` to a reader, and a full-width mark ends a Chinese sentence.
+"""
+
 _SPACES = re.compile(r"\s+")
 
 _SIGNS = re.compile(rf"[^\w\s]{{{MOST_MARKS + 1},}}")
@@ -64,10 +73,12 @@ _KEPT_AFTER = frozenset("ำຳ\u200c\u200d")
 def clean(text: str) -> str:
     """Turn any text into one that can be spoken and sent; what is clean stays as it is. Never raises.
 
-    White space becomes a space, a line's end, or two of them where a paragraph ends. Markup stays the text
-    that it is.
+    White space becomes a space, a line's end, or two of them where a paragraph ends. Letters and digits in
+    other forms (full-width, ligatures) become plain ones. Markup stays the text that it is.
     """
     text = _LINES.sub("\n", text).replace("\u2029", "\n\n")
+    if not text.isascii():
+        text = _FORMS.sub(_plain, text)
     text = _JOINERS.sub("", _JUNK.sub("", _BLANKS.sub(" ", text)))
     text = _SPACES.sub(_space, text)
     if not text.isascii():
@@ -208,6 +219,10 @@ def _is_mark(character: str) -> bool:
 
 def _is_flag(character: str) -> bool:
     return "\U0001f1e6" <= character <= "\U0001f1ff"
+
+
+def _plain(found: re.Match[str]) -> str:
+    return unicodedata.normalize("NFKC", found[0])
 
 
 def _space(found: re.Match[str]) -> str:
