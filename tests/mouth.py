@@ -23,7 +23,7 @@ class Mouth:
         if "die" in start:
             os._exit(3)
         self._n_pieces = 0
-        self.about = {"sample_rate": 8000, "pid": os.getpid()}
+        self.about: Mapping[str, Any] = {"sample_rate": 8000, "pid": os.getpid()}
 
     def say(self, piece: Mapping[str, Any], give: Give) -> None:
         """Say a piece word by word; a few words are told to do something else."""

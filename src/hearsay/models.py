@@ -243,7 +243,8 @@ class Catalogue:
         if now.engine != "espeak" or best is None:
             return None
         first = "" if loaders.is_runnable(best) else f"{loaders.remedy(best)}, then "
-        return f"{now.id} sounds like a machine; {first}`hearsay models pull {best.id}` installs better voices."
+        command = f"`hearsay models pull {best.id}`"
+        return f"{now.id} sounds like a machine; {first}{command} installs better voices."
 
     def avoid(self, card: ModelCard) -> None:
         """Let a model that cannot be loaded be nobody's default for as long as this process lives."""
