@@ -31,6 +31,7 @@ def load(*, n_processes: int) -> EspeakSynthesizer:
     return EspeakSynthesizer(n_processes)
 
 
+@cache
 def voices() -> tuple[Voice, ...]:
     """List the voices, best first, without starting anything; each comes again with a female variant.
 
@@ -41,6 +42,7 @@ def voices() -> tuple[Voice, ...]:
     return tuple(plain + [with_variant(voice, female) for voice in plain])
 
 
+@cache
 def variants() -> tuple[Voice, ...]:
     """List what may follow a voice's id and a plus sign. Raises `EngineFailed`."""
     return tuple(variant for _, variant in _variants().values())

@@ -27,8 +27,8 @@ NORMAL_RATE = 175
 """Words per minute at speed 1."""
 
 _SYNCHRONOUS = 2
-_BUFFER_MS = 200
-"""Sound per call back: a fraction of a millisecond's work, and few enough calls."""
+_BUFFER_MS = 500
+"""Sound per call back: less than a millisecond's work, and few calls."""
 _DO_NOT_EXIT = 0x8000
 
 _RATE = 1

@@ -12,6 +12,7 @@ import contextlib
 import json
 import queue
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -34,6 +35,13 @@ HUSH_SECONDS = 1.0
 
 _TICK = 0.5
 """Seconds between two looks at whether a silent process is overdue."""
+
+_TOGETHER = 256 * 1024
+"""Bytes up to which sound that waits is given as one block: every block costs whoever takes it a turn."""
+
+
+_Item = bytearray | EngineFailed | None
+"""Some of a piece's sound, or its end: why there is no more, or None."""
 
 
 class SpeakingProcesses:
@@ -100,7 +108,7 @@ class Piece:
     def __init__(self, request: bytes) -> None:
         self._request = request
         # Reentrant, which a lock is not: pieces may be failed by the garbage collector, in any thread.
-        self._sound: queue.SimpleQueue[Pcm | EngineFailed | None] = queue.SimpleQueue()
+        self._sound: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._lock = threading.RLock()
         self._mouth: _Mouth | None = None
         self._stopped_at: float | None = None
@@ -110,16 +118,18 @@ class Piece:
     def __iter__(self) -> Iterator[Pcm]:
         """Give `int16[n]` blocks as they are made, once. Raises `EngineFailed`, `Cancelled` once stopped."""
         while True:
-            block = self._sound.get()
+            sound, item = self._waiting()
             if self._stopped_at is not None:
                 self._sound.put(None)  # for whoever asks again
                 raise Cancelled
-            if block is None or isinstance(block, EngineFailed):
-                self._sound.put(block)
-                if block is None:
-                    return
-                raise block
-            yield block
+            if not isinstance(item, bytearray):
+                self._sound.put(item)  # for the next turn
+            if sound:
+                yield np.frombuffer(sound, "<i2").astype(np.int16, copy=False)
+            elif item is None:
+                return
+            elif isinstance(item, EngineFailed):
+                raise item
 
     def stop(self) -> None:
         """Say no more of it and forget what was said."""
@@ -146,7 +156,7 @@ class Piece:
         """Take some of its sound (`s16le`)."""
         self.is_begun = True
         if self._stopped_at is None:
-            self._sound.put(np.frombuffer(sound, "<i2").astype(np.int16, copy=False))
+            self._sound.put(sound)
 
     def end(self, failure: EngineFailed | None = None) -> None:
         """Take note that there is no more."""
@@ -157,6 +167,20 @@ class Piece:
     def is_unwanted(self, *, seconds: float) -> bool:
         """Say whether it was stopped so long ago."""
         return self._stopped_at is not None and time.monotonic() - self._stopped_at > seconds
+
+    def _waiting(self) -> tuple[bytes | bytearray, _Item]:
+        """Wait for sound or its end; take what is there of it already, and give the last thing taken."""
+        sound: list[bytearray] = []
+        n_bytes = 0
+        item = self._sound.get()
+        with contextlib.suppress(queue.Empty):
+            while isinstance(item, bytearray):
+                sound.append(item)
+                n_bytes += len(item)
+                if n_bytes >= _TOGETHER:
+                    break
+                item = self._sound.get_nowait()
+        return sound[0] if len(sound) == 1 else b"".join(sound), item
 
 
 class _Line:
@@ -294,7 +318,8 @@ class _Mouth:
     def _launch(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs, self._lock:
-            ours.settimeout(_TICK)
+            # Python's own timeout would cost a further call for each read.
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(_TICK))
             self._channel = ours
             self._process = start_module(self._module, stdin=theirs.fileno(), stdout=subprocess.DEVNULL)
             if self._closed:
@@ -312,8 +337,8 @@ class _Mouth:
         assert channel is not None
         while rest:
             try:
-                n_read = channel.recv_into(rest)
-            except TimeoutError:
+                n_read = channel.recv_into(rest, 0, socket.MSG_WAITALL)
+            except BlockingIOError:  # nothing came for a tick
                 if piece is not None and piece.is_unwanted(seconds=HUSH_SECONDS):
                     raise _Hung("it went on with what nobody wanted") from None
                 if time.monotonic() - silent_since > self._patience:
@@ -323,6 +348,11 @@ class _Mouth:
                 raise _Lost
             rest = rest[n_read:]
         return data
+
+
+def _timeval(seconds: float) -> bytes:
+    whole, rest = divmod(round(seconds * 1_000_000), 1_000_000)
+    return struct.pack("@ll", whole, rest)
 
 
 def _work(mouth: _Mouth, line: _Line) -> None:

@@ -18,11 +18,11 @@ from typing import Any, Protocol
 
 from hearsay.engines.frames import END, FAILED, HEADER, PIECE, READY, SOUND, frame
 
-GATHER_BYTES = 64 * 1024
+GATHER_BYTES = 256 * 1024
 """From here on sound is sent; only the first block of a piece goes at once, however short."""
 
-GATHER_SECONDS = 0.05
-"""No sound waits for longer while more is made."""
+GATHER_SECONDS = 0.1
+"""No sound waits for longer while more is made. Every block costs the parent a turn, so a piece has few."""
 
 _SOCKET_BYTES = 1 << 20
 
@@ -78,8 +78,7 @@ def _speak(channel: socket.socket, mouth: Mouth, piece: Mapping[str, Any]) -> No
     except CannotSpeak as error:
         channel.sendall(frame(FAILED, str(error).encode()))
         return
-    sound.send()
-    channel.sendall(frame(END))
+    sound.send(last=True)
 
 
 class _Sound:
@@ -101,10 +100,10 @@ class _Sound:
             self._due = now + GATHER_SECONDS
         return not _is_waiting(self._channel)
 
-    def send(self) -> None:
-        """Send what was gathered."""
-        if self._n_bytes:
-            self._channel.sendall(frame(SOUND, b"".join(self._gathered)))
+    def send(self, *, last: bool = False) -> None:
+        """Send what was gathered, and after the last of it that there is no more."""
+        head = HEADER.pack(SOUND, self._n_bytes) if self._n_bytes else b""
+        self._channel.sendall(b"".join((head, *self._gathered, frame(END) if last else b"")))
         self._gathered.clear()
         self._n_bytes = 0
 
