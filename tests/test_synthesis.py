@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -86,6 +87,17 @@ def test_a_failure_ends_all_of_it() -> None:
     with pytest.raises(EngineFailed):
         next(blocks)
     assert synthesizer.stopped == ["one two", "three"]
+
+
+def test_what_was_begun_ends_where_the_text_cannot_be_read_on() -> None:
+    def torn() -> Iterator[str]:
+        yield "one two"
+        raise OSError("the book is torn")
+
+    synthesizer = Watched()
+    with pytest.raises(OSError, match="torn"):
+        said(Synthesis(torn(), LOW, synthesizer))
+    assert synthesizer.stopped == ["one two"]
 
 
 @pytest.mark.parametrize("pieces", [[], ["—"], ["…", "!"]])

@@ -46,8 +46,10 @@ class Synthesis:
 
         Raises: `Cancelled` when the caller has gone, `InvalidRequest` when nothing in the text can be said.
         """
-        current, following = self._begin(), self._begin()
+        current = following = None
         try:
+            current = self._begin()
+            following = self._begin()
             while current is not None:
                 yield from self._heard(current)
                 current, following = following, self._begin()
