@@ -255,21 +255,26 @@ def test_garbage_takes_its_processes_along() -> None:
     assert not is_alive(pid)
 
 
-def test_ends_with_its_parent(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["idle", "ENDLESS", "LONG " * 100 + "ENDLESS"])
+def test_ends_with_its_parent_whatever_it_is_at(text: str) -> None:
     root = str(Path(__file__).resolve().parents[1])
     program = (
         "from hearsay.engines.speaking import SpeakingProcesses\n"
-        "import os\n"
+        "from hearsay.domain import SpeakOptions\n"
+        "import os, signal, sys\n"
         "processes = SpeakingProcesses('tests.mouth', {}, n_processes=1, name='The toy')\n"
+        "next(iter(processes.submit(sys.argv[1], SpeakOptions('any'))))\n"
         "print(processes.pids[0], flush=True)\n"
-        "os._exit(0)"
+        "os.kill(os.getpid(), signal.SIGKILL)"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-c", program, text],
         env=os.environ | {"PYTHONPATH": root},
         capture_output=True,
-        check=True,
+        check=False,
     )
+    assert ended.returncode == -signal.SIGKILL
+    assert ended.stderr == b""
     pid = int(ended.stdout)
     deadline = time.monotonic() + 10
     while is_alive(pid) and time.monotonic() < deadline:
