@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from hearsay.engines.frames import HEADER, SOUND
 from hearsay.engines.speaking_process import CannotSpeak, Give, run
 
 
@@ -33,6 +34,8 @@ class Mouth:
                 os._exit(1)
             if word == "FAIL":
                 raise CannotSpeak("It hurts.")
+            if word == "RAVE":
+                os.write(0, HEADER.pack(SOUND, 0xFFFFFFFF))
             if word == "HANG":
                 time.sleep(3600)
             if word == "ENDLESS":

@@ -19,7 +19,7 @@ import pytest
 from hearsay.domain import SpeakOptions
 from hearsay.engines import speaking
 from hearsay.engines.protocols import Speaking
-from hearsay.engines.speaking import SpeakingProcesses
+from hearsay.engines.speaking import Piece, SpeakingProcesses
 from hearsay.errors import Cancelled, EngineFailed
 
 OPTIONS = SpeakOptions("any")
@@ -70,6 +70,16 @@ def test_gives_writable_samples_in_blocks(start: Start) -> None:
     assert len(blocks[0]) == 1
     assert sum(map(len, blocks)) == 200_002
     assert len(blocks) <= 4
+
+
+def test_sound_that_waits_is_given_as_one_block_that_may_be_changed() -> None:
+    piece = Piece(b"{}")
+    for letter in (b"a\0", b"b\0", b"c\0"):
+        piece.add(bytearray(letter))
+    piece.end()
+    (block,) = piece
+    block += 1
+    assert block.tolist() == [98, 99, 100]
 
 
 def test_begins_pieces_in_order(start: Start) -> None:
@@ -206,6 +216,42 @@ def test_what_goes_on_though_unwanted_is_killed(start: Start, monkeypatch: pytes
     hung.stop()
     assert heard(processes.submit("next", OPTIONS)) == "next"
     assert processes.pids != [pid]
+
+
+def test_a_process_that_raves_is_killed(start: Start) -> None:
+    processes = start()
+    (pid,) = processes.pids
+    with pytest.raises(EngineFailed, match="it said what makes no sense"):
+        heard(processes.submit("RAVE", OPTIONS))
+    assert heard(processes.submit("next", OPTIONS)) == "next"
+    assert processes.pids != [pid]
+
+
+def test_stopping_a_piece_whose_process_is_lost_does_not_hush_the_next_one() -> None:
+    """Whatever comes to a process before it has started would end it."""
+    piece = Piece(b"{}")
+    hushed = []
+
+    class Dying:
+        is_ready, failure = True, None
+
+        def say(self, piece: Piece) -> None:
+            piece.begin(self)  # type: ignore[arg-type]
+            raise ConnectionResetError
+
+        def send(self, kind: bytes, payload: bytes) -> None:
+            pass
+
+        def hush(self) -> None:
+            hushed.append(piece)
+
+        def dispose(self) -> None:
+            piece.stop()
+
+    speaking._say(Dying(), speaking._Line("The toy"), piece)  # type: ignore[arg-type]
+    assert not hushed
+    with pytest.raises(Cancelled):
+        list(piece)
 
 
 def test_what_cannot_be_started_says_why(start: Start) -> None:

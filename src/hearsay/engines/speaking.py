@@ -36,6 +36,9 @@ HUSH_SECONDS = 1.0
 _TICK = 0.5
 """Seconds between two looks at whether a silent process is overdue."""
 
+_MOST_BYTES = 64 << 20
+"""In one frame; whatever announces more is out of its mind, and is not to take our memory with it."""
+
 _TOGETHER = 256 * 1024
 """Bytes up to which sound that waits is given as one block: every block costs whoever takes it a turn."""
 
@@ -160,15 +163,19 @@ class Piece:
 
     def end(self, failure: EngineFailed | None = None) -> None:
         """Take note that there is no more."""
+        self.leave()
+        self._sound.put(failure)
+
+    def leave(self) -> None:
+        """Forget the process, which has done its work or is gone; it is not to be hushed any more."""
         with self._lock:
             self._mouth = None
-        self._sound.put(failure)
 
     def is_unwanted(self, *, seconds: float) -> bool:
         """Say whether it was stopped so long ago."""
         return self._stopped_at is not None and time.monotonic() - self._stopped_at > seconds
 
-    def _waiting(self) -> tuple[bytes | bytearray, _Item]:
+    def _waiting(self) -> tuple[bytearray, _Item]:
         """Wait for sound or its end; take what is there of it already, and give the last thing taken."""
         sound: list[bytearray] = []
         n_bytes = 0
@@ -180,7 +187,7 @@ class Piece:
                 if n_bytes >= _TOGETHER:
                     break
                 item = self._sound.get_nowait()
-        return sound[0] if len(sound) == 1 else b"".join(sound), item
+        return sound[0] if len(sound) == 1 else bytearray().join(sound), item
 
 
 class _Line:
@@ -265,12 +272,14 @@ class _Mouth:
             self.send(START, self._start)
             kind, payload = self._receive(None)
             if kind != READY:
-                self.failure = EngineFailed(f"{self._name} could not be started: {payload.decode()}")
+                self.failure = EngineFailed(
+                    f"{self._name} could not be started: {payload.decode('utf-8', 'replace')}"
+                )
                 self.dispose()
                 return
             self.about = json.loads(payload)
             self.failure = None
-        except (OSError, _Lost) as error:
+        except (OSError, ValueError, _Lost) as error:
             reason = str(error) or "the process ended at once; the log says why"
             self.failure = EngineFailed(f"{self._name} could not be started: {reason}.")
             self.dispose()
@@ -284,7 +293,11 @@ class _Mouth:
             if kind != SOUND:
                 break
             piece.add(payload)
-        piece.end(EngineFailed(f"{self._name} failed: {payload.decode()}") if kind == FAILED else None)
+        piece.end(
+            EngineFailed(f"{self._name} failed: {payload.decode('utf-8', 'replace')}")
+            if kind == FAILED
+            else None
+        )
 
     def send(self, kind: bytes, payload: bytes = b"") -> None:
         """Send a frame. Raises `OSError`."""
@@ -327,6 +340,8 @@ class _Mouth:
 
     def _receive(self, piece: Piece | None) -> tuple[bytes, bytearray]:
         kind, length = HEADER.unpack(self._exactly(HEADER.size, piece))
+        if length > _MOST_BYTES:
+            raise _Hung("it said what makes no sense")
         return kind, self._exactly(length, piece)
 
     def _exactly(self, n_bytes: int, piece: Piece | None) -> bytearray:
@@ -377,6 +392,7 @@ def _say(mouth: _Mouth, line: _Line, piece: Piece) -> None:
         try:
             return mouth.say(piece)
         except (OSError, _Lost) as error:
+            piece.leave()
             mouth.dispose()
             if line.closed:
                 return piece.end(line.end())
