@@ -93,6 +93,7 @@ PARTS: dict[str, str] = {
     "truncation": "audio",
     "sound_formats": "sound",
     "g711": "sound",
+    "layer3": "sound",
     "muxing": "sound",
     "retiming": "sound",
     "waves": "sound",

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -20,6 +21,7 @@ from hearsay.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO_MODEL, EXIT_USAGE
 from hearsay.cli.say import _complete_format
 from hearsay.cli.sound_files import Format
 from hearsay.engines.fake_voice import SAMPLE_RATE, WORD_SECONDS, FakeSynthesizer
+from hearsay.sound import SoundEncoder
 
 FIVE = "Five words are said here."
 RATES = {Format.OPUS: 24_000, Format.MULAW: 8000}
@@ -369,3 +371,11 @@ def test_sizes_that_a_header_cannot_hold_stay_unknown() -> None:
     file = Huge()
     sound_files._state_length(file, wanted)
     assert file.getvalue()[4:8] == file.getvalue()[40:44] == b"\xff\xff\xff\xff"
+
+
+def test_a_flac_file_states_its_length(here: Path) -> None:
+    wanted = sound_files.sound_format(Format.FLAC, voice_rate=22_050)
+    encoder = SoundEncoder(wanted, source_rate=22_050)
+    path = here / "sound.flac"
+    sound_files.write(path, wanted, (encoder.feed(np.zeros(10_000, np.int16)), encoder.finish()))
+    assert int.from_bytes(path.read_bytes()[21:26], "big") & (1 << 36) - 1 == 10_000

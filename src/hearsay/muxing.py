@@ -1,25 +1,26 @@
-"""Samples → packets of a codec → pages of its container, through libav: mp3, opus, aac, flac and ogg.
+"""Samples → packets of a codec → pages of its container, through libav: opus, aac, flac and ogg.
 
-Knows no resampling. Nothing is ever rewritten, so nothing stands in a file that is known only at its end: mp3
-has no Xing header, FLAC says that its length is unknown (zero). Every packet is passed on at once, and pages
-of Ogg are short. Files carry no date, no random number and no version: the same sound gives the same bytes.
+Knows no resampling. Nothing is ever rewritten, so nothing stands in a file that is known only at its end:
+FLAC says that its length is unknown (zero), and `flac_head` gives the true one to whoever can go back. Every
+packet is passed on at once, and pages of Ogg are short. Files carry no date, no random number and no version:
+the same sound gives the same bytes.
 
-An `ogg` file must play at any rate that was asked for. Opus plays at 48 kHz whatever it was made of, so it
-is in the file where that was the wish; at every other rate FLAC is. FFmpeg's own Vorbis encoder, the only
-one in libav's wheels, knows stereo alone and loses most of a voice that is sampled 16,000 times a second.
-The price is that libsndfile, which reads FLAC and reads Ogg, does not read the one in the other.
+An `ogg` file must play at any rate that was asked for. Opus plays at 48 kHz whatever it was made of (but for
+libsndfile, which minds the rate in its header), so it is in the file where that was the wish; at every other
+rate FLAC is. FFmpeg and browsers play that; libsndfile, which reads FLAC and reads Ogg, does not read the one
+in the other. FFmpeg's own Vorbis encoder, the only one in libav's wheels, knows stereo alone and loses most
+of a voice that is sampled 16,000 times a second.
 
-What must be fed before the first sound comes out, in seconds at 8, 24 and 48 kHz: flac 0.02, opus and ogg
-0.12, mp3 0.22, 0.08 and 0.05, aac 0.26, 0.09 and 0.05. In mp3 and aac sound begins later by the codec's
-delay, which they cannot tell a reader about: mp3 529 samples (1105 from 32 kHz), aac 1024. Their ends are
-filled up to whole frames.
+What must be fed before the first sound comes out, in seconds at 8, 24 and 48 kHz: flac 0.04, ogg with flac
+0.08, opus 0.12, aac 0.26, 0.09 and 0.05. In aac sound begins later by the codec's delay, which it cannot tell
+a reader about: 1024 samples. Its end is filled up to a whole frame.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -30,13 +31,22 @@ from hearsay.domain import Pcm
 from hearsay.errors import UnsupportedOption
 from hearsay.sound_formats import Container, SoundFormat
 
-_FRAMES_PER_SECOND = 50
-"""Of FLAC, about: its usual frames of 0.1 s hold sound back, and odd ones cannot be parted and cost twice."""
+_FRAMES_PER_SECOND = 25
+"""Of FLAC, about: its usual frames of 0.1 s hold sound back, and odd ones cannot be parted and cost twice;
+each frame costs as much as 0.02 s of sound, whatever is in it."""
 
 _OPUS_PLAYS_AT = 48_000
 
-_PAGE = {"page_duration": "60000"}
-"""Microseconds of sound in a page of Ogg. One page is held back by libav; each costs 28 bytes."""
+_FLAC_HEAD = 26
+"""Bytes of a FLAC file up to the end of its length: a mark of 4, a block's header of 4, 10 about sizes, and 8
+of which the last 36 bits are how many samples there are (RFC 9639, 8.2); 0 for what is not known."""
+
+_LENGTH_BITS = 36
+
+_OPUS_PAGE = {"page_duration": "60000"}
+_FLAC_PAGE = {"page_duration": "30000"}
+"""Microseconds of sound in a page of Ogg, at least: three packets of Opus, one frame of FLAC. One page is
+held back by libav; each costs 28 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +59,11 @@ class _Recipe:
     codec_options: dict[str, str]
     bit_rate: int = 0
     """What speech sounds well at; 0 where there is nothing to choose."""
-    n_silent: int = 0
-    """Packets that hold nothing but the codec's delay and that no later one needs: they are left out."""
 
 
-_MP3_OPTIONS = {"write_xing": "0", "id3v2_version": "0"}
-_LAME_OPTIONS = {"reservoir": "0", "compression_level": "7"}
-"""Every packet stands for itself. Quality 7 takes half the time of the usual 5 and is nearer to the sound."""
-
-_OPUS_OPTIONS = {"compression_level": "5", "vbr": "constrained"}
-"""A bit rate is kept to. Effort 5 takes a third of the time of the usual 10."""
+_OPUS_OPTIONS = {"compression_level": "0", "vbr": "constrained"}
+"""A bit rate is kept to. Effort 0 takes a fifth of the time of the usual 10. At the same bit rate it is about
+as near to speech as effort 5; what it lacks against 10, more bits make up for."""
 
 _AAC_OPTIONS = {"aac_coder": "fast"}
 """Takes a fifth of the time of the usual search, and is nearer to the sound."""
@@ -66,21 +71,17 @@ _AAC_OPTIONS = {"aac_coder": "fast"}
 
 def _recipe(container: Container, rate: int) -> _Recipe:
     match container:
-        case Container.MP3:
-            bit_rate = 32_000 if rate < 16_000 else 64_000 if rate < 22_050 else 96_000
-            n_silent = 1 if rate < 32_000 else 0
-            return _Recipe("mp3", "libmp3lame", _MP3_OPTIONS, _LAME_OPTIONS, bit_rate, n_silent)
         case Container.AAC:
             return _Recipe("adts", "aac", {}, _AAC_OPTIONS, min(4 * rate, 96_000))
         case Container.FLAC:
             return _Recipe("flac", "flac", {"metadata_header_padding": "0"}, _flac_options(rate))
         case Container.OGG if rate != _OPUS_PLAYS_AT:
-            return _Recipe("ogg", "flac", _PAGE, _flac_options(rate))
+            return _Recipe("ogg", "flac", _FLAC_PAGE, _flac_options(rate))
         case Container.OPUS | Container.OGG:
-            bit_rate = 32_000 if rate < 16_000 else 48_000 if rate < 48_000 else 64_000
-            return _Recipe("ogg", "libopus", _PAGE, _OPUS_OPTIONS, bit_rate)
+            bit_rate = 32_000 if rate < 16_000 else 64_000 if rate < 48_000 else 80_000
+            return _Recipe("ogg", "libopus", _OPUS_PAGE, _OPUS_OPTIONS, bit_rate)
         case _:
-            raise ValueError(f"{container} needs no codec.")
+            raise ValueError(f"{container} needs no codec of libav's.")
 
 
 def _flac_options(rate: int) -> dict[str, str]:
@@ -94,8 +95,8 @@ class Muxing:
         """Prepare. Raises `UnsupportedOption` where libav was built without the codec."""
         recipe = _recipe(wanted.container, wanted.sample_rate)
         self._rate = wanted.sample_rate
+        self._time_base = Fraction(1, wanted.sample_rate)
         self._n_samples = 0
-        self._n_silent = recipe.n_silent
         self._sink = _Sink()
         try:
             self._output, self._stream = _open(self._sink, recipe, wanted)
@@ -110,22 +111,16 @@ class Muxing:
         """Give what is ready after these samples."""
         if len(pcm):
             frame = AudioFrame.from_ndarray(np.ascontiguousarray(pcm[None]), "s16", "mono")
-            frame.sample_rate, frame.pts = self._rate, self._n_samples
-            frame.time_base = Fraction(1, self._rate)
+            frame.sample_rate, frame.pts, frame.time_base = self._rate, self._n_samples, self._time_base
             self._n_samples += len(pcm)
-            self._mux(self._stream.encode(frame))
+            self._output.mux(self._stream.encode(frame))
         return self._sink.take()
 
     def finish(self) -> bytes:
         """Give the rest."""
-        self._mux(self._stream.encode(None))
+        self._output.mux(self._stream.encode(None))
         self._output.close()
         return self._sink.take()
-
-    def _mux(self, packets: list[Any]) -> None:
-        n_silent = min(self._n_silent, len(packets))
-        self._n_silent -= n_silent
-        self._output.mux(packets[n_silent:])
 
 
 def _open(sink: _Sink, recipe: _Recipe, wanted: SoundFormat) -> tuple[Any, Any]:
@@ -139,6 +134,24 @@ def _open(sink: _Sink, recipe: _Recipe, wanted: SoundFormat) -> tuple[Any, Any]:
     stream.codec_context.thread_count = 1
     output.start_encoding()
     return output, stream
+
+
+def flac_head(file: BinaryIO) -> bytes:
+    """Give the first bytes of a whole FLAC file as they are when they state its length.
+
+    Raises `ValueError` for a file of another kind.
+    """
+    file.seek(0)
+    head = file.read(_FLAC_HEAD)
+    if len(head) < _FLAC_HEAD or not head.startswith(b"fLaC"):
+        raise ValueError("This is no FLAC file.")
+    file.seek(0)
+    with av.open(file, "r", format="flac") as whole:
+        n_samples = sum(packet.duration or 0 for packet in whole.demux(audio=0))
+    fields = int.from_bytes(head[-8:], "big")
+    if n_samples >> _LENGTH_BITS:
+        return head
+    return head[:-8] + (fields >> _LENGTH_BITS << _LENGTH_BITS | n_samples).to_bytes(8, "big")
 
 
 class _Sink:

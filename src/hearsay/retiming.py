@@ -28,6 +28,7 @@ class Retiming:
     def __init__(self, *, source_rate: int, rate: int, tempo: float) -> None:
         """Prepare; `tempo` 2.0 makes a sound half as long, at the pitch that it has."""
         self._rate = source_rate
+        self._time_base = Fraction(1, source_rate)
         self._ratio = rate / source_rate / tempo
         self._n_taken = 0
         self._n_given = 0
@@ -44,7 +45,7 @@ class Retiming:
     def feed(self, pcm: Pcm) -> Iterator[Pcm]:
         """Take `int16[n_samples]` and give what is ready, perhaps nothing."""
         frame = AudioFrame.from_ndarray(np.ascontiguousarray(pcm[None]), "s16", "mono")
-        frame.sample_rate, frame.pts, frame.time_base = self._rate, self._n_taken, Fraction(1, self._rate)
+        frame.sample_rate, frame.pts, frame.time_base = self._rate, self._n_taken, self._time_base
         self._n_taken += len(pcm)
         self._graph.push(frame)
         return self._ready()
@@ -67,7 +68,7 @@ class Retiming:
             except (NothingYet, NothingLeft):
                 return
             self._n_given += frame.samples
-            yield frame.to_ndarray()[0]
+            yield np.frombuffer(frame.planes[0], np.int16, frame.samples)
 
 
 def _parts(tempo: float) -> list[float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hearsay.domain import Pcm
+from hearsay.layer3 import Layer3
 from hearsay.muxing import Muxing
 from hearsay.retiming import Retiming
 from hearsay.sound_formats import Container, Encoding, SoundFormat, check
@@ -32,12 +33,7 @@ class SoundEncoder:
         self._retiming: Retiming | None = None
         if tempo != 1.0 or source_rate != wanted.sample_rate:
             self._retiming = Retiming(source_rate=source_rate, rate=wanted.sample_rate, tempo=tempo)
-        self._writer: Waves | Muxing
-        if wanted.container in (Container.WAV, Container.RAW):
-            bare = wanted.container is Container.RAW
-            self._writer = Waves(wanted.encoding, wanted.sample_rate, bare=bare)
-        else:
-            self._writer = Muxing(wanted)
+        self._writer = _writer(wanted)
 
     def feed(self, pcm: Pcm) -> bytes:
         """Take `int16[n_samples]` and give the bytes that are ready, perhaps none."""
@@ -52,3 +48,14 @@ class SoundEncoder:
 
     def _written(self, blocks: Iterable[Pcm]) -> bytes:
         return b"".join(self._writer.feed(block) for block in blocks)
+
+
+def _writer(wanted: SoundFormat) -> Waves | Layer3 | Muxing:
+    match wanted.container:
+        case Container.WAV | Container.RAW:
+            bare = wanted.container is Container.RAW
+            return Waves(wanted.encoding, wanted.sample_rate, bare=bare)
+        case Container.MP3:
+            return Layer3(wanted.sample_rate, wanted.bit_rate)
+        case _:
+            return Muxing(wanted)

@@ -1,7 +1,8 @@
 """Speech as files: what they can be, how a name tells which, writing that never leaves half a file.
 
-Knows neither voices nor the terminal. While sound is made nobody knows how long it will be, so a WAV begins
-with a header for a stream; here, where a file can be gone back in, the true length is put in at the end.
+Knows neither voices nor the terminal. While sound is made nobody knows how long it will be, so a WAV or
+FLAC begins with a header for a stream; here, where a file can be gone back in, the true length is put in at
+the end.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 from hearsay import waves
 from hearsay.sound_formats import Container, Encoding, SoundFormat, check, closest_rate
@@ -89,8 +90,7 @@ def write(path: Path, wanted: SoundFormat, sound: Iterable[bytes]) -> None:
     try:
         with temporary.open("w+b") as file:
             pour(sound, file)
-            if wanted.container is Container.WAV:
-                _state_length(file, wanted)
+            _state_length(file, wanted)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -109,9 +109,18 @@ def pour(sound: Iterable[bytes], file: IO[bytes]) -> None:
         file.flush()
 
 
-def _state_length(file: IO[bytes], wanted: SoundFormat) -> None:
-    """Put the length of a whole WAV file into the header that was written before it was known."""
-    n_bytes = file.seek(0, io.SEEK_END) - len(waves.header(wanted.encoding, wanted.sample_rate))
-    n_samples = n_bytes // _SAMPLE_BYTES
+def _state_length(file: BinaryIO, wanted: SoundFormat) -> None:
+    """Put the length of a whole WAV or FLAC file into the header that was written before it was known."""
+    match wanted.container:
+        case Container.WAV:
+            n_bytes = file.seek(0, io.SEEK_END) - len(waves.header(wanted.encoding, wanted.sample_rate))
+            head = waves.header(wanted.encoding, wanted.sample_rate, n_samples=n_bytes // _SAMPLE_BYTES)
+        case Container.FLAC:
+            # Loads libav, for which the other formats' names need not wait.
+            from hearsay import muxing
+
+            head = muxing.flac_head(file)
+        case _:
+            return
     file.seek(0)
-    file.write(waves.header(wanted.encoding, wanted.sample_rate, n_samples=n_samples))
+    file.write(head)
