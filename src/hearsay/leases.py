@@ -10,6 +10,8 @@ time. In any case a slow reader holds up nobody: at most one step is taken ahead
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import queue
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -60,21 +62,23 @@ class LoadedModel:
             self.batcher = Batcher(engine, limits=limits, name=card.id, clock=clock)
         self._in_turns = self.batcher is None and not isinstance(engine, Synthesizer)
         self._thread = thread
-        self._of_requests: set[ThreadPoolExecutor] = set()
+        self._of_requests: list[ThreadPoolExecutor] = []
+        self._idle: queue.SimpleQueue[ThreadPoolExecutor] = queue.SimpleQueue()
 
     def seat(self) -> ThreadPoolExecutor:
         """Give a request the thread in which its work is to be done; `unseat` takes it back."""
         if self._in_turns:
             return self._thread
+        with contextlib.suppress(queue.Empty):
+            return self._idle.get_nowait()
         thread = ThreadPoolExecutor(1, thread_name_prefix=f"request for {self.card.id}")
-        self._of_requests.add(thread)
+        self._of_requests.append(thread)
         return thread
 
     def unseat(self, thread: ThreadPoolExecutor) -> None:
-        """End a request's thread after the work that it has; does not wait."""
+        """Keep a request's thread for another one, once it has done the work that it has; does not wait."""
         if thread is not self._thread:
-            thread.submit(self._of_requests.discard, thread)
-            thread.shutdown(wait=False)
+            thread.submit(self._idle.put, thread)
 
     def close(self) -> Future[None]:
         """Give the memory back once all work has come to its end, which for what waits is `Cancelled`."""
@@ -85,7 +89,7 @@ class LoadedModel:
     def _close(self) -> None:
         if self.batcher is not None:
             self.batcher.close()
-        for thread in tuple(self._of_requests):
+        for thread in self._of_requests:
             thread.shutdown(wait=True)
         self.engine.close()
 

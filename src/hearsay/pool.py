@@ -89,13 +89,16 @@ class ModelPool:
         self._chores: set[asyncio.Task[Any]] = set()
         self._closed = False
 
-    async def lease(self, name: str | None = None, task: Task = Task.TRANSCRIBE) -> Lease:
-        """Admit a request to the model of that name and load the model if need be.
+    async def lease(self, wanted: ModelCard | str | None = None, task: Task = Task.TRANSCRIBE) -> Lease:
+        """Admit a request to a model, or to that of a name, and load the model if need be.
 
         Raises: `Overloaded` at once when too many wait already, what `Catalogue.card` and `Catalogue.load`
         raise.
         """
-        card = await asyncio.to_thread(self._catalogue.card, name, task)
+        if isinstance(wanted, ModelCard):
+            card = wanted
+        else:
+            card = await asyncio.to_thread(self._catalogue.card, wanted, task)
         slot = self._slots.setdefault(card.id, _Slot(card))
         self._admit(slot)
         begun = self._clock()

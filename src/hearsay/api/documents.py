@@ -19,6 +19,10 @@ _IDLE_SECONDS = 60.0
 """How long a body may pause."""
 
 
+_SMALL_BYTES = 16 << 10
+"""Up to this size a document is read sooner than it is handed to a thread."""
+
+
 async def read_document(
     chunks: AsyncIterator[bytes], headers: Headers, *, max_bytes: int, idle_seconds: float = _IDLE_SECONDS
 ) -> dict[str, Any]:
@@ -42,6 +46,8 @@ async def read_document(
         body += chunk
         if len(body) > max_bytes:
             raise _too_large(max_bytes)
+    if len(body) <= _SMALL_BYTES:
+        return parse_document(bytes(body))
     # In a thread: a large document takes long enough to read for other callers to notice.
     return await asyncio.to_thread(parse_document, bytes(body))
 

@@ -35,6 +35,7 @@ from hearsay.dialects.events import (
     render_speech_done,
 )
 from hearsay.dialects.speech import Framing, SpeechRequest, parse_speech
+from hearsay.dialects.voices import NAMES
 from hearsay.domain import SpeakOptions, Task
 from hearsay.errors import UnsupportedOption
 from hearsay.models import Catalogue
@@ -132,7 +133,7 @@ class Speaking:
         cast = await asyncio.to_thread(self._cast)
         trace = self._trace
         with trace.stage("load"):
-            lease = await self._lectern.pool.lease(cast.card.id, Task.SPEAK)
+            lease = await self._lectern.pool.lease(cast.card, Task.SPEAK)
         async with lease:
             trace.model, trace.voice = cast.card.id, cast.voice.id
             synthesis = self._synthesis(cast, lease)
@@ -155,6 +156,7 @@ class Speaking:
             text=asked.text,
             fallback_language=self._lectern.language,
             aliases=self._lectern.catalogue.voice_aliases,
+            nicknames=NAMES,
         )
         self._trace.warn(*cast.warnings)
         if asked.instructions is not None:
