@@ -92,6 +92,9 @@ class Shelf:
             raise ModelNotFound(f"The model `{name}` does not exist.")
         return found
 
+    def cards(self) -> list[ModelCard]:
+        return [*self.installed, *self.absent]
+
     def speakers(self) -> list[ModelCard]:
         return list(self.installed)
 
@@ -288,6 +291,44 @@ def test_an_unknown_voice_is_refused(voice: str) -> None:
 
 def test_an_unknown_voice_is_told_the_nearest() -> None:
     assert "Did you mean `af_alloy`" in refusal(BOTH, "af_aloy").message
+
+
+@pytest.mark.parametrize(
+    ("mistyped", "meant"),
+    [("alloi", "`alloy`"), ("fritz-playa", "`Fritz-PlayAI`"), ("storyteler", "`narrator`")],
+)
+def test_whoever_misspells_another_name_for_a_voice_is_told(mistyped: str, meant: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        cast(
+            ONLY_EMBEDDED,
+            model=None,
+            voice=mistyped,
+            persona=None,
+            language=None,
+            text="Hm.",
+            aliases={"narrator": "de"},
+            nicknames=("alloy", "Fritz-PlayAI", "sage"),
+        )
+    is_near = mistyped != "storyteler"
+    assert (meant in caught.value.message) is is_near
+    assert ("Did you mean" in caught.value.message) is is_near
+
+
+@pytest.mark.parametrize("voice", ["if_sara", "IF_Sara", "pm_alex", "af_heart"])
+@pytest.mark.parametrize("model", [None, "tts-1"])
+def test_a_voice_that_is_not_installed_is_not_taken_for_a_language(voice: str, model: str | None) -> None:
+    afrikaans = card("espeak-ng", "espeak", (*EMBEDDED.voices, Voice("af", "Afrikaans", ("af",), MALE)))
+    shelf = Shelf([afrikaans], absent=[NEURAL])
+    error = refusal(shelf, voice) if model is None else refusal(shelf, voice, model=model)
+    assert isinstance(error, ModelNotInstalled)
+    assert error.param == "voice"
+    assert "`hearsay models pull kokoro`" in error.message
+    assert refusal(shelf, voice, model="espeak-ng").code == "voice_not_found"
+
+
+@pytest.mark.parametrize("voice", ["de-heart", "de_sky", "en-us-nova", "pt-alex"])
+def test_a_name_that_begins_like_a_language_is_no_language(voice: str) -> None:
+    assert refusal(ONLY_EMBEDDED, voice).code == "voice_not_found"
 
 
 def test_another_model_s_voice_is_unknown_to_the_one_that_is_named() -> None:

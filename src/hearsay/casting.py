@@ -7,6 +7,7 @@ Knows no wire and loads nothing. A wish that is plainly expressed is met or refu
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -29,12 +30,22 @@ _SHOWN = 60
 _LISTED = 12
 """Languages that an error lists."""
 
+_REGION = re.compile(r"[a-z]{2,3}(-(hans|hant|latn|cyrl|arab))?(-([a-z]{2}|[0-9]{3}))?")
+"""A language's tag that may stand for the voice of the language, with another region than the voice's own.
+
+Not every tag that could be one: `af_heart` is somebody's name, and nobody who asks for her wants Afrikaans.
+"""
+
 
 class Catalogue(Protocol):
     """What must be known about models; `models.Catalogue` knows it."""
 
     def card(self, name: str | None = None, task: Task = Task.TRANSCRIBE) -> ModelCard:
         """Find the model that a name means. Raises: `ModelNotFound`, `UnsupportedOption`."""
+        ...
+
+    def cards(self) -> list[ModelCard]:
+        """Give every model, whatever it does, installed or not."""
         ...
 
     def speakers(self) -> list[ModelCard]:
@@ -80,16 +91,18 @@ def cast(
     text: str,
     fallback_language: str = "en",
     aliases: Mapping[str, str] | None = None,
+    nicknames: Iterable[str] = (),
 ) -> Cast:
     """Choose who speaks a text, of which the first lines are enough.
 
     `voice` is the id of a voice, with or without its model (`MODEL/VOICE`), one of the operator's `aliases`
     for that, a vendor's name, which comes with its `persona`, or for espeak-ng a language, with or without a
-    variant (`de+m3`); None means the best.
+    variant (`de+m3`); None means the best. `nicknames` are the names that would have come with a
+    persona: whoever misspells one is told.
 
     Raises: `InvalidRequest` with the nearest names for an unknown voice, `UnsupportedOption` for a language
-    that nobody who may be chosen speaks, `ModelNotFound`, `ModelNotInstalled`, `ConfigurationError` for an
-    alias of itself.
+    that nobody who may be chosen speaks, `ModelNotFound`, `ModelNotInstalled` also for a voice of a model
+    that is not, `ConfigurationError` for an alias of itself.
     """
     followed = _followed(voice, aliases or {})
     if followed != voice:
@@ -99,7 +112,7 @@ def cast(
     if named is not None:
         return _by_name(stage, named, language)
     if stage.voice is not None and persona is None:
-        raise _unknown(voice or "", stage, aliases or {})
+        raise stage.absent() or _unknown(voice or "", stage, (*(aliases or {}), *nicknames))
     tongue = _tongue(stage, persona, language, text, fallback_language)
     return _by_language(stage, tongue, persona)
 
@@ -112,7 +125,8 @@ class _Stage:
         self.model = model
         self.voice = voice
         best = catalogue.card(model, Task.SPEAK)
-        is_default = catalogue.means_default(model, Task.SPEAK)
+        self.is_open = is_default = catalogue.means_default(model, Task.SPEAK)
+        """Whether any model may speak, for none is named."""
         others = catalogue.speakers() if is_default else []
         cards = [best, *(card for card in others if card.id != best.id)]
         inside, slash, outside = (voice or "").rpartition("/")
@@ -141,12 +155,32 @@ class _Stage:
         if exact is not None:
             return exact
         tag, plus, variant = wanted.replace("_", "-").partition("+")
+        if not _REGION.fullmatch(tag) and tag not in self._ids():
+            return None
         for card, voices in self.cast_of.values():
             known = {each.id.casefold(): each for each in self.catalogue.variants(card)}
             base = next(iter(_fitting(voices, tag)), None)
             if known and base is not None and (not plus or variant in known):
                 return card, varied(base, known[variant]) if plus else base
         return None
+
+    def absent(self) -> ModelNotInstalled | None:
+        """Say which model has the voice, where one that is not installed would speak in it."""
+        if not self.is_open or self.voice is None:
+            return None
+        wanted = self.voice.casefold()
+        for card in self.catalogue.cards():
+            for voice in self.catalogue.voices(card) if card.id not in self.cast_of else ():
+                if voice.id.casefold() == wanted:
+                    return ModelNotInstalled(
+                        f"The voice `{voice.id}` is one of `{card.id}`, which is not installed. "
+                        f"`hearsay models pull {card.id}` installs it.",
+                        param="voice",
+                    )
+        return None
+
+    def _ids(self) -> set[str]:
+        return {voice.id.casefold() for _, voice in self.all()}
 
     def _owner(self, name: str) -> ModelCard | None:
         if self.catalogue.means_default(name, Task.SPEAK):
@@ -303,9 +337,9 @@ def _fitting(voices: Iterable[Voice], tag: str) -> list[Voice]:
     return [voice for fit, voice in sorted((each for each in fits if each[0]), key=lambda each: -each[0])]
 
 
-def _unknown(name: str, stage: _Stage, aliases: Mapping[str, str]) -> InvalidRequest:
-    names = {alias.casefold(): alias for alias in aliases} | {v.id.casefold(): v.id for _, v in stage.all()}
-    near = difflib.get_close_matches(name[:_SHOWN].casefold(), names, n=3, cutoff=0.5)
+def _unknown(name: str, stage: _Stage, others: Iterable[str]) -> InvalidRequest:
+    names = {other.casefold(): other for other in others} | {v.id.casefold(): v.id for _, v in stage.all()}
+    near = difflib.get_close_matches(name[:_SHOWN].casefold(), names, n=3, cutoff=0.6)
     hint = f" Did you mean {' or '.join(f'`{names[each]}`' for each in near)}?" if near else ""
     only = "" if len(stage.cast_of) > 1 else f" of `{next(iter(stage.cast_of))}`"
     return InvalidRequest(

@@ -272,7 +272,7 @@ def _perform(wishes: _Wishes, sink: _Sink, *, quiet: bool) -> None:
 def _cast(catalogue: Catalogue, wishes: _Wishes, usual_language: str) -> tuple[Cast, Iterable[str]]:
     """Find who speaks, and give the text that is still whole."""
     from hearsay import casting, identification
-    from hearsay.dialects.voices import persona
+    from hearsay.dialects.voices import NAMES, persona
 
     part = persona(wishes.voice) if wishes.voice else None
     is_known = wishes.language or (wishes.voice and part is None)
@@ -286,6 +286,7 @@ def _cast(catalogue: Catalogue, wishes: _Wishes, usual_language: str) -> tuple[C
         text=head,
         fallback_language=usual_language,
         aliases=catalogue.voice_aliases,
+        nicknames=NAMES,
     )
     return chosen, text
 

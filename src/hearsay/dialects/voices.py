@@ -195,6 +195,9 @@ PERSONAS: Mapping[str, Persona] = MappingProxyType(
 )
 """Every voice by its name in lower case."""
 
+NAMES = tuple(each.name for each in PERSONAS.values())
+"""The names of them all, as their vendors spell them."""
+
 
 def persona(name: str) -> Persona | None:
     """Find a vendor's voice by its name, in any case; None where no vendor has one of that name."""
