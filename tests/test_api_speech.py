@@ -460,7 +460,7 @@ def test_hanging_up_ends_the_work(stage: Stage) -> None:
         gate.opened.set()
     assert gate.n_words == 1
     [log] = [log for log in logs if log.get("path") == SPEAK]
-    assert log["status"] == 499
+    assert (log["status"], log["failure"]) == (499, "hung_up")
 
 
 # What is sent when

@@ -162,7 +162,8 @@ def test_hanging_up_while_uploading_leaves_nothing(stage: Stage) -> None:
             pass
         assert finished.any.wait(30)
     assert stage.spooled() == []
-    assert [log["status"] for log in logs if log["event"] == "request"] == [499]
+    told = [(log["status"], log["failure"]) for log in logs if log["event"] == "request"]
+    assert told == [(499, "hung_up")]
 
 
 def test_hanging_up_while_fetching(stage: Stage) -> None:

@@ -26,6 +26,9 @@ from hearsay.errors import HearsayError, InvalidRequest, Overloaded
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})
 """What the system says where a disk or a table of open files is full: it passes, and is nobody's mistake."""
 
+HUNG_UP = "hung_up"
+"""What the log says, in place of an error's code, for a caller who did not wait for the end."""
+
 _log = structlog.get_logger("hearsay.api")
 
 
@@ -54,7 +57,7 @@ class Bounded:
         try:
             await self._app(scope, receive, noticing)
         except HungUp:
-            return  # Nobody is there to be answered.
+            trace_of(scope).failure = HUNG_UP  # Nobody is there to be answered.
         except Exception as error:
             failure = failure_of(error, scope)
             if started:
