@@ -105,6 +105,22 @@ def test_a_player_that_closes_early_is_a_failure_even_if_it_says_otherwise(insta
         play(choose(), (b"\0" * 65_536 for _ in range(100)), 16_000)
 
 
+@pytest.mark.parametrize("seconds", [0.5, 30])
+def test_a_player_that_says_nothing_of_its_failure_is_found_out(install: Install, seconds: float) -> None:
+    install("ffplay", KEEP)
+    with pytest.raises(HearsayError, match=r"ffplay could not play .*--output"):
+        play(BY_NAME["ffplay"], iter([bytes(round(2 * 48_000 * seconds))] * 10), 48_000)
+    play(BY_NAME["ffplay"], iter([bytes(200)]), 48_000)
+
+
+def test_a_player_that_cannot_be_started_is_named_with_the_remedy(install: Install, tmp_path: Path) -> None:
+    install("aplay", KEEP)
+    program = tmp_path / "bin" / "aplay"
+    program.write_text("#!/nowhere/sh\n", "utf-8")
+    with pytest.raises(HearsayError, match=r"aplay could not be started: No such file.*--output"):
+        play(choose(), iter([b"ab"]), 16_000)
+
+
 def test_an_interruption_ends_the_player(install: Install, tmp_path: Path) -> None:
     install(
         "aplay",

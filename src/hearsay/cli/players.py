@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 import wave
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -45,6 +46,8 @@ class Player:
     takes: Takes
     arguments: tuple[str, ...] = ()
     """In these, `{rate}` is the number of samples per second."""
+    confesses: bool = True
+    """Whether its exit status says that it could not play."""
 
     def command(self, rate: int) -> list[str]:
         """Give its command line, without the name of a file."""
@@ -58,17 +61,26 @@ class Player:
 PLAYERS = (
     Player("paplay", Takes.SAMPLES, ("--raw", "--format=s16le", "--channels=1", "--rate={rate}")),
     Player("aplay", Takes.SAMPLES, ("-q", "-t", "raw", "-f", "S16_LE", "-c", "1", "-r", "{rate}", "-")),
-    Player("ffplay", Takes.WAV, ("-nodisp", "-autoexit", "-loglevel", "error", "-f", "wav", "-i", "pipe:0")),
     Player("mpv", Takes.WAV, ("--no-video", "--no-terminal", "--no-config", "-")),
     Player(
         "play",
         Takes.SAMPLES,
         ("-q", "-t", "raw", "-e", "signed-integer", "-b", "16", "-L", "-c", "1", "-r", "{rate}", "-"),
     ),
+    Player(
+        "ffplay",
+        Takes.WAV,
+        ("-nodisp", "-autoexit", "-loglevel", "error", "-f", "wav", "-i", "pipe:0"),
+        confesses=False,
+    ),
     Player("pw-play", Takes.FILE),
     Player("afplay", Takes.FILE),
 )
 """In the order in which they are preferred: those first that begin with the first word."""
+
+_SAMPLE_BYTES = 2
+_SOONEST = 0.8
+"""Part of a sound's length before which nobody can have played it to its end."""
 
 
 def choose(find: Callable[[str], str | None] = shutil.which) -> Player:
@@ -88,15 +100,34 @@ def play(player: Player, sound: Iterable[bytes], rate: int) -> None:
     if player.takes is Takes.FILE:
         with _as_file(sound, rate) as path:
             _stream([*player.command(rate), str(path)], ())
-    else:
-        _stream(player.command(rate), sound)
+        return
+    meter, begin = _Meter(sound), time.monotonic()
+    _stream(player.command(rate), meter)
+    if not player.confesses and time.monotonic() - begin < _SOONEST * meter.n_bytes / _SAMPLE_BYTES / rate:
+        raise HearsayError(f"{player.program} could not play the sound. {REMEDY}")
+
+
+class _Meter:
+    """Sound passing by; iterate once."""
+
+    def __init__(self, sound: Iterable[bytes]) -> None:
+        self._sound = sound
+        self.n_bytes = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for data in self._sound:
+            self.n_bytes += len(data)
+            yield data
 
 
 def _stream(command: list[str], sound: Iterable[bytes]) -> None:
     # Without a buffer, so that closing the pipe never waits for a player that has stopped reading.
-    process = subprocess.Popen(
-        command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=_environment()
-    )
+    try:
+        process = subprocess.Popen(
+            command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=_environment()
+        )
+    except OSError as error:
+        raise HearsayError(f"{command[0]} could not be started: {error.strerror}. {REMEDY}") from error
     try:
         assert process.stdin is not None
         heard_all = _feed(process.stdin, sound)
