@@ -358,6 +358,9 @@ def test_what_nobody_can_tell_is_in_the_usual_language(here: Path, monkeypatch: 
 def test_the_shell_completes_formats_and_voices(here: Path) -> None:
     assert _complete_format("m") == ["mp3", "mulaw"]
     assert "low" in console.complete_voice("lo")
+    assert "kokoro-82m" in console.complete_speaker("")
+    assert console.complete_speaker("esp") == ["espeak-ng"]
+    assert console.complete_speaker("whisper") == []
     assert "alloy" in console.complete_voice("ALL")
 
 

@@ -116,6 +116,13 @@ def complete_model(incomplete: str) -> list[str]:
     return [card.id for card in cards.known() if card.id.startswith(incomplete)]
 
 
+def complete_speaker(incomplete: str) -> list[str]:
+    """Offer the names of models that speak to the shell."""
+    from hearsay import speaking_cards
+
+    return [card.id for card in speaking_cards.known() if card.id.startswith(incomplete)]
+
+
 def complete_language(incomplete: str) -> list[tuple[str, str]]:
     """Offer the codes of languages to the shell, with their names."""
     from hearsay import languages

@@ -81,7 +81,7 @@ def say(
             "--model",
             "-m",
             help="Model to use; default: the best one that is installed.",
-            autocompletion=console.complete_model,
+            autocompletion=console.complete_speaker,
         ),
     ] = None,
     language: Annotated[

@@ -25,7 +25,7 @@ def voices(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help="Only the voices of this model.", autocompletion=console.complete_model
+            "--model", "-m", help="Only the voices of this model.", autocompletion=console.complete_speaker
         ),
     ] = None,
     language: Annotated[
