@@ -1,9 +1,10 @@
 """How many times faster than it is heard sound is encoded, by container and rate, one thread, processor time.
 
 Knows no server and no voice: it takes a WAV file of 16 bits (`hearsay say -o speech.wav …`), in blocks of
-60 ms as they come from a synthesizer. Each figure is the best of the rounds of one second.
+60 ms, or as long as is said: espeak-ng's come in blocks of 0.5 to 6 s. Each figure is the best of the rounds
+of one second.
 
-    python -m bench.encoders speech.wav
+    python -m bench.encoders speech.wav [BLOCK_SECONDS]
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import numpy as np
 from hearsay.domain import Pcm
 from hearsay.sound import Container, SoundEncoder, SoundFormat
 
-BLOCK_SECONDS = 0.06
 ROUND_SECONDS = 1.0
 KINDS = [
     SoundFormat(container, rate)
@@ -42,9 +42,8 @@ def read(path: Path) -> tuple[Pcm, int]:
         return np.frombuffer(file.readframes(file.getnframes()), np.int16), file.getframerate()
 
 
-def seconds(wanted: SoundFormat, pcm: Pcm, rate: int) -> float:
-    """Encode once; give the seconds of processor time that it took."""
-    size = int(rate * BLOCK_SECONDS)
+def seconds(wanted: SoundFormat, pcm: Pcm, rate: int, size: int) -> float:
+    """Encode once, `size` samples at a time; give the seconds of processor time that it took."""
     begin = time.process_time()
     encoder = SoundEncoder(wanted, source_rate=rate)
     for start in range(0, len(pcm), size):
@@ -56,10 +55,11 @@ def seconds(wanted: SoundFormat, pcm: Pcm, rate: int) -> float:
 def main() -> None:
     """Measure every kind and print a line for each."""
     pcm, rate = read(Path(sys.argv[1]))
+    size = int(rate * (float(sys.argv[2]) if len(sys.argv) > 2 else 0.06))
     for wanted in KINDS:
         rounds: list[float] = []
         while sum(rounds) < ROUND_SECONDS or len(rounds) < 3:
-            rounds.append(seconds(wanted, pcm, rate))
+            rounds.append(seconds(wanted, pcm, rate, size))
         print(f"{wanted.container:5}{wanted.sample_rate:7}{len(pcm) / rate / min(rounds):9.0f}", flush=True)
 
 

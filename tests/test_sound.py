@@ -254,7 +254,7 @@ def test_memory_does_not_grow_with_the_sound(container: Container) -> None:
 
 
 def test_threads_do_not_hear_each_other() -> None:
-    kinds = [SoundFormat(container, 24_000) for container in Container]
+    kinds = [SoundFormat(container, 24_000) for container in Container] * 2
     alone = [encoded(wanted, voice()) for wanted in kinds]
     with ThreadPoolExecutor(len(kinds)) as threads:
         assert list(threads.map(lambda wanted: encoded(wanted, voice()), kinds)) == alone
