@@ -63,7 +63,11 @@ class Synthesis:
     def _begin(self) -> Speaking | None:
         self._check()
         piece = next(self._pieces, None)
-        return None if piece is None else self._synthesizer.synthesize(piece, self._options)
+        if piece is None:
+            return None
+        speaking = self._synthesizer.synthesize(piece, self._options)
+        self._options = replace(self._options, is_awaited=False)  # while this one is heard
+        return speaking
 
     def _heard(self, speaking: Speaking) -> Iterator[Pcm]:
         for block in speaking:

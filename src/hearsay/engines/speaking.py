@@ -39,7 +39,7 @@ _TICK = 0.5
 _MOST_BYTES = 64 << 20
 """In one frame; whatever announces more is out of its mind, and is not to take our memory with it."""
 
-_TOGETHER = 256 * 1024
+_LARGEST = 1 << 20
 """Bytes up to which sound that waits is given as one block: every block costs whoever takes it a turn."""
 
 
@@ -93,7 +93,12 @@ class SpeakingProcesses:
         """Let a piece be spoken when its turn comes; returns at once. Raises `EngineFailed` once closed."""
         if self._line.closed:
             raise self._line.end()
-        request = {"text": text, "voice": options.voice, "speed": options.speed}
+        request = {
+            "text": text,
+            "voice": options.voice,
+            "speed": options.speed,
+            "is_awaited": options.is_awaited,
+        }
         piece = Piece(json.dumps(request).encode())
         self._line.add(piece)
         return piece
@@ -184,7 +189,7 @@ class Piece:
             while isinstance(item, bytearray):
                 sound.append(item)
                 n_bytes += len(item)
-                if n_bytes >= _TOGETHER:
+                if n_bytes >= _LARGEST:
                     break
                 item = self._sound.get_nowait()
         return sound[0] if len(sound) == 1 else bytearray().join(sound), item

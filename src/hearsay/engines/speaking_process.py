@@ -18,8 +18,8 @@ from typing import Any, Protocol
 
 from hearsay.engines.frames import END, FAILED, HEADER, PIECE, READY, SOUND, frame
 
-GATHER_BYTES = 256 * 1024
-"""From here on sound is sent; only the first block of a piece goes at once, however short."""
+GATHER_BYTES = 1 << 20
+"""From here on sound is sent; only the first block that somebody waits for goes at once, however short."""
 
 GATHER_SECONDS = 0.1
 """No sound waits for longer while more is made. Every block costs the parent a turn, so a piece has few."""
@@ -72,7 +72,7 @@ def _serve(channel: socket.socket, load: Callable[[Mapping[str, Any]], Mouth]) -
 
 
 def _speak(channel: socket.socket, mouth: Mouth, piece: Mapping[str, Any]) -> None:
-    sound = _Sound(channel)
+    sound = _Sound(channel, at_once=piece["is_awaited"])
     try:
         mouth.say(piece, sound.give)
     except CannotSpeak as error:
@@ -84,11 +84,11 @@ def _speak(channel: socket.socket, mouth: Mouth, piece: Mapping[str, Any]) -> No
 class _Sound:
     """The sound of one piece on its way out."""
 
-    def __init__(self, channel: socket.socket) -> None:
+    def __init__(self, channel: socket.socket, *, at_once: bool) -> None:
         self._channel = channel
         self._gathered: list[bytes] = []
         self._n_bytes = 0
-        self._due = 0.0  # the first block at once
+        self._due = 0.0 if at_once else time.monotonic() + GATHER_SECONDS
 
     def give(self, block: bytes) -> bool:
         """Take a block; say whether more is wanted."""
