@@ -1,0 +1,345 @@
+"""Speech over HTTP against calling espeak-ng directly, in one run: `python -m bench.speech`.
+
+Two questions. How much later does a caller of the server hear the first sound (aim: 15 ms)? And how many
+seconds of speech does the server make a second when 1 or 8 callers ask at once, compared with what one
+process for each core makes that does nothing else (aim: 0.9 of it with 8 callers)? Same library, voice, speed
+and sampling rate, uncompressed WAV; contestants take turns, ratios are taken round by round. Texts are of
+half a minute, and of four: 4096 characters are what many servers take at most. Under Linux it also says where
+processor time went, per second of speech, callers included: what others do on the machine changes that less
+than the time on the wall. `--formats` also times the server alone in other formats. Needs the extra `bench`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from bench.recordings import ROOT
+from bench.server import running
+
+VOICE = "en-us"
+RATE = 22_050
+"""espeak-ng's own sampling rate."""
+
+AIM_FIRST_MS, AIM_SHARE = 15.0, 0.9
+
+PARAGRAPH = (
+    "The station clock had stopped at ten past four, and nobody had troubled to wind it since the spring. "
+    "Two travellers sat under it and shared a bag of cherries, counting the stones into a tin cup. "
+    "When the train came at last it was the wrong one, though it carried them further than they had meant. "
+    "They read the names of the villages aloud as they passed, and kept the ones that sounded like songs. "
+    "By evening the cup was full, the bag was empty, and the sea lay flat and silver beyond the fields."
+)
+"""About half a minute of speech."""
+
+LENGTHS = {"short": 1, "long": 8}
+"""How many paragraphs a text has; a long one has four minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one text took."""
+
+    first: float
+    """Seconds until the first samples."""
+    seconds: float
+    """Seconds in all."""
+    n_bytes: int
+
+
+class Library:
+    """A process that calls the library and does nothing else."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "bench.espeak_direct", VOICE]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        rate = json.loads(self._line())["rate"]
+        if rate != RATE:
+            raise SystemExit(f"espeak-ng speaks at {rate} Hz, not {RATE}")
+
+    def say(self, text: str) -> Turn:
+        """Say a text and wait for its end."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(text) + "\n")
+        self._process.stdin.flush()
+        told = json.loads(self._line())
+        return Turn(told["first"], told["all"], told["bytes"])
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.communicate()
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
+
+class Caller:
+    """One caller of the server, on a connection of his own."""
+
+    def __init__(self, address: str) -> None:
+        self._connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=300)
+
+    def say(self, text: str, response_format: str = "wav", sample_rate: int = RATE) -> Turn:
+        """Have a text said, and read the answer to its end; sound begins after a WAV's 44 bytes."""
+        wish = {"model": "espeak-ng", "voice": VOICE, "input": text, "response_format": response_format}
+        body = json.dumps(wish | {"sample_rate": sample_rate})
+        begin = time.perf_counter()
+        self._connection.request(
+            "POST", "/v1/audio/speech", body, headers={"content-type": "application/json"}
+        )
+        answer = self._connection.getresponse()
+        if answer.status != 200:
+            raise SystemExit(f"the server answers {answer.status}: {answer.read().decode()}")
+        answer.read(46)
+        first = time.perf_counter()
+        n_bytes = 46
+        while block := answer.read1(1 << 20):
+            n_bytes += len(block)
+        return Turn(first - begin, time.perf_counter() - begin, n_bytes)
+
+    def warm_up(self) -> None:
+        """Wait for what the server gets ready while it serves: a text whose language it must guess."""
+        self._connection.request(
+            "POST", "/v1/audio/speech", json.dumps({"input": "Ready?"}), {"content-type": "application/json"}
+        )
+        self._connection.getresponse().read()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()
+
+
+class Accounts:
+    """The processor's time that this process and its descendants have taken so far, by what they are."""
+
+    def __init__(self, libraries: Sequence[Library]) -> None:
+        me = os.getpid()
+        direct = {library.pid for library in libraries}
+        self.are_kept = Path("/proc/self/stat").exists()
+        """Whether this system tells."""
+        self._pids: dict[str, list[int]] = {"callers": [me], "direct": [], "server": [], "engine": []}
+        for pid, parent in _descendants(me) if self.are_kept else ():
+            who = "direct" if pid in direct else "server" if parent == me else "engine"
+            self._pids[who].append(pid)
+
+    def read(self) -> dict[str, float]:
+        """Give the seconds of each."""
+        if not self.are_kept:
+            return dict.fromkeys(self._pids, 0.0)
+        return {who: sum(map(_processor_seconds, pids)) for who, pids in self._pids.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one side did in one turn."""
+
+    rtfx: float
+    """Seconds of speech made a second."""
+    spent: dict[str, float]
+    """Milliseconds of the processor per second of speech."""
+
+
+def _descendants(pid: int) -> Iterator[tuple[int, int]]:
+    """Give each descendant of a process, and its parent."""
+    for child in [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]:
+        with suppress(OSError):  # one that has ended meanwhile
+            if int(_stat(child)[1]) == pid:
+                yield child, pid
+                yield from _descendants(child)
+
+
+def _processor_seconds(pid: int) -> float:
+    """Read how long a process has computed."""
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid: int) -> list[str]:
+    """Read the fields of proc(5) `stat`, from the third on: its state, its parent, ..."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+Speaker = Library | Caller
+S = TypeVar("S", Library, Caller)
+
+
+def main() -> int:
+    """Let both speak, then tell."""
+    options = _options()
+    with ExitStack() as stack:
+        address = stack.enter_context(running({"SPEECH_PROCESSES": str(options.processes or 0)}))
+        libraries = [stack.enter_context(closing(Library())) for _ in range(os.cpu_count() or 1)]
+        callers = [stack.enter_context(closing(Caller(address))) for _ in range(8)]
+        Caller(address).warm_up()
+        for library in libraries:
+            library.say(PARAGRAPH)
+        for caller in callers:
+            caller.say(PARAGRAPH)
+        accounts = Accounts(libraries)
+        print(
+            f"{platform.machine()}, {os.cpu_count()} cores; espeak-ng, {VOICE}, {RATE} Hz WAV; "
+            f"{options.rounds} rounds"
+        )
+        _tell_first(libraries[0], callers[0], options.rounds)
+        for length in LENGTHS if options.length is None else (options.length,):
+            for n_callers in (1, 8):
+                _tell_throughput(libraries, callers[:n_callers], accounts, length, options)
+        if options.formats:
+            _tell_formats(callers, options)
+    return 0
+
+
+def _tell_first(library: Library, caller: Caller, rounds: int) -> None:
+    """Compare the time to the first sound, one text at a time."""
+    direct, ours = [], []
+    for _ in range(10 * rounds):
+        direct.append(1000 * library.say(PARAGRAPH).first)
+        ours.append(1000 * caller.say(PARAGRAPH).first)
+    later = statistics.median(o - d for o, d in zip(ours, direct, strict=True))
+    print(
+        f"first sound: direct {statistics.median(direct):.1f} ms, over HTTP {statistics.median(ours):.1f} ms "
+        f"(p95 {sorted(ours)[int(0.95 * len(ours))]:.1f}): {later:.1f} ms later (aim: {AIM_FIRST_MS:g})"
+    )
+
+
+def _tell_throughput(
+    libraries: Sequence[Library],
+    callers: Sequence[Caller],
+    accounts: Accounts,
+    length: str,
+    options: argparse.Namespace,
+) -> None:
+    """Compare seconds of speech a second, all cores calling directly, and so many callers."""
+    direct: list[Round] = []
+    ours: list[Round] = []
+    for number in range(options.rounds):
+        turns: list[Callable[[], None]] = [
+            lambda: direct.append(_round(libraries, accounts, length, options.texts)),
+            lambda: ours.append(_round(callers, accounts, length, options.texts)),
+        ]
+        for turn in turns if number % 2 else reversed(turns):
+            turn()
+    shares = [o.rtfx / d.rtfx for o, d in zip(ours, direct, strict=True)]
+    aim = f" (aim: {AIM_SHARE:g})" if len(callers) > 1 else ""
+    print(
+        f"{length} texts, {len(callers)} at once: RTFx direct, {len(libraries)} processes, "
+        f"{statistics.median(d.rtfx for d in direct):.0f}; over HTTP "
+        f"{statistics.median(o.rtfx for o in ours):.0f}; share {statistics.median(shares):.2f}{aim} "
+        f"({min(shares):.2f} to {max(shares):.2f})"
+    )
+    if accounts.are_kept:
+        _tell_accounts(direct, ours)
+
+
+def _tell_accounts(direct: Sequence[Round], ours: Sequence[Round]) -> None:
+    """Say what a second of speech took of the processor, and which share that alone would give."""
+
+    def spent(rounds: Sequence[Round], who: str) -> float:
+        return statistics.median(each.spent[who] for each in rounds)
+
+    parts = ", ".join(f"{who} {spent(ours, who):.3f}" for who in ("engine", "server", "callers"))
+    shares = [
+        (d.spent["direct"] + d.spent["callers"])
+        / sum(o.spent[who] for who in ("engine", "server", "callers"))
+        for d, o in zip(direct, ours, strict=True)
+    ]
+    print(
+        f"  processor ms per second of speech: direct {spent(direct, 'direct'):.3f}; over HTTP {parts}; "
+        f"share {statistics.median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f})"
+    )
+
+
+def _tell_formats(callers: Sequence[Caller], options: argparse.Namespace) -> None:
+    """Time the server in other formats, 8 callers at once."""
+    seconds = 0.0
+    for response_format, rate in (
+        ("wav", RATE),
+        ("wav", 24_000),
+        ("pcm", 24_000),
+        ("mp3", 24_000),
+        ("mp3", 48_000),
+        ("opus", 24_000),
+        ("aac", 24_000),
+        ("flac", 24_000),
+    ):
+        say = partial(Caller.say, response_format=response_format, sample_rate=rate)
+        begin = time.perf_counter()
+        turns = _all(callers, options.texts, say)
+        wall = time.perf_counter() - begin
+        if response_format == "wav":
+            seconds = sum(turn.n_bytes - 44 for turn in turns) / 2 / rate
+        first = 1000 * statistics.median(turn.first for turn in turns)
+        print(f"{response_format} at {rate} Hz: RTFx {seconds / wall:.0f}, first bytes after {first:.0f} ms")
+
+
+def _round(speakers: Sequence[S], accounts: Accounts, length: str, n_texts: int) -> Round:
+    """Have texts said by all speakers at once; long texts are fewer."""
+    paragraphs = LENGTHS[length]
+    before, begin = accounts.read(), time.perf_counter()
+    turns = _all(
+        speakers,
+        max(n_texts // paragraphs, len(speakers)),
+        lambda speaker, text: speaker.say(" ".join([text] + [PARAGRAPH] * (paragraphs - 1))),
+    )
+    wall, after = time.perf_counter() - begin, accounts.read()
+    seconds = sum(turn.n_bytes - 44 for turn in turns) / 2 / RATE
+    return Round(seconds / wall, {who: 1000 * (after[who] - before[who]) / seconds for who in after})
+
+
+def _all(speakers: Sequence[S], n_texts: int, say: Callable[[S, str], Turn]) -> list[Turn]:
+    """Share texts among speakers, each of which takes the next as soon as it has done one."""
+    left = iter(range(n_texts))
+    turns: list[Turn] = []
+    lock = threading.Lock()
+
+    def work(speaker: S) -> None:
+        while True:
+            with lock:
+                number = next(left, None)
+            if number is None:
+                return
+            turns.append(say(speaker, f"{number}. {PARAGRAPH}"))
+
+    threads = [threading.Thread(target=work, args=(speaker,)) for speaker in speakers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return turns
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.speech", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--texts", type=int, default=64, help="texts of half a minute in each measurement")
+    parser.add_argument("--length", choices=list(LENGTHS), help="of the texts; default: one after the other")
+    parser.add_argument("--processes", type=int, help="of the server's engine; default: its own choice")
+    parser.add_argument("--formats", action="store_true", help="also time the server in other formats")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
