@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -194,3 +195,21 @@ def test_says_what_is_wrong_with_the_data(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(espeak._loader(), "get_data_path", lambda: str(tmp_path))
     with pytest.raises(EngineFailed, match="cannot read its data"):
         espeak.load(n_processes=1)
+
+
+def test_says_what_a_machine_without_proc_lacks() -> None:
+    """In a process of its own, as always."""
+    program = (
+        "import sys\n"
+        "from hearsay.engines import espeak_process\n"
+        "espeak_process._DESCRIPTORS = '/nowhere/fd'\n"
+        "mouth = espeak_process.Espeak({'library': sys.argv[1], 'data': sys.argv[2]})\n"
+        "try:\n"
+        "    mouth.say({'text': 'Hallo', 'voice': 'gmw/de', 'speed': 1.0}, lambda block: True)\n"
+        "except espeak_process.CannotSpeak as error:\n"
+        "    print(error)\n"
+    )
+    loader = espeak._loader()
+    paths = [loader.get_library_path(), loader.get_data_path()]
+    said = subprocess.run([sys.executable, "-c", program, *paths], capture_output=True, check=True, text=True)
+    assert said.stdout == "Voices are read through /nowhere/fd, which is missing; mount /proc.\n"

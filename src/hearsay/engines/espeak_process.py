@@ -36,6 +36,9 @@ _UTF8 = 0x0001
 _END_PAUSE = 0x1000
 """Pause after the last sentence as after any; with neither SSML nor phonemes, markup is read out."""
 
+_DESCRIPTORS = "/dev/fd"
+"""Where a process finds its open files by number: Linux with /proc, macOS, BSD."""
+
 _OK = 0
 _STOP, _GO_ON = 1, 0
 
@@ -101,8 +104,11 @@ class _Library:
         except OSError as error:
             raise CannotSpeak(f"There is no voice {file.name!r}.") from error
         try:
-            name = f"/dev/fd/{opened}+{variant}" if variant else f"/dev/fd/{opened}"
-            _check(self._functions.espeak_SetVoiceByFile(name.encode()), f"the voice {file.name!r}")
+            path = f"{_DESCRIPTORS}/{opened}"
+            code = self._functions.espeak_SetVoiceByFile(f"{path}+{variant}".rstrip("+").encode())
+            if code != _OK and not Path(path).exists():
+                raise CannotSpeak(f"Voices are read through {_DESCRIPTORS}, which is missing; mount /proc.")
+            _check(code, f"the voice {file.name!r}")
         finally:
             os.close(opened)
 
