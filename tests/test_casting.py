@@ -364,6 +364,11 @@ def test_an_alias_is_followed_first() -> None:
         chosen(BOTH, "loop", aliases=aliases)
 
 
+def test_an_alias_for_a_vendor_s_voice_that_leads_nowhere_is_not_taken_for_that_voice() -> None:
+    with pytest.raises(InvalidRequest, match="no voice `alloy`"):
+        chosen(BOTH, "alloy", aliases={"alloy": "nobody"})
+
+
 def test_an_alias_is_among_the_nearest_names() -> None:
     with pytest.raises(InvalidRequest, match="`granny`"):
         chosen(BOTH, "grany", aliases={"granny": "en-us+f3"})
@@ -388,6 +393,23 @@ def test_a_voice_of_unknown_gender_takes_a_part_in_silence() -> None:
     assert chosen(Shelf([odd]), "alloy").warnings == ()
     assert chosen(Shelf([odd]), "alloy").voice.id == "x"
     assert chosen(Shelf([odd]), "onyx").voice.id == "y"
+
+
+@pytest.mark.parametrize("language", ["en-gb-scotland", "en_GB_scotland"])
+def test_of_two_regions_the_nearer_one_speaks(language: str) -> None:
+    assert chosen(BOTH, language=language).voice.id == "bm_fable"
+
+
+def test_a_variant_of_unknown_gender_takes_its_part_in_silence() -> None:
+    result = cast(
+        ONLY_EMBEDDED,
+        model=None,
+        voice="Somebody",
+        persona=Persona("Somebody", FEMALE, None, {"espeak": "+max"}),
+        language="de",
+        text="Hm.",
+    )
+    assert (result.voice.id, result.voice.gender, result.warnings) == ("de+max", FEMALE, ())
 
 
 def test_a_persona_without_parts_is_cast_by_gender() -> None:

@@ -295,6 +295,9 @@ def test_a_language_that_is_not_offered_is_taken_for_no_other(language: str) -> 
         ("Привет, как дела?", "ru"),
         ("مرحبا", "ar"),
         ("नमस्ते", "hi"),
+        ("๑๒๓", "th"),
+        ("१२३", "hi"),
+        ("١٢٣", "ar"),
     ],
 )
 def test_a_script_tells_by_itself(text: str, language: str) -> None:

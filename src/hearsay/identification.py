@@ -105,8 +105,6 @@ def identify(text: str, among: Collection[str]) -> str | None:
     """
     sample = text[:SAMPLE]
     n_letters = len(_LETTERS.findall(sample))
-    if not n_letters:
-        return None
     found = _by_script(sample, n_letters)
     if found is None and n_letters >= MIN_LETTERS:
         found = _by_letters(sample, frozenset(among))
@@ -127,7 +125,7 @@ def _by_script(sample: str, n_letters: int) -> str | None:
             return code
     for script, codes in _SHARED:
         if 2 * len(script.findall(sample)) > n_letters:
-            evidence = _evidence(sample)
+            evidence = _evidence(sample) if n_letters else {}  # digits: the first will do
             return max(codes, key=lambda code: evidence.get(code, -math.inf))
     return None
 
