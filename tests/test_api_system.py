@@ -94,8 +94,20 @@ def test_documentation_shows_names_as_code(server: Running) -> None:
     assert "<code>x-request-id</code>" in page
 
 
-def test_greeting_has_a_line_to_try(server: Running) -> None:
-    assert f"curl {server.url}/v1/audio/transcriptions -F file=@" in server.http.get("/").text
+def test_greeting_has_lines_to_try(server: Running) -> None:
+    page = server.http.get("/").text
+    assert f"curl {server.url}/v1/audio/transcriptions -F file=@" in page
+    assert f"curl {server.url}/v1/audio/speech -H" in page
+
+
+def test_documentation_tells_of_parameters_and_of_no_status_that_nobody_gets(server: Running) -> None:
+    paths = server.http.get("/openapi.json").json()["paths"]
+    operations = [operation for methods in paths.values() for operation in methods.values()]
+    assert {status for operation in operations for status in operation["responses"]} >= {"200", "400"}
+    assert not any("422" in operation["responses"] for operation in operations)
+    for path, place in (("/v1/models/{model}", "path"), ("/v1/voices", "query")):
+        [parameter] = paths[path]["get"]["parameters"]
+        assert (parameter["name"], parameter["in"]) == ("model", place)
 
 
 def test_documentation_has_every_route_and_field(server: Running) -> None:

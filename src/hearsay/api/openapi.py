@@ -127,6 +127,12 @@ TRANSCRIPT: Responses = {
 }
 
 
+_NAME: dict[str, Any] = {"name": "model", "schema": {"type": "string"}}
+MODEL_OF = {"parameters": [_NAME | {"in": "path", "required": True}]}
+"""Which model is asked about."""
+VOICES_OF = {"parameters": [_NAME | {"in": "query", "required": False}]}
+"""Whose voices are asked for."""
+
 VOICES: Responses = {
     200: _answer("The voices.", {"application/json": {"schema": _schema(VoiceList)}}),
     **errors(400, 401, 404),
@@ -157,12 +163,18 @@ def _speech_fields() -> dict[str, Any]:
             "anyOf": [_TEXT, {"type": "object", "properties": {"id": _TEXT}, "required": ["id"]}],
             "description": "Name of a voice, ours or a vendor's; `GET /voices` lists ours.",
         },
-        "response_format": {"type": "string", "enum": list(FORMATS), "default": "mp3"},
+        "response_format": {
+            "type": "string",
+            "enum": list(FORMATS),
+            "default": "mp3",
+            "description": "opus and ogg are in Ogg, aac in ADTS; pcm, raw and mulaw have no header.",
+        },
         "sample_rate": {
             "type": "integer",
             "minimum": ANY_RATE[0],
             "maximum": ANY_RATE[-1],
-            "description": "Samples per second; mp3, aac and opus hold some only, which the error lists.",
+            "description": "Samples per second; left out, 24000, or 48000 below `/openai/v1`. "
+            "mp3, aac and opus hold some only, which the error lists.",
         },
         "response_encoding": {
             "type": "string",
@@ -171,7 +183,13 @@ def _speech_fields() -> dict[str, Any]:
             "description": "How a sample is written in wav, raw and pcm.",
         },
         "bit_rate": {"type": "integer", "description": "Bits per second of mp3, aac and opus."},
-        "speed": {"type": "number", "minimum": slowest, "maximum": fastest, "default": 1},
+        "speed": {
+            "type": "number",
+            "minimum": slowest,
+            "maximum": fastest,
+            "default": 1,
+            "description": "How many times as fast as the voice by itself.",
+        },
         "language": _TEXT | {"description": "Of the text: a code such as `de` or `en-gb`, or a name."},
         "instructions": _TEXT | {"description": "Refused, or ignored with a warning, as the model has it."},
         "stream_format": {

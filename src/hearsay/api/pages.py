@@ -56,11 +56,15 @@ def _page(title: str, body: str) -> str:
 
 
 def _greeting(base: str) -> str:
-    curl = f"curl {base}{PREFIX}/audio/transcriptions -F file=@recording.mp3"
+    hear = f"curl {base}{PREFIX}/audio/transcriptions -F file=@recording.mp3"
+    say = (
+        f"curl {base}{PREFIX}/audio/speech -H 'Content-Type: application/json' -o hello.mp3 \\\n"
+        '  -d \'{"voice": "alloy", "input": "Hello, and welcome."}\''
+    )
     return _page(
         "Hearsay",
         "<h1>Hearsay</h1><p>A speech server that speaks the hosted APIs. It is running. Try</p>"
-        f"<pre>{escape(curl)}</pre>"
+        f"<pre>{escape(hear)}\n\n{escape(say)}</pre>"
         f"<p>or point a client's base URL at <code>{escape(base + PREFIX)}</code>. "
         'See the <a href="docs">documentation</a>, the <a href="openapi.json">OpenAPI document</a>, '
         f'the <a href="{PREFIX[1:]}/models">models</a> and whether it is <a href="ready">ready</a>.</p>',

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 import hearsay
 from hearsay.api.auth import BEARER
 from hearsay.api.mounting import dialect_of
-from hearsay.api.openapi import MODEL, MODELS, READY
+from hearsay.api.openapi import MODEL, MODEL_OF, MODELS, READY
 from hearsay.dialects import PREFIX
 from hearsay.dialects.answers import render_model, render_models
 from hearsay.dialects.bodies import ModelBody
@@ -74,9 +74,15 @@ def models(catalogue: Catalogue) -> APIRouter:
         found = await asyncio.to_thread(lambda: [_described(catalogue, card) for card in catalogue.cards()])
         return Response(encode(render_models(found, dialect_of(request.scope))), media_type=JSON)
 
-    @router.get(f"{PREFIX}/models/{{model:path}}", operation_id="retrieveModel", responses=MODEL)
-    async def retrieve_model(model: str) -> Response:
+    @router.get(
+        f"{PREFIX}/models/{{model:path}}",
+        operation_id="retrieveModel",
+        responses=MODEL,
+        openapi_extra=MODEL_OF,
+    )
+    async def retrieve_model(request: Request) -> Response:
         """Describe one model, by its id or any other name that it has; slashes may be raw or encoded."""
+        model = request.path_params["model"]
         body = await asyncio.to_thread(lambda: _described(catalogue, catalogue.named(model)))
         return Response(encode(body), media_type=JSON)
 

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 from hearsay.api.auth import BEARER
-from hearsay.api.openapi import VOICES
+from hearsay.api.openapi import VOICES, VOICES_OF
 from hearsay.dialects import PREFIX
 from hearsay.dialects.answers import render_voices
 from hearsay.dialects.bodies import VoiceList
@@ -27,18 +27,19 @@ def routes(catalogue: Catalogue) -> APIRouter:
     """Make the routes about voices; two paths mean the same list."""
     router = APIRouter(prefix=PREFIX, tags=["voices"], dependencies=[BEARER])
 
-    @router.get("/voices", operation_id="listVoices", responses=VOICES)
-    async def list_voices(model: str | None = None) -> Response:
+    # Parameters that the framework reads would come with a status, 422, that nobody here is answered.
+    @router.get("/voices", operation_id="listVoices", responses=VOICES, openapi_extra=VOICES_OF)
+    async def list_voices(request: Request) -> Response:
         """List the voices of all installed models, or of one: by its id or any other name that it has."""
-        body = await asyncio.to_thread(_listed, catalogue, model)
+        body = await asyncio.to_thread(_listed, catalogue, request.query_params.get("model"))
         return Response(encode(body), media_type=JSON)
 
     @router.api_route("/audio/voices", methods=["GET", "POST"], include_in_schema=False)
-    async def list_or_create_voices(request: Request, model: str | None = None) -> Response:
+    async def list_or_create_voices(request: Request) -> Response:
         """List the same where a vendor also makes voices; here they come with models."""
         if request.method == "POST":
             raise HTTPException(404)
-        return await list_voices(model)
+        return await list_voices(request)
 
     return router
 
