@@ -31,6 +31,7 @@ fix: $(VENV)/.dev ## Let the linter and the formatter mend what they can
 bench: $(VENV)/.bench ## Run the benchmarks and print ratios
 	$(BIN)/python -m bench.single $(ARGS)
 	$(BIN)/python -m bench.health
+	$(BIN)/python -m bench.speech --rounds 2 --texts 32
 
 contest: $(VENV)/.bench ## Measure against rivals with weights of a real size (ARGS="--shape small --only long")
 	$(BIN)/python -m bench.contest $(ARGS)
