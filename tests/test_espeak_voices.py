@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hearsay.domain import Gender
-from hearsay.engines.espeak_voices import VoiceFile, read_variants, read_voices, with_variant
+from hearsay.engines.espeak_voices import VoiceFile, read_variants, read_voices
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_a_variant_makes_a_voice_of_a_voice(data: Path) -> None:
     write(data, "voices/!v/f1", "name female1", "gender female")
     write(data, "voices/!v/odd", "name Odd")
     voice = read_one(data, "name German", "language de-at").voice
-    female, odd = (with_variant(voice, variant) for _, variant in read_variants(data).values())
+    female, odd = (voice.varied(variant) for _, variant in read_variants(data).values())
     assert (female.id, female.name) == ("de-at+f1", "German, female1")
     assert (female.languages, female.gender) == (voice.languages, Gender.FEMALE)
     assert odd.gender is Gender.MALE

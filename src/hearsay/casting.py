@@ -161,7 +161,7 @@ class _Stage:
             known = {each.id.casefold(): each for each in self.catalogue.variants(card)}
             base = next(iter(_fitting(voices, tag)), None)
             if known and base is not None and (not plus or variant in known):
-                return card, varied(base, known[variant]) if plus else base
+                return card, base.varied(known[variant]) if plus else base
         return None
 
     def absent(self) -> ModelNotInstalled | None:
@@ -189,12 +189,6 @@ class _Stage:
             return self.catalogue.card(name, Task.SPEAK)
         except HearsayError:
             return None  # Then the slash is part of the voice's name.
-
-
-def varied(voice: Voice, variant: Voice) -> Voice:
-    """Give the voice that a variant makes of another."""
-    gender = variant.gender or voice.gender
-    return Voice(f"{voice.id}+{variant.id}", f"{voice.name}, {variant.name}", voice.languages, gender)
 
 
 @lru_cache(maxsize=1024)
@@ -274,7 +268,7 @@ def _part(stage: _Stage, card: ModelCard, voices: Sequence[Voice], persona: Pers
         variant = next((each for each in stage.catalogue.variants(card) if f"+{each.id}" == part), None)
         plain = next((each for each in voices if "+" not in each.id), None)
         if variant is not None and plain is not None:
-            return replace(varied(plain, variant), gender=persona.gender)
+            return replace(plain.varied(variant), gender=persona.gender)
     own = next((voice for voice in voices if voice.id == part), None)
     return own or min(voices, key=lambda voice: _mismatch(voice.gender, persona.gender))
 

@@ -307,6 +307,11 @@ class Voice:
     """BCP 47 tags of what it speaks well, in lower case, best first: `en-us`, `de`."""
     gender: Gender | None = None
 
+    def varied(self, variant: Voice) -> Voice:
+        """Give the voice that a variant makes of this one; a variant is a voice without languages."""
+        gender = variant.gender or self.gender
+        return Voice(f"{self.id}+{variant.id}", f"{self.name}, {variant.name}", self.languages, gender)
+
 
 @dataclass(frozen=True, slots=True)
 class Persona:

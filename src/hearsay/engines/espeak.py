@@ -15,7 +15,7 @@ from types import ModuleType
 
 from hearsay.domain import SpeakOptions, Voice
 from hearsay.engines import espeak_voices
-from hearsay.engines.espeak_voices import FEMALE_VARIANT, VoiceFile, with_variant
+from hearsay.engines.espeak_voices import FEMALE_VARIANT, VoiceFile
 from hearsay.engines.speaking import Piece, SpeakingProcesses
 from hearsay.errors import EngineFailed, UnsupportedOption
 
@@ -39,7 +39,7 @@ def voices() -> tuple[Voice, ...]:
     """
     plain = [entry.voice for entry in _voices().values()]
     _, female = _variants()[FEMALE_VARIANT]
-    return tuple(plain + [with_variant(voice, female) for voice in plain])
+    return tuple(plain + [voice.varied(female) for voice in plain])
 
 
 @cache

@@ -67,12 +67,6 @@ def read_variants(data: Path) -> dict[str, tuple[str, Voice]]:
     return variants
 
 
-def with_variant(voice: Voice, variant: Voice) -> Voice:
-    """Give the voice that a variant makes of another."""
-    gender = variant.gender or voice.gender
-    return Voice(f"{voice.id}+{variant.id}", f"{voice.name}, {variant.name}", voice.languages, gender)
-
-
 def _read_voice(file: Path, path: str, data: Path) -> VoiceFile | None:
     """Read one file; None for a voice whose dictionary is missing, which spells everything wrong."""
     words = _read(file)
