@@ -141,6 +141,10 @@ def test_a_long_first_sentence_is_cut_at_a_clause() -> None:
     assert cut(text)[0] == "When the last of the guests had gone, and the lamps were out,"
 
 
+def test_a_clause_of_a_word_is_too_short_to_be_a_piece() -> None:
+    assert cut("Oh, " + "and then " * 100)[0] == "Oh, " + " ".join(["and", "then"] * 13)
+
+
 def test_without_clauses_a_cut_is_between_words() -> None:
     found = cut("word " * 200, most=99)
     assert all(piece == " ".join(["word"] * len(piece.split())) for piece in found)
