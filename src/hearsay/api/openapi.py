@@ -173,7 +173,7 @@ def _speech_fields() -> dict[str, Any]:
             "type": "integer",
             "minimum": ANY_RATE[0],
             "maximum": ANY_RATE[-1],
-            "description": "Samples per second; left out, 24000, or 48000 below `/openai/v1`. "
+            "description": f"Samples per second; left out, 24000, or 48000 below `{ALIAS_PREFIX}`. "
             "mp3, aac and opus hold some only, which the error lists.",
         },
         "response_encoding": {
