@@ -22,7 +22,7 @@ import httpx
 import pytest
 import structlog
 
-from hearsay import cards
+from hearsay import audio, cards
 from hearsay.cli import upgrade
 from hearsay.cli.announcement import Announcement, address
 from hearsay.cli.serve import bind, check_exposure, install_default, is_loopback
@@ -115,10 +115,11 @@ def test_what_is_printed_works_as_printed(environment: dict[str, str], tmp_path:
                 shlex.split(curl), capture_output=True, text=True, check=True, timeout=WAIT
             )
             assert "word0" in result.stdout
-        script = "\n".join(
-            line.removeprefix("  ")
-            for line in process.announced.partition("or in Python")[2].splitlines()[1:]
-        )
+            speech = process.announced.partition("from text to speech:")[2].partition("or in Python")[0]
+            subprocess.run(["bash", "-ec", speech], check=True, timeout=WAIT, cwd=tmp_path)
+            assert audio.load(tmp_path / "hello.mp3").duration > 1
+        python = process.announced.partition("or in Python")[2]
+        script = "\n".join(line.removeprefix("  ") for line in python.splitlines()[1:])
         result = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", script],
             capture_output=True,
@@ -262,7 +263,8 @@ def test_awkward_paths_are_quoted_in_the_examples() -> None:
     text = Announcement("http://h:1", sample, needs_key=True, model="m", advice="Get better.").text()
     curl = next(line for line in text.splitlines() if "curl" in line)
     assert f"file=@{sample}" in shlex.split(curl)
-    script = "\n".join(line.strip() for line in text.partition("or in Python")[2].splitlines()[1:])
+    speech, _, python = text.partition("from text to speech:")[2].partition("or in Python")
+    script = "\n".join(line.strip() for line in python.splitlines()[1:])
     compile(script, "announcement", "exec")
     assert (
         '"/a b/\\"q\\"/é.flac"' in script
@@ -270,6 +272,7 @@ def test_awkward_paths_are_quoted_in_the_examples() -> None:
         and "import os" in script
     )
     assert "Model: m. Get better." in text
+    assert "Authorization: Bearer $HEARSAY_API_KEY" in shlex.split(speech)
 
 
 # What goes on beside serving

@@ -1,4 +1,4 @@
-"""What the server prints when it is up: where it is, two ways to try it, and what serves.
+"""What the server prints when it is up: where it is, some ways to try it, and what serves.
 
 Knows no socket and no model; a pure function of what it is told. The examples work as printed.
 """
@@ -38,6 +38,11 @@ Model: {self.model}{f". {self.advice}" if self.advice else ""}
 Try it:
 
   curl {self.url}/v1/audio/transcriptions {key}-F model=whisper-1 -F file=@{shlex.quote(str(self.sample))}
+
+from text to speech:
+
+  curl {self.url}/v1/audio/speech {key}-H "Content-Type: application/json" -o hello.mp3 \\
+    -d '{{"model": "tts-1", "voice": "alloy", "input": "Hello, and welcome."}}'
 
 or in Python (pip install openai):
 
