@@ -21,9 +21,7 @@ _MARKS = {State.FINE: ("ok", "green"), State.NOTE: ("note", "yellow"), State.BRO
 
 
 def doctor(
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Leave out checksums and trying models.")
-    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out checksums and trying models.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check this machine: versions, hardware, settings, hub, models; then let them work.
