@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -34,8 +34,10 @@ from hearsay.cli import (
     progress,
 )
 from hearsay.cli.outputs import Format, name_outputs, parse_formats, render
+from hearsay.cli.say import say
 from hearsay.cli.sources import collect
 from hearsay.cli.transcribe import _complete_format, transcribe
+from hearsay.cli.voices import voices
 from hearsay.domain import SAMPLE_RATE, Audio, Segment, Task, TranscribeOptions, Transcript, Word
 from hearsay.engines.fake import FakeWindowRecognizer, Mishaps
 from tests.tones import SENTENCES, ToneRecognizer, normal, speak
@@ -573,10 +575,14 @@ def test_options_default_to_the_domains() -> None:
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
 
 
-def test_the_page_names_only_options_that_exist_and_every_one_that_matters() -> None:
+def options_of(function: Callable[..., None]) -> set[str]:
     single = typer.Typer(add_completion=False)
-    single.command()(transcribe)
-    known = {name for parameter in typer.main.get_command(single).params for name in parameter.opts}
+    single.command()(function)
+    return {name for parameter in typer.main.get_command(single).params for name in parameter.opts}
+
+
+def test_the_page_names_only_options_that_exist_and_every_one_that_matters() -> None:
+    known = options_of(transcribe) | options_of(say) | options_of(voices)
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGE.read_text("utf-8")))
     assert named - known == {"--help"}
     assert {name for name in known - named if name.startswith("--")} == set()
@@ -599,7 +605,7 @@ def test_the_commands_of_the_pages_parse() -> None:
     found = [
         line.partition("hearsay transcribe ")[2]
         for line in lines
-        if re.match(r"\S*hearsay transcribe |ffmpeg", line)
+        if re.match(r"[\w./]*hearsay transcribe |ffmpeg", line)
     ]
     assert len(found) >= 8
     for arguments in found:
