@@ -45,6 +45,9 @@ class Mouth:
             said = {"COUNT": chr(self._n_pieces), "LONG": "x" * 100_000}.get(word, word)
             give(array.array("h", [int(ord(letter) * piece["speed"]) for letter in said]).tobytes())
 
+    def rest(self) -> None:
+        """Do nothing."""
+
 
 if __name__ == "__main__":
     run(Mouth)

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,16 @@ def test_begins_pieces_in_order(start: Start) -> None:
     pieces = [processes.submit("COUNT", OPTIONS) for _ in range(20)]
     endless.stop()
     assert [heard(piece) for piece in reversed(pieces)] == [chr(number) for number in reversed(range(2, 22))]
+
+
+def test_what_somebody_waits_for_goes_before_what_is_said_ahead(start: Start) -> None:
+    processes = start()
+    endless = processes.submit("ENDLESS", OPTIONS)
+    next(iter(endless))
+    ahead = [processes.submit("COUNT", replace(OPTIONS, is_awaited=False)) for _ in range(2)]
+    awaited = [processes.submit("COUNT", OPTIONS) for _ in range(2)]
+    endless.stop()
+    assert [heard(piece) for piece in (*awaited, *ahead)] == ["\2", "\3", "\4", "\5"]
 
 
 def test_many_threads_get_each_their_own(start: Start) -> None:

@@ -60,18 +60,15 @@ class Espeak:
 
     def say(self, piece: Mapping[str, Any], give: Give) -> None:
         """Say a piece. Raises `CannotSpeak`."""
-        try:
-            self._say(piece["text"], piece["voice"], piece["speed"], _Heard(give))
-        finally:
-            # Now, so that the next piece need not wait for it.
-            self._library.close()
-            self._library = self._load()
-
-    def _say(self, text: str, voice: str, speed: float, heard: _Heard) -> None:
-        path, _, variant = voice.partition("+")
+        path, _, variant = piece["voice"].partition("+")
         self._library.choose(self._data / "lang" / path, variant)
-        self._library.speak_at(round(NORMAL_RATE * speed))
-        self._library.speak(text, heard)
+        self._library.speak_at(round(NORMAL_RATE * piece["speed"]))
+        self._library.speak(piece["text"], _Heard(give))
+
+    def rest(self) -> None:
+        """Load the library afresh."""
+        self._library.close()
+        self._library = self._load()
 
     def _load(self) -> _Library:
         return _Library(self._library_path, self._data)

@@ -246,8 +246,9 @@ class Synthesizer(Protocol):
     def synthesize(self, text: str, options: SpeakOptions) -> Speaking:
         """Begin to say one piece of text; returns at once, from any thread.
 
-        Pieces of all requests are begun in the order in which they come. Text that holds nothing that can
-        be said (a dash) gives no samples. Raises `UnsupportedOption` for a voice that it lacks.
+        Pieces of all requests are begun in the order in which they come, those that are awaited first. Text
+        that holds nothing that can be said (a dash) gives no samples. Raises `UnsupportedOption` for a voice
+        that it lacks.
         """
         ...
 

@@ -65,6 +65,9 @@ class SherpaMouth:
             if not wanted:
                 return
 
+    def rest(self) -> None:
+        """Do nothing: no piece leaves anything behind."""
+
     def _utterances(self, text: str, language: str) -> Iterable[str]:
         tied = pronunciation.is_tied(self._spelling)
         clauses = self._phonemizer.clauses(text, language, tied=tied)

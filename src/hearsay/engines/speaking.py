@@ -1,4 +1,4 @@
-"""Processes that speak: pieces of text go in, in order; the sound of each comes out by itself.
+"""Processes that speak: pieces of text go in, in turn; the sound of each comes out by itself.
 
 Knows no model: what a process loads and how it speaks is its own business (`speaking_process` is its frame).
 A process reads its piece to the end whoever listens, so that no slow listener holds a process; pieces are
@@ -17,6 +17,7 @@ import subprocess
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -48,7 +49,7 @@ _Item = bytearray | EngineFailed | None
 
 
 class SpeakingProcesses:
-    """A fixed number of processes with the same model; pieces are begun in the order in which they come."""
+    """A fixed number of processes with the same model; pieces that somebody waits for are begun first."""
 
     about: Mapping[str, Any]
     """What the processes say of what they loaded."""
@@ -100,7 +101,7 @@ class SpeakingProcesses:
             "is_awaited": options.is_awaited,
         }
         piece = Piece(json.dumps(request).encode())
-        self._line.add(piece)
+        self._line.add(piece, is_awaited=options.is_awaited)
         return piece
 
     def close(self) -> None:
@@ -196,24 +197,33 @@ class Piece:
 
 
 class _Line:
-    """The pieces that wait, in order. Its queue is reentrant, because the garbage collector may close it."""
+    """The pieces that wait: those that somebody waits for, then the others, each in order.
+
+    Only the first piece of a request is waited for, and it is short, so nobody is held up for long. Queues
+    are reentrant, because the garbage collector may close them.
+    """
 
     def __init__(self, name: str) -> None:
         self.closed = False
         self.name = name
-        self._pieces: queue.SimpleQueue[Piece | None] = queue.SimpleQueue()
+        self._turns: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        """True for each piece that waits; False once there will be no more."""
+        self._awaited: deque[Piece] = deque()
+        self._others: deque[Piece] = deque()
 
-    def add(self, piece: Piece) -> None:
-        """Put a piece at the end; one that comes too late fails."""
-        self._pieces.put(piece)
+    def add(self, piece: Piece, *, is_awaited: bool) -> None:
+        """Put a piece at the end of its kind; one that comes too late fails."""
+        (self._awaited if is_awaited else self._others).append(piece)
+        self._turns.put(True)
         if self.closed:
             piece.end(self.end())
 
     def next(self) -> Piece | None:
         """Wait for the piece whose turn it is; None when there will be no more."""
-        piece = self._pieces.get()
+        is_more = self._turns.get()
+        piece = self._pop() if is_more else None
         if piece is None or self.closed:
-            self._pieces.put(None)  # for the next thread
+            self._turns.put(False)  # for the next thread
             if piece is not None:
                 piece.end(self.end())
             return None
@@ -222,11 +232,15 @@ class _Line:
     def close(self) -> None:
         """Take no more, and fail what waits."""
         self.closed = True
-        with contextlib.suppress(queue.Empty):
-            while True:
-                if (piece := self._pieces.get_nowait()) is not None:
-                    piece.end(self.end())
-        self._pieces.put(None)
+        while (piece := self._pop()) is not None:
+            piece.end(self.end())
+        self._turns.put(False)
+
+    def _pop(self) -> Piece | None:
+        for pieces in (self._awaited, self._others):
+            with contextlib.suppress(IndexError):
+                return pieces.popleft()
+        return None
 
     def end(self) -> EngineFailed:
         """Give the reason why nothing is spoken any more."""

@@ -45,6 +45,10 @@ class Mouth(Protocol):
         """Say a piece (`text`, `voice`, `speed`). Raises `CannotSpeak`."""
         ...
 
+    def rest(self) -> None:
+        """Prepare for the next piece, now that all sound of the last one is out, or its failure."""
+        ...
+
 
 def run(load: Callable[[Mapping[str, Any]], Mouth]) -> None:
     """Be such a process; `load` makes the mouth from the parent's first message (`CannotSpeak`: why not)."""
@@ -69,6 +73,7 @@ def _serve(channel: socket.socket, load: Callable[[Mapping[str, Any]], Mouth]) -
         kind, payload = _receive(channel)
         if kind == PIECE:
             _speak(channel, mouth, json.loads(payload))
+            mouth.rest()
 
 
 def _speak(channel: socket.socket, mouth: Mouth, piece: Mapping[str, Any]) -> None:
