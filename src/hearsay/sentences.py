@@ -16,7 +16,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 
-JOINED = 400
+JOINED = 800
 """Characters up to which short neighbouring sentences are spoken as one piece."""
 
 MOST_MARKS = 30

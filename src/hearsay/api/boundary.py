@@ -102,7 +102,8 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         message, code = f"There is nothing at {request.method} {request.url.path}.", "not_found"
     elif error.status_code == 405:
-        allowed = headers.get("Allow", "")
+        # The router keeps methods in a set, which has another order in every process.
+        allowed = headers["Allow"] = ", ".join(sorted(headers.get("Allow", "").split(", ")))
         message, code = f"{request.url.path} takes {allowed}, not {request.method}.", "method_not_allowed"
     else:
         message = str(error.detail)

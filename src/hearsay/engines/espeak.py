@@ -23,7 +23,7 @@ SPEEDS = (0.8, 1.2)
 """Here the length of what is said follows the speed within 5 %, whatever the language; beyond, it does not,
 because espeak-ng shortens pauses, vowels and consonants each in its own way."""
 
-PIECE_CHARACTERS = 400
+PIECE_CHARACTERS = 800
 
 
 def load(*, n_processes: int) -> EspeakSynthesizer:

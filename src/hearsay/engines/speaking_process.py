@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from hearsay.engines.frames import END, FAILED, HEADER, PIECE, READY, SOUND, frame
 
-GATHER_BYTES = 1 << 20
+GATHER_BYTES = 4 << 20
 """From here on sound is sent; only the first block that somebody waits for goes at once, however short."""
 
 GATHER_SECONDS = 0.1
