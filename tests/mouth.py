@@ -24,6 +24,7 @@ class Mouth:
         if "die" in start:
             os._exit(3)
         self._n_pieces = 0
+        self.is_spent = False
         self.about: Mapping[str, Any] = {"sample_rate": 8000, "pid": os.getpid()}
 
     def say(self, piece: Mapping[str, Any], give: Give) -> None:
@@ -36,6 +37,8 @@ class Mouth:
                 raise CannotSpeak("It hurts.")
             if word == "RAVE":
                 os.write(0, HEADER.pack(SOUND, 0xFFFFFFFF))
+            if word == "SPEND":
+                self.is_spent = True
             if word == "HANG":
                 time.sleep(3600)
             if word == "ENDLESS":

@@ -194,6 +194,15 @@ def test_a_process_killed_from_outside_is_replaced(start: Start) -> None:
     assert heard(processes.submit("still here", OPTIONS)) == "stillhere"
 
 
+def test_a_process_that_is_spent_is_replaced_and_nothing_is_lost(start: Start) -> None:
+    processes = start()
+    (pid,) = processes.pids
+    pieces = [processes.submit(text, OPTIONS) for text in ("one", "two LONG SPEND end", "COUNT", "COUNT")]
+    assert [heard(piece) for piece in pieces] == ["one", "two" + "x" * 100_000 + "SPENDend", "\1", "\2"]
+    assert processes.pids != [pid]
+    assert not is_alive(pid)
+
+
 def test_a_process_killed_while_idle_is_replaced(start: Start) -> None:
     processes = start()
     os.kill(processes.pids[0], signal.SIGKILL)

@@ -20,6 +20,8 @@ SOUND = b"a"
 """From the child: some of the sound of the piece."""
 END = b"e"
 """From the child: that was all of the piece."""
+SPENT = b"o"
+"""From the child, instead of `END`: that was all of the piece, and it will say no other; it ends."""
 FAILED = b"f"
 """From the child, instead of `READY` or `END`: why not (a sentence in UTF-8)."""
 

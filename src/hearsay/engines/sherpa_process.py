@@ -25,6 +25,8 @@ _MARKERS = frozenset("^$_")
 class SherpaMouth:
     """A `Mouth`: one model, any of its speakers."""
 
+    is_spent = False
+
     def __init__(self, start: Mapping[str, Any]) -> None:
         """Load what the parent names (`sherpa._start`). Raises `CannotSpeak`."""
         self._speakers: Mapping[str, tuple[int, str]] = start["speakers"]

@@ -25,7 +25,7 @@ import numpy as np
 
 from hearsay.children import start_module
 from hearsay.domain import Pcm, SpeakOptions
-from hearsay.engines.frames import FAILED, HEADER, HUSH, PIECE, READY, SOUND, START, frame
+from hearsay.engines.frames import FAILED, HEADER, HUSH, PIECE, READY, SOUND, SPENT, START, frame
 from hearsay.errors import Cancelled, EngineFailed
 
 PATIENCE = 120.0
@@ -312,6 +312,8 @@ class _Mouth:
             if kind != SOUND:
                 break
             piece.add(payload)
+        if kind == SPENT:
+            self.dispose()
         piece.end(
             EngineFailed(f"{self._name} failed: {payload.decode('utf-8', 'replace')}")
             if kind == FAILED

@@ -8,6 +8,7 @@ when its parent hangs up.
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import select
 import signal
@@ -16,10 +17,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from hearsay.engines.frames import END, FAILED, HEADER, PIECE, READY, SOUND, frame
+from hearsay.engines.frames import END, FAILED, HEADER, PIECE, READY, SOUND, SPENT, frame
 
 GATHER_BYTES = 4 << 20
-"""From here on sound is sent; only the first block that somebody waits for goes at once, however short."""
+"""So much sound is sent together at most; only the first block that somebody waits for goes at once."""
 
 GATHER_SECONDS = 0.1
 """No sound waits for longer while more is made. Every block costs the parent a turn, so a piece has few."""
@@ -40,6 +41,11 @@ class Mouth(Protocol):
 
     about: Mapping[str, Any]
     """What the parent should know, in plain values: `sample_rate`, …"""
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the process should end after this piece, and another take its place."""
+        ...
 
     def say(self, piece: Mapping[str, Any], give: Give) -> None:
         """Say a piece (`text`, `voice`, `speed`). Raises `CannotSpeak`."""
@@ -69,48 +75,72 @@ def _serve(channel: socket.socket, load: Callable[[Mapping[str, Any]], Mouth]) -
         channel.sendall(frame(FAILED, str(error).encode()))
         return
     channel.sendall(frame(READY, json.dumps(dict(mouth.about)).encode()))
+    sound = _Sound(channel)
     while True:
         kind, payload = _receive(channel)
         if kind == PIECE:
-            _speak(channel, mouth, json.loads(payload))
+            if _speak(mouth, json.loads(payload), sound) == SPENT:
+                return
             mouth.rest()
 
 
-def _speak(channel: socket.socket, mouth: Mouth, piece: Mapping[str, Any]) -> None:
-    sound = _Sound(channel, at_once=piece["is_awaited"])
+def _speak(mouth: Mouth, piece: Mapping[str, Any], sound: _Sound) -> bytes:
+    """Say a piece; gives the kind of frame that ended it."""
+    sound.begin(at_once=piece["is_awaited"])
     try:
         mouth.say(piece, sound.give)
     except CannotSpeak as error:
-        channel.sendall(frame(FAILED, str(error).encode()))
-        return
-    sound.send(last=True)
+        sound.fail(str(error))
+        return FAILED
+    end = SPENT if mouth.is_spent else END
+    sound.end(end)
+    return end
 
 
 class _Sound:
-    """The sound of one piece on its way out."""
+    """The sound of a piece on its way out, gathered in the same memory for one piece after the other."""
 
-    def __init__(self, channel: socket.socket, *, at_once: bool) -> None:
+    def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
-        self._gathered: list[bytes] = []
+        # New memory for every piece would have to be cleared by the system, page by page.
+        self._room = memoryview(mmap.mmap(-1, HEADER.size + GATHER_BYTES + HEADER.size))
+        self._n_bytes = 0
+        self._due = 0.0
+
+    def begin(self, *, at_once: bool) -> None:
+        """Prepare for a piece, whose first block goes out at once if somebody waits for it."""
         self._n_bytes = 0
         self._due = 0.0 if at_once else time.monotonic() + GATHER_SECONDS
 
     def give(self, block: bytes) -> bool:
         """Take a block; say whether more is wanted."""
-        self._gathered.append(block)
-        self._n_bytes += len(block)
-        now = time.monotonic()
-        if self._n_bytes >= GATHER_BYTES or now >= self._due:
-            self.send()
-            self._due = now + GATHER_SECONDS
+        rest = memoryview(block)
+        while rest:
+            taken = rest[: GATHER_BYTES - self._n_bytes]
+            start = HEADER.size + self._n_bytes
+            self._room[start : start + len(taken)] = taken
+            self._n_bytes += len(taken)
+            rest = rest[len(taken) :]
+            if self._n_bytes == GATHER_BYTES or time.monotonic() >= self._due:
+                self._send()
         return not _is_waiting(self._channel)
 
-    def send(self, *, last: bool = False) -> None:
-        """Send what was gathered, and after the last of it that there is no more."""
-        head = HEADER.pack(SOUND, self._n_bytes) if self._n_bytes else b""
-        self._channel.sendall(b"".join((head, *self._gathered, frame(END) if last else b"")))
-        self._gathered.clear()
+    def end(self, kind: bytes) -> None:
+        """Send what was gathered, and that there is no more."""
+        self._send(frame(kind))
+
+    def fail(self, reason: str) -> None:
+        """Send why there is no more, instead of what was gathered."""
+        self._channel.sendall(frame(FAILED, reason.encode()))
+
+    def _send(self, after: bytes = b"") -> None:
+        """Send what was gathered as one frame, if there is any, and another frame with it."""
+        start, end = 0 if self._n_bytes else HEADER.size, HEADER.size + self._n_bytes
+        HEADER.pack_into(self._room, 0, SOUND, self._n_bytes)
+        self._room[end : end + len(after)] = after
+        self._channel.sendall(self._room[start : end + len(after)])
         self._n_bytes = 0
+        self._due = time.monotonic() + GATHER_SECONDS
 
 
 def _is_waiting(channel: socket.socket) -> bool:
