@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -24,10 +24,9 @@ from hearsay.booths import Booth
 from hearsay.domain import ModelCard
 from hearsay.engines.protocols import Engine, Recognizer, Synthesizer, WindowRecognizer
 from hearsay.errors import Cancelled
+from hearsay.steps import Steps
 
 T = TypeVar("T")
-
-_END: Any = object()
 
 
 @dataclass(slots=True)
@@ -60,14 +59,16 @@ class LoadedModel:
         self.batcher: Batcher | None = None
         if isinstance(engine, WindowRecognizer):
             self.batcher = Batcher(engine, limits=limits, name=card.id, clock=clock)
-        self._in_turns = self.batcher is None and not isinstance(engine, Synthesizer)
+        self.speaks = isinstance(engine, Synthesizer)
+        self.in_turns = self.batcher is None and not self.speaks
+        """Whether requests share the model's thread."""
         self._thread = thread
         self._of_requests: list[ThreadPoolExecutor] = []
         self._idle: queue.SimpleQueue[ThreadPoolExecutor] = queue.SimpleQueue()
 
     def seat(self) -> ThreadPoolExecutor:
         """Give a request the thread in which its work is to be done; `unseat` takes it back."""
-        if self._in_turns:
+        if self.in_turns:
             return self._thread
         with contextlib.suppress(queue.Empty):
             return self._idle.get_nowait()
@@ -75,10 +76,14 @@ class LoadedModel:
         self._of_requests.append(thread)
         return thread
 
-    def unseat(self, thread: ThreadPoolExecutor) -> None:
-        """Keep a request's thread for another one, once it has done the work that it has; does not wait."""
-        if thread is not self._thread:
-            thread.submit(self._idle.put, thread)
+    def unseat(self, thread: ThreadPoolExecutor, last: Future[Any] | None) -> None:
+        """Keep a request's thread for another one, once its last work is done; does not wait."""
+        if thread is self._thread:
+            return
+        if last is None:
+            self._idle.put(thread)
+        else:
+            last.add_done_callback(lambda _: self._idle.put(thread))
 
     def close(self) -> Future[None]:
         """Give the memory back once all work has come to its end, which for what waits is `Cancelled`."""
@@ -102,9 +107,11 @@ class Lease:
         self.card = model.card
         self.desk = None if model.batcher is None else model.batcher.desk(self.cancelled)
         """Where to hand jobs in; None for models that do not take windows."""
-        self._booth = Booth(model.engine) if isinstance(model.engine, Synthesizer) else None
+        self._booth = Booth(loaders.synthesizer(model.engine, model.card)) if model.speaks else None
         self._model = model
         self._thread = model.seat()
+        self._last: Future[Any] | None = None
+        """What the thread was last given to do for this lease."""
         self._clock = model.clock
         self._timings = Timings(loading)
         self._leave = leave
@@ -146,31 +153,27 @@ class Lease:
     async def run(self, function: Callable[..., T], *args: Any) -> T:
         """Call a function in the lease's thread, in turn. Cancelling the task cancels the lease."""
         try:
-            return await asyncio.wrap_future(self._submit(function, *args))
+            return await asyncio.wrap_future(self._submit(lambda: self._perform(lambda: function(*args))))
         except asyncio.CancelledError:
             self.cancel()
             raise
 
     async def stream(self, make: Callable[[], Iterable[T]]) -> AsyncGenerator[T, None]:
-        """Iterate in the lease's thread and give the items here.
+        """Iterate in the lease's thread and give the items here, at most one step ahead of the caller.
 
-        Each step is a turn of its own in the thread's queue, and at most one step is taken ahead of the
-        caller: a slow caller holds up nobody. Closing the generator before its end cancels the lease: the
-        step in progress is the last one.
+        Where requests share the thread, each step is a turn of its own. Closing the generator before its end
+        cancels the lease: the step in progress is the last one.
         """
-        iterator: Iterator[T] | None = None
-        step: Future[T] | None = None
+        steps = Steps(make, self._submit, in_turns=self._model.in_turns, perform=self._perform)
+        has_ended = False
         try:
-            iterator = await self.run(lambda: iter(make()))
-            step = self._submit(next, iterator, _END)
-            while (item := await asyncio.wrap_future(step)) is not _END:
-                step = self._submit(next, iterator, _END)
+            async for item in steps:
                 yield item
-            iterator = None
+            has_ended = True
         finally:
-            if iterator is not None:
+            if not has_ended:
                 self.cancel()
-                self._close_later(iterator, step)
+                self._close_later(steps)
 
     async def __aenter__(self) -> Self:
         return self
@@ -185,35 +188,39 @@ class Lease:
         if not self._released:
             self._released = True
             self.cancel()
-            self._model.unseat(self._thread)
+            self._model.unseat(self._thread, self._last)
             self._leave(self)
 
-    def _submit(self, function: Callable[..., T], *args: Any) -> Future[T]:
+    def _submit(self, work: Callable[[], T]) -> Future[T]:
+        """Have work done in the lease's thread; `_perform` is for it to call."""
         if self._cancelled:
-            raise Cancelled()
+            raise Cancelled
         submitted = self._clock()
 
         def job() -> T:
-            started = self._clock()
-            self._timings.queued += started - submitted
-            if self._cancelled:
-                raise Cancelled()
-            try:
-                return function(*args)
-            finally:
-                self._timings.serving += self._clock() - started
+            self._timings.queued += self._clock() - submitted
+            return work()
 
-        return self._thread.submit(job)
+        future = self._thread.submit(job)
+        self._last = future
+        return future
 
-    def _close_later(self, iterator: Iterator[Any], step: Future[Any] | None) -> None:
-        """Close what is iterated after the step in progress: only who does not run it can close it."""
-        close = getattr(iterator, "close", None)
-        if close is None:
-            return
+    def _perform(self, step: Callable[[], T]) -> T:
+        """Do something that the model is needed for, in the lease's thread, and measure it."""
+        if self._cancelled:
+            raise Cancelled
+        started = self._clock()
         try:
-            self._thread.submit(close)
-        except RuntimeError:  # the thread takes no more work, because the lease was released
-            if step is None:
-                close()
+            return step()
+        finally:
+            self._timings.serving += self._clock() - started
+
+    def _close_later(self, steps: Steps[Any]) -> None:
+        """Close what is stepped through after the step in progress."""
+        try:
+            self._last = self._thread.submit(steps.close)
+        except RuntimeError:  # the thread takes no more work, because the model is being unloaded
+            if self._last is None:
+                steps.close()
             else:
-                step.add_done_callback(lambda _: close())
+                self._last.add_done_callback(lambda _: steps.close())
