@@ -33,6 +33,7 @@ from hearsay.api.forms import FormLimits
 from hearsay.api.mounting import Mounted
 from hearsay.api.observing import EXPOSED, Observed
 from hearsay.api.speech import Lectern
+from hearsay.api.straight import StraightRoute
 from hearsay.decoders import DecoderPool
 from hearsay.dialects import PREFIX
 from hearsay.domain import DecodeSettings, Task
@@ -102,12 +103,16 @@ def create_app(
         catalogue, pool, door, most_characters=limits.speech_characters, language=speech_language
     )
     app = _framework(lambda _: _life(pool, decoders, chores), _middleware(keys, limits))
-    app.include_router(_audio_routes(studio))
-    app.include_router(speech.routes(lectern))
-    app.include_router(voices.routes(catalogue))
-    app.include_router(system.models(catalogue))
-    app.include_router(system.state(catalogue, pool))
-    app.include_router(pages.routes())
+    for router in (
+        _audio_routes(studio),
+        speech.routes(lectern),
+        voices.routes(catalogue),
+        system.models(catalogue),
+        system.state(catalogue, pool),
+        pages.routes(),
+    ):
+        # Not included but joined: a router within a router matches each path twice.
+        app.router.routes.extend(router.routes)
     return app
 
 
@@ -200,7 +205,9 @@ def _middleware(keys: Keys, limits: Limits) -> list[Middleware]:
 
 
 def _audio_routes(studio: Studio) -> APIRouter:
-    router = APIRouter(prefix=f"{PREFIX}/audio", tags=["audio"], dependencies=[BEARER])
+    router = APIRouter(
+        prefix=f"{PREFIX}/audio", tags=["audio"], dependencies=[BEARER], route_class=StraightRoute
+    )
 
     @router.post(
         "/transcriptions",

@@ -24,6 +24,7 @@ from hearsay.api.documents import read_document
 from hearsay.api.door import Door
 from hearsay.api.mounting import dialect_of
 from hearsay.api.observing import trace_of
+from hearsay.api.straight import StraightRoute
 from hearsay.api.streams import Exchange, HungUp
 from hearsay.casting import Cast
 from hearsay.dialects import PREFIX
@@ -70,7 +71,9 @@ class Lectern:
 
 def routes(lectern: Lectern) -> APIRouter:
     """Make the route that speaks."""
-    router = APIRouter(prefix=f"{PREFIX}/audio", tags=["audio"], dependencies=[BEARER])
+    router = APIRouter(
+        prefix=f"{PREFIX}/audio", tags=["audio"], dependencies=[BEARER], route_class=StraightRoute
+    )
 
     @router.post(
         "/speech",
