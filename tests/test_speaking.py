@@ -76,7 +76,7 @@ def test_gives_writable_samples_in_blocks(start: Start) -> None:
 def test_sound_that_waits_is_given_as_one_block_that_may_be_changed() -> None:
     piece = Piece(b"{}")
     for letter in (b"a\0", b"b\0", b"c\0"):
-        piece.add(bytearray(letter))
+        piece.add(np.frombuffer(bytearray(letter), np.uint8))
     piece.end()
     (block,) = piece
     block += 1

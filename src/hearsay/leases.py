@@ -59,8 +59,9 @@ class LoadedModel:
         self.batcher: Batcher | None = None
         if isinstance(engine, WindowRecognizer):
             self.batcher = Batcher(engine, limits=limits, name=card.id, clock=clock)
-        self.speaks = isinstance(engine, Synthesizer)
-        self.in_turns = self.batcher is None and not self.speaks
+        self.synthesizer = engine if isinstance(engine, Synthesizer) else None
+        """The model, if it is one that speaks."""
+        self.in_turns = self.batcher is None and self.synthesizer is None
         """Whether requests share the model's thread."""
         self._thread = thread
         self._of_requests: list[ThreadPoolExecutor] = []
@@ -107,7 +108,7 @@ class Lease:
         self.card = model.card
         self.desk = None if model.batcher is None else model.batcher.desk(self.cancelled)
         """Where to hand jobs in; None for models that do not take windows."""
-        self._booth = Booth(loaders.synthesizer(model.engine, model.card)) if model.speaks else None
+        self._booth = None if model.synthesizer is None else Booth(model.synthesizer)
         self._model = model
         self._thread = model.seat()
         self._last: Future[Any] | None = None

@@ -53,7 +53,8 @@ _FORMS = re.compile(
 Signs keep theirs: `½` is no `1⁄2` to a reader, and a full-width mark ends a Chinese sentence.
 """
 
-_SPACES = re.compile(r"\s+")
+_SPACES = re.compile(r"\s{2,}|[^\S ]")
+"""White space that is no single space, which is what most of it is."""
 
 _SIGNS = re.compile(rf"[^\w\s]{{{MOST_MARKS + 1},}}")
 

@@ -18,11 +18,11 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class StraightRoute(APIRoute):
-    """A route class for `APIRouter`; its endpoints take the request, and nothing else, and give a response."""
+    """A route class for `APIRouter`; its endpoints take the request alone and give a response."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Raises `HTTPException` for a method that the path does not take."""
-        if scope["method"] not in self.methods:
+        if scope["method"] not in (self.methods or ()):
             await super().handle(scope, receive, send)
             return
         response = await cast(Endpoint, self.endpoint)(Request(scope, receive))

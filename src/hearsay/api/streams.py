@@ -31,6 +31,8 @@ class Exchange:
         self._deliver = send
         self._patience = patience
         self._gone = threading.Event()
+        self._watch: asyncio.Task[None] | None = None
+        """What notices that the caller hangs up, while somebody works for him."""
         self.started = False
         """Whether the status line is out."""
         self.ended = False
@@ -59,10 +61,10 @@ class Exchange:
         Raises: `HungUp`.
         """
         task = asyncio.create_task(work)
-        watch = asyncio.create_task(self._hung_up())
+        watch = self._watch = asyncio.create_task(self._hung_up())
         try:
             await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
-            if watch.done() and not task.done() and not self.ended:
+            if not task.done() and self.gone():
                 raise HungUp
             return await task
         except Cancelled as error:
@@ -96,13 +98,17 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def _send(self, message: Message) -> None:
-        """Send a message. Raises `HungUp` when the caller reads nothing for too long."""
+        """Send a message. When the caller reads nothing for too long, he counts as gone."""
+        alarm = asyncio.get_running_loop().call_later(self._patience, self._give_up)
         try:
-            async with asyncio.timeout(self._patience):
-                await self._deliver(message)
-        except TimeoutError as error:
-            self._gone.set()
-            raise HungUp from error
+            await self._deliver(message)
+        finally:
+            alarm.cancel()
+
+    def _give_up(self) -> None:
+        self._gone.set()
+        if self._watch is not None:
+            self._watch.cancel()
 
 
 async def with_pulse(work: Coroutine[Any, Any, T], *, beat: Callable[[], Awaitable[None]], every: float) -> T:

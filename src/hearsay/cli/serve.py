@@ -6,6 +6,7 @@ Knows no route and no model; the app is made by `api.app`, the choice of models 
 from __future__ import annotations
 
 import errno
+import gc
 import ipaddress
 import signal
 import socket
@@ -207,6 +208,9 @@ def _run(configuration: Any, listener: socket.socket, announcement: Announcement
     # The server hands signals on after its clean end; by then they have been obeyed.
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: None)
+    # What is there by now lives as long as the server: the garbage collector need not look at it again.
+    gc.collect()
+    gc.freeze()
     server = Announcing(configuration)
     server.run(sockets=[listener])
     if not server.started:

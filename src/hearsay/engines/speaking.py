@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hearsay.children import start_module
 from hearsay.domain import Pcm, SpeakOptions
@@ -34,6 +35,8 @@ PATIENCE = 120.0
 HUSH_SECONDS = 1.0
 """How long a process may go on with what nobody wants any more before it is killed."""
 
+_NOTHING = np.empty(0, np.uint8)
+
 _TICK = 0.5
 """Seconds between two looks at whether a silent process is overdue."""
 
@@ -44,7 +47,10 @@ _LARGEST = 1 << 20
 """Bytes up to which sound that waits is given as one block: every block costs whoever takes it a turn."""
 
 
-_Item = bytearray | EngineFailed | None
+_Samples = npt.NDArray[np.uint8]
+"""Sound as it comes: bytes of `s16le`."""
+
+_Item = _Samples | EngineFailed | None
 """Some of a piece's sound, or its end: why there is no more, or None."""
 
 
@@ -131,10 +137,10 @@ class Piece:
             if self._stopped_at is not None:
                 self._sound.put(None)  # for whoever asks again
                 raise Cancelled
-            if not isinstance(item, bytearray):
+            if not isinstance(item, np.ndarray):
                 self._sound.put(item)  # for the next turn
-            if sound:
-                yield np.frombuffer(sound, "<i2").astype(np.int16, copy=False)
+            if len(sound):
+                yield sound.view("<i2").astype(np.int16, copy=False)
             elif item is None:
                 return
             elif isinstance(item, EngineFailed):
@@ -161,8 +167,8 @@ class Piece:
             self._mouth = mouth
             return True
 
-    def add(self, sound: bytearray) -> None:
-        """Take some of its sound (`s16le`)."""
+    def add(self, sound: _Samples) -> None:
+        """Take some of its sound (bytes of `s16le`), which it may change."""
         self.is_begun = True
         if self._stopped_at is None:
             self._sound.put(sound)
@@ -181,19 +187,19 @@ class Piece:
         """Say whether it was stopped so long ago."""
         return self._stopped_at is not None and time.monotonic() - self._stopped_at > seconds
 
-    def _waiting(self) -> tuple[bytearray, _Item]:
+    def _waiting(self) -> tuple[_Samples, _Item]:
         """Wait for sound or its end; take what is there of it already, and give the last thing taken."""
-        sound: list[bytearray] = []
+        sound: list[_Samples] = []
         n_bytes = 0
         item = self._sound.get()
         with contextlib.suppress(queue.Empty):
-            while isinstance(item, bytearray):
+            while isinstance(item, np.ndarray):
                 sound.append(item)
                 n_bytes += len(item)
                 if n_bytes >= _LARGEST:
                     break
                 item = self._sound.get_nowait()
-        return sound[0] if len(sound) == 1 else bytearray().join(sound), item
+        return sound[0] if len(sound) == 1 else np.concatenate([_NOTHING, *sound]), item
 
 
 class _Line:
@@ -291,12 +297,10 @@ class _Mouth:
             self.send(START, self._start)
             kind, payload = self._receive(None)
             if kind != READY:
-                self.failure = EngineFailed(
-                    f"{self._name} could not be started: {payload.decode('utf-8', 'replace')}"
-                )
+                self.failure = EngineFailed(f"{self._name} could not be started: {_text(payload)}")
                 self.dispose()
                 return
-            self.about = json.loads(payload)
+            self.about = json.loads(_text(payload))
             self.failure = None
         except (OSError, ValueError, _Lost) as error:
             reason = str(error) or "the process ended at once; the log says why"
@@ -314,11 +318,7 @@ class _Mouth:
             piece.add(payload)
         if kind == SPENT:
             self.dispose()
-        piece.end(
-            EngineFailed(f"{self._name} failed: {payload.decode('utf-8', 'replace')}")
-            if kind == FAILED
-            else None
-        )
+        piece.end(EngineFailed(f"{self._name} failed: {_text(payload)}") if kind == FAILED else None)
 
     def send(self, kind: bytes, payload: bytes = b"") -> None:
         """Send a frame. Raises `OSError`."""
@@ -359,15 +359,15 @@ class _Mouth:
             if self._closed:
                 raise _Lost("it has been closed")
 
-    def _receive(self, piece: Piece | None) -> tuple[bytes, bytearray]:
-        kind, length = HEADER.unpack(self._exactly(HEADER.size, piece))
+    def _receive(self, piece: Piece | None) -> tuple[bytes, _Samples]:
+        kind, length = HEADER.unpack(self._exactly(HEADER.size, piece).data)
         if length > _MOST_BYTES:
             raise _Hung("it said what makes no sense")
         return kind, self._exactly(length, piece)
 
-    def _exactly(self, n_bytes: int, piece: Piece | None) -> bytearray:
-        data = bytearray(n_bytes)
-        rest = memoryview(data)
+    def _exactly(self, n_bytes: int, piece: Piece | None) -> _Samples:
+        data = np.empty(n_bytes, np.uint8)  # not cleared, as other memory would be
+        rest = data.data
         silent_since = time.monotonic()
         channel = self._channel
         assert channel is not None
@@ -384,6 +384,10 @@ class _Mouth:
                 raise _Lost
             rest = rest[n_read:]
         return data
+
+
+def _text(payload: _Samples) -> str:
+    return payload.tobytes().decode("utf-8", "replace")
 
 
 def _timeval(seconds: float) -> bytes:
