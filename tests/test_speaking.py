@@ -19,6 +19,7 @@ import pytest
 
 from hearsay.domain import SpeakOptions
 from hearsay.engines import speaking
+from hearsay.engines.frames import ROOM_BYTES
 from hearsay.engines.protocols import Speaking
 from hearsay.engines.speaking import Piece, SpeakingProcesses
 from hearsay.errors import Cancelled, EngineFailed
@@ -71,6 +72,24 @@ def test_gives_writable_samples_in_blocks(start: Start) -> None:
     assert len(blocks[0]) == 1
     assert sum(map(len, blocks)) == 200_002
     assert len(blocks) <= 4
+
+
+def test_a_piece_may_be_longer_than_the_memory_for_its_sound(start: Start) -> None:
+    processes = start()
+    n_words = 3 * ROOM_BYTES // 200_000
+    for text in (" ".join(["LONG"] * n_words), "LONG " * n_words + "end", "a"):
+        assert heard(processes.submit(text, OPTIONS)) == text.replace("LONG", "x" * 100_000).replace(" ", "")
+
+
+def test_what_is_stopped_while_its_memory_is_full_is_forgotten(start: Start) -> None:
+    processes = start()
+    (pid,) = processes.pids
+    for _ in range(5):
+        long = processes.submit(" ".join(["LONG"] * 200), OPTIONS)
+        next(iter(long))
+        long.stop()
+        assert heard(processes.submit("next LONG", OPTIONS)) == "next" + "x" * 100_000
+    assert processes.pids == [pid]
 
 
 def test_sound_that_waits_is_given_as_one_block_that_may_be_changed() -> None:

@@ -10,23 +10,40 @@ from __future__ import annotations
 
 import contextlib
 import json
+import mmap
+import os
 import queue
 import socket
 import struct
 import subprocess
+import tempfile
 import threading
 import time
 import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from hearsay.children import start_module
 from hearsay.domain import Pcm, SpeakOptions
-from hearsay.engines.frames import FAILED, HEADER, HUSH, PIECE, READY, SOUND, SPENT, START, frame
+from hearsay.engines.frames import (
+    FAILED,
+    FULL,
+    HEADER,
+    HUSH,
+    PIECE,
+    PLACE,
+    READY,
+    ROOM_BYTES,
+    SOUND,
+    SPENT,
+    START,
+    TAKEN,
+    frame,
+)
 from hearsay.errors import Cancelled, EngineFailed
 
 PATIENCE = 120.0
@@ -40,7 +57,7 @@ _NOTHING = np.empty(0, np.uint8)
 _TICK = 0.5
 """Seconds between two looks at whether a silent process is overdue."""
 
-_MOST_BYTES = 64 << 20
+_MOST_BYTES = 1 << 20
 """In one frame; whatever announces more is out of its mind, and is not to take our memory with it."""
 
 _LARGEST = 1 << 20
@@ -278,6 +295,8 @@ class _Mouth:
         self._closed = False
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
+        self._room: mmap.mmap | None = None
+        """Where the process puts its sound."""
 
     @property
     def is_ready(self) -> bool:
@@ -294,7 +313,6 @@ class _Mouth:
         """Start a process and wait until it is ready; `failure` tells if that did not work."""
         try:
             self._launch()
-            self.send(START, self._start)
             kind, payload = self._receive(None)
             if kind != READY:
                 self.failure = EngineFailed(f"{self._name} could not be started: {_text(payload)}")
@@ -313,9 +331,12 @@ class _Mouth:
             return
         while True:
             kind, payload = self._receive(piece)
-            if kind != SOUND:
+            if kind == SOUND:
+                piece.add(self._sound(payload))
+            elif kind == FULL:
+                self.send(TAKEN)
+            else:
                 break
-            piece.add(payload)
         if kind == SPENT:
             self.dispose()
         piece.end(EngineFailed(f"{self._name} failed: {_text(payload)}") if kind == FAILED else None)
@@ -342,7 +363,7 @@ class _Mouth:
         """End the process, and forget it."""
         with self._lock:
             process, channel = self._process, self._channel
-            self._process = self._channel = None
+            self._process = self._channel = self._room = None
         if process is not None:
             process.kill()
             process.wait()
@@ -358,6 +379,10 @@ class _Mouth:
             self._process = start_module(self._module, stdin=theirs.fileno(), stdout=subprocess.DEVNULL)
             if self._closed:
                 raise _Lost("it has been closed")
+        with _memory(ROOM_BYTES) as memory:
+            self._room = mmap.mmap(memory.fileno(), ROOM_BYTES, prot=mmap.PROT_READ)
+            # Less than any socket holds, so all of it is sent.
+            socket.send_fds(ours, [frame(START, self._start)], [memory.fileno()])
 
     def _receive(self, piece: Piece | None) -> tuple[bytes, _Samples]:
         kind, length = HEADER.unpack(self._exactly(HEADER.size, piece).data)
@@ -365,8 +390,16 @@ class _Mouth:
             raise _Hung("it said what makes no sense")
         return kind, self._exactly(length, piece)
 
+    def _sound(self, place: _Samples) -> _Samples:
+        """Take a copy of the sound of which the process told."""
+        start, n_bytes = PLACE.unpack(place.data)
+        if start + n_bytes > ROOM_BYTES:
+            raise _Hung("it said what makes no sense")
+        assert self._room is not None
+        return np.frombuffer(self._room, np.uint8, n_bytes, start).copy()
+
     def _exactly(self, n_bytes: int, piece: Piece | None) -> _Samples:
-        data = np.empty(n_bytes, np.uint8)  # not cleared, as other memory would be
+        data = np.empty(n_bytes, np.uint8)
         rest = data.data
         silent_since = time.monotonic()
         channel = self._channel
@@ -384,6 +417,16 @@ class _Mouth:
                 raise _Lost
             rest = rest[n_read:]
         return data
+
+
+def _memory(n_bytes: int) -> BinaryIO:
+    """Make a file that is only memory, or, where the system has no such thing, a nameless one."""
+    if hasattr(os, "memfd_create"):
+        file: BinaryIO = open(os.memfd_create("sound"), "w+b", buffering=0)  # noqa: PTH123, SIM115
+    else:
+        file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+    file.truncate(n_bytes)
+    return file
 
 
 def _text(payload: _Samples) -> str:

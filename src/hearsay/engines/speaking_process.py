@@ -17,15 +17,24 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from hearsay.engines.frames import END, FAILED, HEADER, PIECE, READY, SOUND, SPENT, frame
-
-GATHER_BYTES = 4 << 20
-"""So much sound is sent together at most; only the first block that somebody waits for goes at once."""
+from hearsay.engines.frames import (
+    END,
+    FAILED,
+    FULL,
+    HEADER,
+    PIECE,
+    PLACE,
+    READY,
+    ROOM_BYTES,
+    SOUND,
+    SPENT,
+    TAKEN,
+    frame,
+)
 
 GATHER_SECONDS = 0.1
-"""No sound waits for longer while more is made. Every block costs the parent a turn, so a piece has few."""
-
-_SOCKET_BYTES = 1 << 20
+"""No sound waits for longer while more is made; the first block that somebody waits for does not wait at all.
+Every block costs the parent a turn, so a piece has few."""
 
 
 class CannotSpeak(Exception):
@@ -60,7 +69,6 @@ def run(load: Callable[[Mapping[str, Any]], Mouth]) -> None:
     """Be such a process; `load` makes the mouth from the parent's first message (`CannotSpeak`: why not)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with socket.socket(fileno=os.dup(0)) as channel:
-        channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
         try:
             _serve(channel, load)
         except (EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
@@ -68,14 +76,20 @@ def run(load: Callable[[Mapping[str, Any]], Mouth]) -> None:
 
 
 def _serve(channel: socket.socket, load: Callable[[Mapping[str, Any]], Mouth]) -> None:
-    _, start = _receive(channel)
+    head, descriptors, _, _ = socket.recv_fds(channel, HEADER.size, 1)
+    if not head:
+        raise EOFError
+    _, length = HEADER.unpack(head)
+    start = _exactly(channel, length)
+    room = mmap.mmap(descriptors[0], ROOM_BYTES)
+    os.close(descriptors[0])
     try:
         mouth = load(json.loads(start))
     except CannotSpeak as error:
         channel.sendall(frame(FAILED, str(error).encode()))
         return
     channel.sendall(frame(READY, json.dumps(dict(mouth.about)).encode()))
-    sound = _Sound(channel)
+    sound = _Sound(channel, room)
     while True:
         kind, payload = _receive(channel)
         if kind == PIECE:
@@ -98,49 +112,58 @@ def _speak(mouth: Mouth, piece: Mapping[str, Any], sound: _Sound) -> bytes:
 
 
 class _Sound:
-    """The sound of a piece on its way out, gathered in the same memory for one piece after the other."""
+    """The sound of a piece on its way out: it is put where the parent finds it."""
 
-    def __init__(self, channel: socket.socket) -> None:
+    def __init__(self, channel: socket.socket, room: mmap.mmap) -> None:
         self._channel = channel
-        # New memory for every piece would have to be cleared by the system, page by page.
-        self._room = memoryview(mmap.mmap(-1, HEADER.size + GATHER_BYTES + HEADER.size))
-        self._n_bytes = 0
+        self._room = memoryview(room)
+        self._told = self._end = 0
+        """How much of what is there the parent was told of, and how much is there."""
         self._due = 0.0
+        self._is_wanted = True
 
     def begin(self, *, at_once: bool) -> None:
-        """Prepare for a piece, whose first block goes out at once if somebody waits for it."""
-        self._n_bytes = 0
+        """Prepare for a piece, whose first block is told of at once if somebody waits for it."""
+        self._told = self._end = 0
         self._due = 0.0 if at_once else time.monotonic() + GATHER_SECONDS
+        self._is_wanted = True
 
     def give(self, block: bytes) -> bool:
         """Take a block; say whether more is wanted."""
         rest = memoryview(block)
-        while rest:
-            taken = rest[: GATHER_BYTES - self._n_bytes]
-            start = HEADER.size + self._n_bytes
-            self._room[start : start + len(taken)] = taken
-            self._n_bytes += len(taken)
+        while rest and self._is_wanted:
+            taken = rest[: len(self._room) - self._end]
+            self._room[self._end : self._end + len(taken)] = taken
+            self._end += len(taken)
             rest = rest[len(taken) :]
-            if self._n_bytes == GATHER_BYTES or time.monotonic() >= self._due:
-                self._send()
-        return not _is_waiting(self._channel)
+            if self._end == len(self._room):
+                self._make_room()
+            elif time.monotonic() >= self._due:
+                self._tell()
+        return self._is_wanted and not _is_waiting(self._channel)
 
     def end(self, kind: bytes) -> None:
-        """Send what was gathered, and that there is no more."""
-        self._send(frame(kind))
+        """Tell of what is left, and that there is no more."""
+        self._tell(frame(kind))
 
     def fail(self, reason: str) -> None:
-        """Send why there is no more, instead of what was gathered."""
+        """Tell why there is no more, instead of what is left."""
         self._channel.sendall(frame(FAILED, reason.encode()))
 
-    def _send(self, after: bytes = b"") -> None:
-        """Send what was gathered as one frame, if there is any, and another frame with it."""
-        start, end = 0 if self._n_bytes else HEADER.size, HEADER.size + self._n_bytes
-        HEADER.pack_into(self._room, 0, SOUND, self._n_bytes)
-        self._room[end : end + len(after)] = after
-        self._channel.sendall(self._room[start : end + len(after)])
-        self._n_bytes = 0
+    def _tell(self, after: bytes = b"") -> None:
+        news = b""
+        if self._end > self._told:
+            news = frame(SOUND, PLACE.pack(self._told, self._end - self._told))
+        self._channel.sendall(news + after)
+        self._told = self._end
         self._due = time.monotonic() + GATHER_SECONDS
+
+    def _make_room(self) -> None:
+        """Wait until the parent has taken everything, or wants no more."""
+        self._tell(frame(FULL))
+        kind, _ = _receive(self._channel)
+        self._is_wanted = kind == TAKEN
+        self._told = self._end = 0
 
 
 def _is_waiting(channel: socket.socket) -> bool:
