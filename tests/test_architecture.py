@@ -103,6 +103,7 @@ PARTS: dict[str, str] = {
     "turns": "batching",
     "booths": "pool",
     "leases": "pool",
+    "steps": "pool",
     "decoder_process": "decoders",
 }
 """Modules at the top of the package that belong to a room of another name."""

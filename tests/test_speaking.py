@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 
 from hearsay.domain import SpeakOptions
-from hearsay.engines import speaking
+from hearsay.engines import speaking, speaking_child
 from hearsay.engines.frames import ROOM_BYTES
+from hearsay.engines.pieces import Piece
 from hearsay.engines.protocols import Speaking
-from hearsay.engines.speaking import Piece, SpeakingProcesses
+from hearsay.engines.speaking import SpeakingProcesses
 from hearsay.errors import Cancelled, EngineFailed
 
 OPTIONS = SpeakOptions("any")
@@ -238,7 +239,7 @@ def test_a_refused_piece_keeps_the_process(start: Start) -> None:
 
 
 def test_a_hung_process_is_killed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speaking, "_TICK", 0.05)
+    monkeypatch.setattr(speaking_child, "_TICK", 0.05)
     processes = start(patience=0.3)
     with pytest.raises(EngineFailed, match="no sign of life"):
         heard(processes.submit("HANG", OPTIONS))
@@ -246,8 +247,8 @@ def test_a_hung_process_is_killed(start: Start, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_what_goes_on_though_unwanted_is_killed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speaking, "_TICK", 0.05)
-    monkeypatch.setattr(speaking, "HUSH_SECONDS", 0.1)
+    monkeypatch.setattr(speaking_child, "_TICK", 0.05)
+    monkeypatch.setattr(speaking_child, "HUSH_SECONDS", 0.1)
     processes = start()
     (pid,) = processes.pids
     hung = processes.submit("a HANG", OPTIONS)
@@ -275,10 +276,10 @@ def test_stopping_a_piece_whose_process_is_lost_does_not_hush_the_next_one() -> 
         is_ready, failure = True, None
 
         def say(self, piece: Piece) -> None:
-            piece.begin(self)  # type: ignore[arg-type]
+            piece.begin(self)
             raise ConnectionResetError
 
-        def send(self, kind: bytes, payload: bytes) -> None:
+        def begin(self, request: bytes) -> None:
             pass
 
         def hush(self) -> None:

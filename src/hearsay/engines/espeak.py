@@ -16,7 +16,8 @@ from types import ModuleType
 from hearsay.domain import SpeakOptions, Voice
 from hearsay.engines import espeak_voices
 from hearsay.engines.espeak_voices import FEMALE_VARIANT, VoiceFile
-from hearsay.engines.speaking import Piece, SpeakingProcesses
+from hearsay.engines.pieces import Piece
+from hearsay.engines.speaking import SpeakingProcesses
 from hearsay.errors import EngineFailed, UnsupportedOption
 
 SPEEDS = (0.8, 1.2)

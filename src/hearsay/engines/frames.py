@@ -41,3 +41,35 @@ ROOM_BYTES = 4 << 20
 def frame(kind: bytes, payload: bytes = b"") -> bytes:
     """Give the bytes of one frame."""
     return HEADER.pack(kind, len(payload)) + payload
+
+
+_MOST_BYTES = 1 << 20
+"""In one frame; nobody has more to say, and whoever does is not to take our memory with it."""
+
+
+class Frames:
+    """Frames in bytes as they come."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Take some bytes."""
+        self._held += data
+
+    def take(self) -> tuple[bytes, bytes] | None:
+        """Give kind and content of the next frame, None where it has not come yet.
+
+        Raises: `ValueError` for one of more than a mebibyte.
+        """
+        if len(self._held) < HEADER.size:
+            return None
+        kind, length = HEADER.unpack_from(self._held)
+        if length > _MOST_BYTES:
+            raise ValueError(f"a frame of {length} bytes")
+        end = HEADER.size + length
+        if len(self._held) < end:
+            return None
+        payload = bytes(self._held[HEADER.size : end])
+        del self._held[:end]
+        return kind, payload
