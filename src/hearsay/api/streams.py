@@ -126,7 +126,8 @@ async def with_pulse(work: Coroutine[Any, Any, T], *, beat: Callable[[], Awaitab
 
 async def _end(task: asyncio.Task[Any]) -> None:
     """Cancel a task and wait until it has ended; its failure was seen by whoever awaited it, or is moot."""
-    task.cancel()
-    await asyncio.wait({task})
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task})
     if not task.cancelled():
         task.exception()
