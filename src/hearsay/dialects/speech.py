@@ -223,9 +223,9 @@ def _format(
 
 def _with_room(wanted: SoundFormat) -> SoundFormat:
     """Raise a sample rate that nobody named to one that the bit rate goes with, if there is one."""
-    rates = [rate for rate in RATES[wanted.container] if rate >= wanted.sample_rate]
     if wanted.bit_rate is None:
         return wanted
+    rates = (rate for rate in RATES[wanted.container] if rate >= wanted.sample_rate)
     fitting = (rate for rate in rates if wanted.bit_rate in bit_rates(wanted.container, rate))
     return replace(wanted, sample_rate=next(fitting, wanted.sample_rate))
 
