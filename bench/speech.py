@@ -15,18 +15,18 @@ import argparse
 import json
 import os
 import platform
+import selectors
 import socket
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import httptools
 
@@ -75,11 +75,19 @@ class Library:
         if rate != RATE:
             raise SystemExit(f"espeak-ng speaks at {rate} Hz, not {RATE}")
 
-    def say(self, text: str) -> Turn:
-        """Say a text and wait for its end."""
+    def fileno(self) -> int:
+        """Where to wait for something to take."""
+        assert self._process.stdout is not None
+        return self._process.stdout.fileno()
+
+    def ask(self, text: str) -> None:
+        """Have a text said."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(text) + "\n")
         self._process.stdin.flush()
+
+    def take(self) -> Turn | None:
+        """Wait for the end of the text."""
         told = json.loads(self._line())
         return Turn(told["first"], told["all"], told["bytes"])
 
@@ -106,27 +114,43 @@ class Caller:
         self._socket = socket.create_connection((host, int(port)), timeout=300)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._memory = memoryview(bytearray(1 << 20))
+        self._parser = httptools.HttpResponseParser(self)
         self._n_bytes = 0
-        self._first = 0.0
+        self._begin = self._first = 0.0
         self._is_complete = False
 
-    def say(self, text: str, response_format: str = "wav", sample_rate: int = RATE) -> Turn:
-        """Have a text said, and read the answer to its end; sound begins after a WAV's 44 bytes."""
+    def fileno(self) -> int:
+        """Where to wait for something to take."""
+        return self._socket.fileno()
+
+    def ask(self, text: str, response_format: str = "wav", sample_rate: int = RATE) -> None:
+        """Have a text said."""
         wish = {"model": "espeak-ng", "voice": VOICE, "input": text, "response_format": response_format}
-        begin = time.perf_counter()
-        self._ask(wish | {"sample_rate": sample_rate})
-        return Turn(self._first - begin, time.perf_counter() - begin, self._n_bytes)
+        self._send(wish | {"sample_rate": sample_rate})
+
+    def take(self) -> Turn | None:
+        """Wait for some of the answer; tell at its end what it took."""
+        n_read = self._socket.recv_into(self._memory)
+        if not n_read:
+            raise SystemExit("the server hung up")
+        self._parser.feed_data(self._memory[:n_read])
+        if not self._is_complete:
+            return None
+        if self._parser.get_status_code() != 200:
+            raise SystemExit(f"the server answers {self._parser.get_status_code()}; its log says why")
+        return Turn(self._first - self._begin, time.perf_counter() - self._begin, self._n_bytes)
 
     def warm_up(self) -> None:
         """Wait for what the server gets ready while it serves: a text whose language it must guess."""
-        self._ask({"input": "Are you ready to tell languages apart?", "voice": "alloy"})
+        self._send({"input": "Are you ready to tell languages apart?", "voice": "alloy"})
+        _wait(self)
 
     def close(self) -> None:
         """Hang up."""
         self._socket.close()
 
     def on_body(self, body: bytes) -> None:
-        """Take some of the answer (called by the parser)."""
+        """Count some of the answer (called by the parser); sound begins after a WAV's 44 bytes."""
         self._n_bytes += len(body)
         if not self._first and self._n_bytes > 44:
             self._first = time.perf_counter()
@@ -135,22 +159,16 @@ class Caller:
         """Take note of its end (called by the parser)."""
         self._is_complete = True
 
-    def _ask(self, wish: Mapping[str, Any]) -> None:
+    def _send(self, wish: Mapping[str, Any]) -> None:
         body = json.dumps(wish).encode()
         head = (
             "POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
-        self._n_bytes, self._first, self._is_complete = 0, 0.0, False
-        parser = httptools.HttpResponseParser(self)
+        self._begin, self._first = time.perf_counter(), 0.0
+        self._n_bytes, self._is_complete = 0, False
+        self._parser = httptools.HttpResponseParser(self)
         self._socket.sendall(head.encode() + body)
-        while not self._is_complete:
-            n_read = self._socket.recv_into(self._memory)
-            if not n_read:
-                raise SystemExit("the server hung up")
-            parser.feed_data(self._memory[:n_read])
-        if parser.get_status_code() != 200:
-            raise SystemExit(f"the server answers {parser.get_status_code()}; its log says why")
 
 
 class Accounts:
@@ -207,6 +225,18 @@ Speaker = Library | Caller
 S = TypeVar("S", Library, Caller)
 
 
+def _say(speaker: Speaker) -> Turn:
+    """Have a paragraph said."""
+    speaker.ask(PARAGRAPH)
+    return _wait(speaker)
+
+
+def _wait(speaker: Speaker) -> Turn:
+    while (turn := speaker.take()) is None:
+        pass
+    return turn
+
+
 def main() -> int:
     """Let both speak, then tell."""
     options = _options()
@@ -216,9 +246,9 @@ def main() -> int:
         callers = [stack.enter_context(closing(Caller(address))) for _ in range(8)]
         Caller(address).warm_up()
         for library in libraries:
-            library.say(PARAGRAPH)
+            _say(library)
         for caller in callers:
-            caller.say(PARAGRAPH)
+            _say(caller)
         accounts = Accounts(libraries)
         print(
             f"{platform.machine()}, {os.cpu_count()} cores; espeak-ng, {VOICE}, {RATE} Hz WAV; "
@@ -237,8 +267,8 @@ def _tell_first(library: Library, caller: Caller, rounds: int) -> None:
     """Compare the time to the first sound, one text at a time."""
     direct, ours = [], []
     for _ in range(10 * rounds):
-        direct.append(1000 * library.say(PARAGRAPH).first)
-        ours.append(1000 * caller.say(PARAGRAPH).first)
+        direct.append(1000 * _say(library).first)
+        ours.append(1000 * _say(caller).first)
     later = statistics.median(o - d for o, d in zip(ours, direct, strict=True))
     print(
         f"first sound: direct {statistics.median(direct):.1f} ms, over HTTP {statistics.median(ours):.1f} ms "
@@ -306,9 +336,9 @@ def _tell_formats(callers: Sequence[Caller], options: argparse.Namespace) -> Non
         ("aac", 24_000),
         ("flac", 24_000),
     ):
-        say = partial(Caller.say, response_format=response_format, sample_rate=rate)
+        ask = partial(Caller.ask, response_format=response_format, sample_rate=rate)
         begin = time.perf_counter()
-        turns = _all(callers, options.texts, say)
+        turns = _all(callers, options.texts, ask)
         wall = time.perf_counter() - begin
         if response_format == "wav":
             seconds = sum(turn.n_bytes - 44 for turn in turns) / 2 / rate
@@ -323,32 +353,32 @@ def _round(speakers: Sequence[S], accounts: Accounts, length: str, n_texts: int)
     turns = _all(
         speakers,
         max(n_texts // paragraphs, len(speakers)),
-        lambda speaker, text: speaker.say(" ".join([text] + [PARAGRAPH] * (paragraphs - 1))),
+        lambda speaker, text: speaker.ask(" ".join([text] + [PARAGRAPH] * (paragraphs - 1))),
     )
     wall, after = time.perf_counter() - begin, accounts.read()
     seconds = sum(turn.n_bytes - 44 for turn in turns) / 2 / RATE
     return Round(seconds / wall, {who: 1000 * (after[who] - before[who]) / seconds for who in after})
 
 
-def _all(speakers: Sequence[S], n_texts: int, say: Callable[[S, str], Turn]) -> list[Turn]:
+def _all(speakers: Sequence[S], n_texts: int, ask: Callable[[S, str], None]) -> list[Turn]:
     """Share texts among speakers, each of which takes the next as soon as it has done one."""
-    left = iter(range(n_texts))
+    texts = (f"{number}. {PARAGRAPH}" for number in range(n_texts))
     turns: list[Turn] = []
-    lock = threading.Lock()
-
-    def work(speaker: S) -> None:
-        while True:
-            with lock:
-                number = next(left, None)
-            if number is None:
-                return
-            turns.append(say(speaker, f"{number}. {PARAGRAPH}"))
-
-    threads = [threading.Thread(target=work, args=(speaker,)) for speaker in speakers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with selectors.DefaultSelector() as speaking:
+        for speaker, text in zip(speakers, texts, strict=False):
+            speaking.register(speaker, selectors.EVENT_READ)
+            ask(speaker, text)
+        while speaking.get_map():
+            for key, _ in speaking.select():
+                speaker = cast(S, key.fileobj)
+                if (turn := speaker.take()) is None:
+                    continue
+                turns.append(turn)
+                following = next(texts, None)
+                if following is None:
+                    speaking.unregister(speaker)
+                else:
+                    ask(speaker, following)
     return turns
 
 
