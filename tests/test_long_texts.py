@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hearsay.domain import SpeakOptions
+from hearsay.domain import Octets, SpeakOptions
 from hearsay.engines import espeak
 from hearsay.engines.fake_voice import FakeSynthesizer
 from hearsay.engines.protocols import Synthesizer
@@ -35,7 +35,7 @@ class Book:
             yield f"The number of this sentence is {self.n_read}.\n"
 
 
-def reading(book: Book, synthesizer: Synthesizer, voice: str, container: Container) -> Iterator[bytes]:
+def reading(book: Book, synthesizer: Synthesizer, voice: str, container: Container) -> Iterator[Octets]:
     found = pieces(book, language="en", most=synthesizer.piece_characters)
     synthesis = Synthesis(found, SpeakOptions(voice), synthesizer)
     return encoded(synthesis, synthesizer, SoundFormat(container, 24_000))

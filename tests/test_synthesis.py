@@ -141,5 +141,5 @@ def test_bytes_come_while_more_is_being_said() -> None:
     synthesizer = Watched()
     endless = Synthesis((f"word{number}" for number in itertools.count()), LOW, synthesizer)
     blocks = encoded(endless, synthesizer, SoundFormat(Container.WAV, SAMPLE_RATE))
-    assert next(blocks).startswith(b"RIFF")
+    assert bytes(next(blocks)).startswith(b"RIFF")
     assert len(synthesizer.asked) <= 3

@@ -49,7 +49,7 @@ def test_what_is_too_long_for_the_fields_is_unknown_to_them() -> None:
 def test_libav_reads_a_stream_to_its_end(encoding: Encoding, n_samples: int) -> None:
     pcm = np.random.default_rng(1).integers(-32_768, 32_767, n_samples).astype(np.int16)
     waves = Waves(encoding, 22_050, bare=False)
-    file = waves.feed(pcm[:7]) + waves.feed(pcm[7:]) + waves.finish()
+    file = b"".join((waves.feed(pcm[:7]), waves.feed(pcm[7:]), waves.finish()))
     with av.open(io.BytesIO(file), "r") as container:
         stream = container.streams.audio[0]
         assert (stream.rate, stream.codec_context.name, stream.channels) == (22_050, encoding, 1)
@@ -66,7 +66,7 @@ def test_libav_reads_a_stream_to_its_end(encoding: Encoding, n_samples: int) -> 
 
 def test_the_standard_library_reads_a_stream_to_its_end() -> None:
     waves = Waves(Encoding.PCM_S16LE, 22_050, bare=False)
-    with wave.open(io.BytesIO(waves.feed(PCM) + waves.finish())) as reader:
+    with wave.open(io.BytesIO(b"".join((waves.feed(PCM), waves.finish())))) as reader:
         assert reader.getframerate() == 22_050
         assert reader.readframes(reader.getnframes()) == PCM.tobytes()
 

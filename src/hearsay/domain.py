@@ -26,6 +26,9 @@ Samples = NDArray[np.float32]
 Pcm = NDArray[np.int16]
 """`int16[n_samples]`, mono; synthesised speech, at the rate that its synthesizer names."""
 
+Octets = bytes | memoryview
+"""Bytes of a file or an answer, perhaps where samples lie, which nobody changes any more."""
+
 
 class Task(StrEnum):
     """What a model is asked to do."""

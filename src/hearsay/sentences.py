@@ -77,6 +77,8 @@ def clean(text: str) -> str:
     White space becomes a space, a line's end, or two of them where a paragraph ends. Letters and digits in
     other forms (full-width, ligatures) become plain ones. Markup stays the text that it is.
     """
+    if text.isascii() and text.isprintable():
+        return _SPACES.sub(_space, text)
     text = _LINES.sub("\n", text).replace("\u2029", "\n\n")
     if not text.isascii():
         text = _FORMS.sub(_plain, text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hearsay.domain import Pcm
+from hearsay.domain import Octets, Pcm
 from hearsay.layer3 import Layer3
 from hearsay.muxing import Muxing
 from hearsay.retiming import Retiming
@@ -35,8 +35,8 @@ class SoundEncoder:
             self._retiming = Retiming(source_rate=source_rate, rate=wanted.sample_rate, tempo=tempo)
         self._writer = _writer(wanted)
 
-    def feed(self, pcm: Pcm) -> bytes:
-        """Take `int16[n_samples]` and give the bytes that are ready, perhaps none."""
+    def feed(self, pcm: Pcm) -> Octets:
+        """Take `int16[n_samples]`, not to be changed any more, and give the bytes that are ready, if any."""
         if self._retiming is None:
             return self._writer.feed(pcm)
         return self._written(self._retiming.feed(pcm)) if len(pcm) else self._writer.feed(pcm)

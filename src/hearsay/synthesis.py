@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 
-from hearsay.domain import Pcm, SpeakOptions
+from hearsay.domain import Octets, Pcm, SpeakOptions
 from hearsay.engines.protocols import Cancelled as IsCancelled
 from hearsay.engines.protocols import Speaking, Synthesizer
 from hearsay.errors import Cancelled, InvalidRequest
@@ -80,7 +80,7 @@ class Synthesis:
             raise Cancelled
 
 
-def encoded(synthesis: Synthesis, synthesizer: Synthesizer, wanted: SoundFormat) -> Iterator[bytes]:
+def encoded(synthesis: Synthesis, synthesizer: Synthesizer, wanted: SoundFormat) -> Iterator[Octets]:
     """Give the bytes of a whole file or stream in the wanted format, none of them empty, as sound is made."""
     encoder = SoundEncoder(wanted, source_rate=synthesizer.sample_rate, tempo=synthesis.tempo)
     with closing(iter(synthesis)) as blocks:

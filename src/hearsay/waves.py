@@ -14,7 +14,7 @@ import struct
 import numpy as np
 
 from hearsay import g711
-from hearsay.domain import Pcm
+from hearsay.domain import Octets, Pcm
 from hearsay.sound_formats import Encoding
 
 UNKNOWN = 0xFFFFFFFF
@@ -42,11 +42,11 @@ def header(encoding: Encoding, rate: int, *, n_samples: int | None = None) -> by
     return b"RIFF" + struct.pack("<I", _size(whole)) + before + struct.pack("<I", _size(n_bytes))
 
 
-def samples(pcm: Pcm, encoding: Encoding) -> bytes:
-    """Write samples one after the other, least significant byte first."""
+def samples(pcm: Pcm, encoding: Encoding) -> Octets:
+    """Write samples one after the other, least significant byte first; not copied where they are so."""
     match encoding:
         case Encoding.PCM_S16LE:
-            return pcm.astype("<i2", copy=False).tobytes()
+            return np.ascontiguousarray(pcm, "<i2").view(np.uint8).data
         case Encoding.PCM_F32LE:
             return (pcm / np.float32(32_768)).astype("<f4", copy=False).tobytes()
         case Encoding.MULAW:
@@ -67,10 +67,11 @@ class Waves:
         self._encoding = encoding
         self._head = b"" if bare else header(encoding, rate)
 
-    def feed(self, pcm: Pcm) -> bytes:
+    def feed(self, pcm: Pcm) -> Octets:
         """Give the bytes of these samples, after those of the header if they are the first."""
         head, self._head = self._head, b""
-        return head + samples(pcm, self._encoding)
+        written = samples(pcm, self._encoding)
+        return b"".join((head, written)) if head else written
 
     def finish(self) -> bytes:
         """Give the header if nothing was fed."""

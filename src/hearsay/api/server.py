@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from hearsay.dialects.failures import render_status
 from hearsay.dialects.wire import encode
@@ -22,8 +23,12 @@ HEADER_SECONDS = 30.0
 """How long request line and headers may take to arrive; then the connection is closed."""
 
 
+LARGE_BYTES = 64 << 10
+"""From here on a chunk of an answer is not copied to put its length before it."""
+
+
 class HttpProtocol(HttpToolsProtocol):
-    """The server's HTTP parser with limits on headers and with our error body."""
+    """The server's HTTP parser with limits on headers, our error body, and large chunks sent as they are."""
 
     _n_header_bytes = 0
     _deadline: asyncio.TimerHandle | None = None
@@ -64,6 +69,11 @@ class HttpProtocol(HttpToolsProtocol):
         self._count(len(name) + len(value) + len(": \r\n"))
         super().on_header(name, value)
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Serve a request."""
+        served: Any = _unjoined(cycle, app)
+        super()._start_asgi_task(cycle, served)
+
     def _count(self, n_bytes: int) -> None:
         self._n_header_bytes += n_bytes
         if self._n_header_bytes > MAX_HEADER_BYTES:
@@ -90,6 +100,25 @@ class HttpProtocol(HttpToolsProtocol):
         )
         self.transport.write(head.encode("ascii") + body)
         self.transport.close()
+
+
+def _unjoined(cycle: RequestResponseCycle, app: ASGIApp) -> ASGIApp:
+    """Make an app whose large chunks go out as they are; uvicorn would copy each behind its length."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            body = message.get("body", b"")
+            if len(body) < LARGE_BYTES or not (cycle.chunked_encoding and message.get("more_body")):
+                await send(message)
+                return
+            if cycle.flow.write_paused and not cycle.disconnected:
+                await cycle.flow.drain()
+            if not cycle.disconnected:
+                cycle.transport.writelines((b"%x\r\n" % len(body), body, b"\r\n"))
+
+        await app(scope, receive, sending)
+
+    return serve
 
 
 def configure(

@@ -37,7 +37,7 @@ from hearsay.dialects.events import (
 )
 from hearsay.dialects.speech import Framing, SpeechRequest, parse_speech
 from hearsay.dialects.voices import NAMES
-from hearsay.domain import SpeakOptions, Task
+from hearsay.domain import Octets, SpeakOptions, Task
 from hearsay.errors import UnsupportedOption
 from hearsay.models import Catalogue
 from hearsay.pool import Lease, ModelPool
@@ -202,7 +202,7 @@ class Speaking:
         else:
             await self._exchange.start(200, [("content-type", EVENTS), ("cache-control", "no-cache")])
 
-    def _framed(self, sound: bytes) -> bytes:
+    def _framed(self, sound: Octets) -> Octets:
         match self._asked.framing:
             case Framing.BYTES:
                 return sound

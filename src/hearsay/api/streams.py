@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from starlette.types import Message, Receive, Send
 
+from hearsay.domain import Octets
 from hearsay.errors import Cancelled
 
 T = TypeVar("T")
@@ -88,7 +89,7 @@ class Exchange:
         self.started = True
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
 
-    async def write(self, body: bytes) -> None:
+    async def write(self, body: Octets) -> None:
         """Send a piece of the body."""
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from hearsay.cli.sound_files import pour
+from hearsay.domain import Octets
 from hearsay.errors import HearsayError
 from hearsay.sound_formats import Container, SoundFormat
 
@@ -92,7 +93,7 @@ def choose(find: Callable[[str], str | None] = shutil.which) -> Player:
     raise HearsayError(f"No program that plays sound was found (looked for {names}). {REMEDY}")
 
 
-def play(player: Player, sound: Iterable[bytes], rate: int) -> None:
+def play(player: Player, sound: Iterable[Octets], rate: int) -> None:
     """Play sound in the format that the player named. Raises: `HearsayError` where the player fails.
 
     Whatever ends this early, Ctrl-C among it, ends the player too.
@@ -110,17 +111,17 @@ def play(player: Player, sound: Iterable[bytes], rate: int) -> None:
 class _Meter:
     """Sound passing by; iterate once."""
 
-    def __init__(self, sound: Iterable[bytes]) -> None:
+    def __init__(self, sound: Iterable[Octets]) -> None:
         self._sound = sound
         self.n_bytes = 0
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Octets]:
         for data in self._sound:
             self.n_bytes += len(data)
             yield data
 
 
-def _stream(command: list[str], sound: Iterable[bytes]) -> None:
+def _stream(command: list[str], sound: Iterable[Octets]) -> None:
     # Without a buffer, so that closing the pipe never waits for a player that has stopped reading.
     try:
         process = subprocess.Popen(
@@ -140,7 +141,7 @@ def _stream(command: list[str], sound: Iterable[bytes]) -> None:
         raise HearsayError(f"{command[0]} could not play the sound (exit status {status}). {REMEDY}")
 
 
-def _feed(pipe: IO[bytes], sound: Iterable[bytes]) -> bool:
+def _feed(pipe: IO[bytes], sound: Iterable[Octets]) -> bool:
     """Write everything as it comes; tell whether the player took it all."""
     try:
         with pipe:
@@ -151,7 +152,7 @@ def _feed(pipe: IO[bytes], sound: Iterable[bytes]) -> bool:
 
 
 @contextmanager
-def _as_file(sound: Iterable[bytes], rate: int) -> Iterator[Path]:
+def _as_file(sound: Iterable[Octets], rate: int) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="hearsay-") as folder:
         path = Path(folder) / "speech.wav"
         with wave.open(str(path), "wb") as file:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hearsay.casting import Cast
     from hearsay.cli.players import Player
     from hearsay.cli.sound_files import Format
+    from hearsay.domain import Octets
     from hearsay.models import Catalogue
     from hearsay.sound_formats import SoundFormat
 
@@ -150,7 +151,7 @@ class _Sink(Protocol):
         """Say what it must be given, of a voice that makes so many samples per second."""
         ...
 
-    def take(self, sound: Iterable[bytes], wanted: SoundFormat) -> None:
+    def take(self, sound: Iterable[Octets], wanted: SoundFormat) -> None:
         """Take everything in that format, as it is made."""
         ...
 
@@ -166,7 +167,7 @@ class _File:
 
         return sound_files.sound_format(self.kind, voice_rate=voice_rate, sample_rate=self.sample_rate)
 
-    def take(self, sound: Iterable[bytes], wanted: SoundFormat) -> None:
+    def take(self, sound: Iterable[Octets], wanted: SoundFormat) -> None:
         from hearsay.cli import sound_files
 
         sound_files.write(self.path, wanted, sound)
@@ -182,7 +183,7 @@ class _StandardOutput:
 
         return sound_files.sound_format(self.kind, voice_rate=voice_rate, sample_rate=self.sample_rate)
 
-    def take(self, sound: Iterable[bytes], wanted: SoundFormat) -> None:
+    def take(self, sound: Iterable[Octets], wanted: SoundFormat) -> None:
         from hearsay.cli import sound_files
 
         sound_files.pour(sound, sys.stdout.buffer)
@@ -195,7 +196,7 @@ class _Loudspeaker:
     def sound_format(self, voice_rate: int) -> SoundFormat:
         return self.player.sound_format(voice_rate)
 
-    def take(self, sound: Iterable[bytes], wanted: SoundFormat) -> None:
+    def take(self, sound: Iterable[Octets], wanted: SoundFormat) -> None:
         from hearsay.cli import players
 
         players.play(self.player, sound, wanted.sample_rate)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from hearsay import waves
+from hearsay.domain import Octets
 from hearsay.sound_formats import Container, Encoding, SoundFormat, check, closest_rate
 
 
@@ -78,7 +79,7 @@ def sound_format(kind: Format, *, voice_rate: int, sample_rate: int | None = Non
     return wanted
 
 
-def write(path: Path, wanted: SoundFormat, sound: Iterable[bytes]) -> None:
+def write(path: Path, wanted: SoundFormat, sound: Iterable[Octets]) -> None:
     """Write a file, which appears when it is whole; pipes and devices are written to as sound comes."""
     if path.exists() and not path.is_file():
         with path.open("wb", buffering=0) as device:
@@ -99,7 +100,7 @@ def write(path: Path, wanted: SoundFormat, sound: Iterable[bytes]) -> None:
         raise
 
 
-def pour(sound: Iterable[bytes], file: IO[bytes]) -> None:
+def pour(sound: Iterable[Octets], file: IO[bytes]) -> None:
     """Write sound as it comes, to a pipe as well: whoever reads it hears the first word at once."""
     for data in sound:
         # What has no buffer may take less than all.
