@@ -108,7 +108,8 @@ def _unjoined(cycle: RequestResponseCycle, app: ASGIApp) -> ASGIApp:
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         async def sending(message: Message) -> None:
             body = message.get("body", b"")
-            if len(body) < LARGE_BYTES or not (cycle.chunked_encoding and message.get("more_body")):
+            is_usual = len(body) < LARGE_BYTES or not message.get("more_body") or cycle.response_complete
+            if is_usual or not cycle.chunked_encoding:
                 await send(message)
                 return
             if cycle.flow.write_paused and not cycle.disconnected:

@@ -43,8 +43,12 @@ _END_PAUSE = 0x1000
 _DESCRIPTORS = "/dev/fd"
 """Where a process finds its open files by number: Linux with /proc, macOS, BSD."""
 
-_LEAKED_KIBIBYTES = 64 << 10
+_LOST_BYTES = 64 << 20
 """Lost memory with which a process ends: espeak-ng forgets to free the dictionary of a second language."""
+
+_STATM = Path("/proc/self/statm")
+"""Memory in pages, the second number being what is really there: proc(5), Linux. (What a process of Linux has
+had at most is of no use: it begins with what its parent has.)"""
 
 _OK = 0
 _STOP, _GO_ON = 1, 0
@@ -62,13 +66,13 @@ class Espeak:
         """Load the library, ready for the first piece. Raises `CannotSpeak`."""
         self._data = Path(start["data"])
         self._library = _Library(str(start["library"]), self._data)
-        self._most_memory = _peak_kibibytes() + _LEAKED_KIBIBYTES
+        self._most_memory = _memory_bytes() + _LOST_BYTES
         self.about = {"sample_rate": self._library.sample_rate}
 
     @property
     def is_spent(self) -> bool:
         """Whether the library has lost so much memory that the process had better end."""
-        return _peak_kibibytes() > self._most_memory
+        return _memory_bytes() > self._most_memory
 
     def say(self, piece: Mapping[str, Any], give: Give) -> None:
         """Say a piece. Raises `CannotSpeak`."""
@@ -184,10 +188,14 @@ class _Heard:
             return _STOP
 
 
-def _peak_kibibytes() -> int:
-    """Say how much memory this process has had at most."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // 1024 if sys.platform == "darwin" else peak
+def _memory_bytes() -> int:
+    """Say how much memory this process has, or, where nothing tells that, how much it has had at most."""
+    try:
+        n_pages = int(_STATM.read_bytes().split()[1])
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak << 10
+    return n_pages * resource.getpagesize()
 
 
 def _check(code: int, what: str) -> None:
