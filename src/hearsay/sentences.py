@@ -137,10 +137,10 @@ class _Reading:
         paragraph = _PARAGRAPH.search(self._held, 0, self._enough)
         stop = paragraph.start() if paragraph else min(len(self._held), self._enough)
         closed = paragraph is not None or (self._ended and stop == len(self._held))
+        if not closed and self._at_hand and stop <= joined:
+            return None
         ends = _sentence_ends(self._held[:stop], self._language)
         if not closed:
-            if self._at_hand and stop <= joined:
-                return None
             ends.pop()
         fitting = [end for end in ends if end <= joined] or [end for end in ends[:1] if end <= most]
         if fitting:

@@ -66,7 +66,8 @@ class Synthesis:
         if piece is None:
             return None
         speaking = self._synthesizer.synthesize(piece, self._options)
-        self._options = replace(self._options, is_awaited=False)  # while this one is heard
+        if self._options.is_awaited:
+            self._options = replace(self._options, is_awaited=False)  # while this one is heard
         return speaking
 
     def _heard(self, speaking: Speaking) -> Iterator[Pcm]:

@@ -33,10 +33,15 @@ class Mounted:
             return
         path, aliased = canonical_path(scope["path"])
         headers = Headers(scope=scope)
-        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-        named = query.get("dialect", [None])[-1] or headers.get("x-dialect")
+        named = _asked(scope.get("query_string", b"")) or headers.get("x-dialect")
         dialect = choose(aliased=aliased, user_agent=headers.get("user-agent", ""), named=named)
         trace_of(scope).dialect = dialect.name
         scope["state"]["dialect"] = dialect
-        inner = dict(scope, path=path, raw_path=quote(path, safe="/%").encode())
-        await self._app(inner, receive, send)
+        if path != scope["path"]:
+            scope = dict(scope, path=path, raw_path=quote(path, safe="/%").encode())
+        await self._app(scope, receive, send)
+
+
+def _asked(query: bytes) -> str | None:
+    """Give the dialect that a query asks for, if it does."""
+    return parse_qs(query.decode("latin-1")).get("dialect", [None])[-1] if query else None
