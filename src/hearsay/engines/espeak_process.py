@@ -50,6 +50,9 @@ _STATM = Path("/proc/self/statm")
 """Memory in pages, the second number being what is really there: proc(5), Linux. (What a process of Linux has
 had at most is of no use: it begins with what its parent has.)"""
 
+_LOOK_EVERY = 8
+"""Pieces between two looks at the memory."""
+
 _OK = 0
 _STOP, _GO_ON = 1, 0
 
@@ -64,20 +67,23 @@ class Espeak:
 
     def __init__(self, start: Mapping[str, Any]) -> None:
         """Load the library, ready for the first piece. Raises `CannotSpeak`."""
-        self._data = Path(start["data"])
-        self._library = _Library(str(start["library"]), self._data)
+        data = str(start["data"])
+        self._voices = f"{data}/lang/"
+        self._library = _Library(str(start["library"]), data)
         self._most_memory = _memory_bytes() + _LOST_BYTES
+        self._n_pieces = 0
         self.about = {"sample_rate": self._library.sample_rate}
 
     @property
     def is_spent(self) -> bool:
         """Whether the library has lost so much memory that the process had better end."""
-        return _memory_bytes() > self._most_memory
+        return self._n_pieces % _LOOK_EVERY == 0 and _memory_bytes() > self._most_memory
 
     def say(self, piece: Mapping[str, Any], give: Give) -> None:
         """Say a piece. Raises `CannotSpeak`."""
+        self._n_pieces += 1
         path, _, variant = piece["voice"].partition("+")
-        self._library.choose(self._data / "lang" / path, variant)
+        self._library.choose(self._voices + path, variant)
         self._library.speak_at(round(NORMAL_RATE * piece["speed"]))
         self._library.speak(piece["text"], _Heard(give))
 
@@ -89,9 +95,9 @@ class Espeak:
 class _Library:
     """The library; says one text and must then be renewed."""
 
-    def __init__(self, path: str, data: Path) -> None:
+    def __init__(self, path: str, data: str) -> None:
         self._path = path
-        self._data = data
+        self._data = os.fsencode(data)
         self._image: LibraryImage | None = None
         """Of the library before it was used; None where it must be loaded afresh to be so again."""
         self._load()
@@ -117,16 +123,14 @@ class _Library:
 
     def _initialize(self) -> int:
         """Read the data; gives the sampling rate. Raises `CannotSpeak`."""
-        rate = int(
-            self._functions.espeak_Initialize(_SYNCHRONOUS, _BUFFER_MS, os.fsencode(self._data), _DO_NOT_EXIT)
-        )
+        rate = int(self._functions.espeak_Initialize(_SYNCHRONOUS, _BUFFER_MS, self._data, _DO_NOT_EXIT))
         if rate <= 0:
-            raise CannotSpeak(f"espeak-ng cannot read its data in {self._data}.")
+            raise CannotSpeak(f"espeak-ng cannot read its data in {os.fsdecode(self._data)}.")
         # Noise (breath, whispers) is made of random numbers, which otherwise begin with the time of day.
         self._functions.espeak_ng_SetRandSeed(ctypes.c_long(1))
         return rate
 
-    def choose(self, file: Path, variant: str) -> None:
+    def choose(self, file: str, variant: str) -> None:
         """Choose a voice. Raises `CannotSpeak`.
 
         An open file is named, because names are otherwise found by reading all files, and are put into lower
@@ -135,13 +139,14 @@ class _Library:
         try:
             opened = os.open(file, os.O_RDONLY)
         except OSError as error:
-            raise CannotSpeak(f"There is no voice {file.name!r}.") from error
+            raise CannotSpeak(f"There is no voice {Path(file).name!r}.") from error
         try:
             path = f"{_DESCRIPTORS}/{opened}"
             code = self._functions.espeak_SetVoiceByFile(f"{path}+{variant}".rstrip("+").encode())
             if code != _OK and not Path(path).exists():
                 raise CannotSpeak(f"Voices are read through {_DESCRIPTORS}, which is missing; mount /proc.")
-            _check(code, f"the voice {file.name!r}")
+            if code != _OK:
+                raise CannotSpeak(f"espeak-ng refused the voice {Path(file).name!r} (code {code}).")
         finally:
             os.close(opened)
 

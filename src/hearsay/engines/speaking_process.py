@@ -116,6 +116,8 @@ class _Sound:
 
     def __init__(self, channel: socket.socket, room: mmap.mmap) -> None:
         self._channel = channel
+        self._news = select.poll()
+        self._news.register(channel, select.POLLIN)
         self._room = memoryview(room)
         self._told = self._end = 0
         """How much of what is there the parent was told of, and how much is there."""
@@ -128,19 +130,17 @@ class _Sound:
         self._due = 0.0 if at_once else time.monotonic() + GATHER_SECONDS
         self._is_wanted = True
 
-    def give(self, block: bytes) -> bool:
+    def give(self, block: bytes | memoryview) -> bool:
         """Take a block; say whether more is wanted."""
-        rest = memoryview(block)
-        while rest and self._is_wanted:
-            taken = rest[: len(self._room) - self._end]
-            self._room[self._end : self._end + len(taken)] = taken
-            self._end += len(taken)
-            rest = rest[len(taken) :]
-            if self._end == len(self._room):
-                self._make_room()
-            elif time.monotonic() >= self._due:
-                self._tell()
-        return self._is_wanted and not _is_waiting(self._channel)
+        start, end = self._end, self._end + len(block)
+        if end > ROOM_BYTES:
+            return self._give_in_parts(block)
+        self._room[start:end] = block
+        self._end = end
+        if time.monotonic() >= self._due:
+            self._tell()
+        # In the middle of a piece the parent sends but `HUSH`, or hangs up.
+        return self._is_wanted and not self._news.poll(0)
 
     def end(self, kind: bytes) -> None:
         """Tell of what is left, and that there is no more."""
@@ -149,6 +149,17 @@ class _Sound:
     def fail(self, reason: str) -> None:
         """Tell why there is no more, instead of what is left."""
         self._channel.sendall(frame(FAILED, reason.encode()))
+
+    def _give_in_parts(self, block: bytes | memoryview) -> bool:
+        """Take a block for which there is no room; say whether more is wanted."""
+        rest, is_wanted = memoryview(block), True
+        while rest and is_wanted:
+            if self._end == ROOM_BYTES:
+                self._make_room()
+            n_fitting = ROOM_BYTES - self._end
+            is_wanted = self.give(rest[:n_fitting])
+            rest = rest[n_fitting:]
+        return is_wanted
 
     def _tell(self, after: bytes = b"") -> None:
         news = b""
@@ -164,12 +175,6 @@ class _Sound:
         kind, _ = _receive(self._channel)
         self._is_wanted = kind == TAKEN
         self._told = self._end = 0
-
-
-def _is_waiting(channel: socket.socket) -> bool:
-    """Say whether the parent has sent something: in the middle of a piece, `HUSH` or the end of all."""
-    readable, _, _ = select.select([channel], [], [], 0)
-    return bool(readable)
 
 
 def _receive(channel: socket.socket) -> tuple[bytes, bytes]:
