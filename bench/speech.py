@@ -51,6 +51,9 @@ PARAGRAPH = (
 LENGTHS = {"short": 1, "long": 8}
 """How many paragraphs a text has; a long one has four minutes."""
 
+MOST_AT_ONCE = 8
+"""Callers; in each measurement either side says as many texts at least, so that each core has its share."""
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -241,9 +244,10 @@ def main() -> int:
     """Let both speak, then tell."""
     options = _options()
     with ExitStack() as stack:
-        address = stack.enter_context(running({"SPEECH_PROCESSES": str(options.processes or 0)}))
+        settings = {"SPEECH_PROCESSES": str(options.processes or 0), "KEEPALIVE_SECONDS": "3600"}
+        address = stack.enter_context(running(settings))
         libraries = [stack.enter_context(closing(Library())) for _ in range(os.cpu_count() or 1)]
-        callers = [stack.enter_context(closing(Caller(address))) for _ in range(8)]
+        callers = [stack.enter_context(closing(Caller(address))) for _ in range(MOST_AT_ONCE)]
         Caller(address).warm_up()
         for library in libraries:
             _say(library)
@@ -256,7 +260,7 @@ def main() -> int:
         )
         _tell_first(libraries[0], callers[0], options.rounds)
         for length in LENGTHS if options.length is None else (options.length,):
-            for n_callers in (1, 8):
+            for n_callers in (1, MOST_AT_ONCE):
                 _tell_throughput(libraries, callers[:n_callers], accounts, length, options)
         if options.formats:
             _tell_formats(callers, options)
@@ -352,7 +356,7 @@ def _round(speakers: Sequence[S], accounts: Accounts, length: str, n_texts: int)
     before, begin = accounts.read(), time.perf_counter()
     turns = _all(
         speakers,
-        max(n_texts // paragraphs, len(speakers)),
+        max(n_texts // paragraphs, MOST_AT_ONCE),
         lambda speaker, text: speaker.ask(" ".join([text] + [PARAGRAPH] * (paragraphs - 1))),
     )
     wall, after = time.perf_counter() - begin, accounts.read()
@@ -384,8 +388,8 @@ def _all(speakers: Sequence[S], n_texts: int, ask: Callable[[S, str], None]) -> 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.speech", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--texts", type=int, default=64, help="texts of half a minute in each measurement")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--texts", type=int, default=24, help="texts of half a minute in each measurement")
     parser.add_argument("--length", choices=list(LENGTHS), help="of the texts; default: one after the other")
     parser.add_argument("--processes", type=int, help="of the server's engine; default: its own choice")
     parser.add_argument("--formats", action="store_true", help="also time the server in other formats")
