@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import logging
 from collections.abc import Iterator
@@ -51,3 +53,28 @@ def test_text_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     structlog.get_logger("ours").error("failed", model="m")
     err = capsys.readouterr().err
     assert "failed" in err and "model=m" in err and "not told" not in err and not err.startswith("{")
+
+
+class Full(io.StringIO):
+    """Where nothing can be written any more."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, "no space left")
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_line_that_cannot_be_written_is_all_that_is_lost(
+    style: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = io.StringIO()
+    closed.close()
+    for stream in (Full(), closed):
+        monkeypatch.setattr("sys.stderr", stream)
+        logs.configure("info", style)
+        log = structlog.get_logger("ours")
+        log.info("request")
+        log.error("failed")
+        try:
+            raise ValueError("broken")
+        except ValueError:
+            log.exception("worse")

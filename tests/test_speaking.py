@@ -82,6 +82,14 @@ def test_a_piece_may_be_longer_than_the_memory_for_its_sound(start: Start) -> No
         assert heard(processes.submit(text, OPTIONS)) == text.replace("LONG", "x" * 100_000).replace(" ", "")
 
 
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="this system has no memory with a descriptor")
+def test_nobody_can_cut_off_the_memory_that_the_server_reads() -> None:
+    with speaking_child._memory(10_000) as memory:
+        for n_bytes in (0, 9_999):
+            with pytest.raises(PermissionError):
+                os.ftruncate(memory.fileno(), n_bytes)
+
+
 def test_what_is_stopped_while_its_memory_is_full_is_forgotten(start: Start) -> None:
     processes = start()
     (pid,) = processes.pids

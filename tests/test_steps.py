@@ -185,8 +185,10 @@ def test_whoever_performs_steps_may_end_them(in_turns: bool) -> None:
 def test_a_thread_that_is_refused_fails_whoever_asks() -> None:
     async def scenario(thread: Thread) -> None:
         thread.executor.shutdown()
-        with pytest.raises(RuntimeError):
-            await anext(stepping(thread, lambda: [1], in_turns=False))
+        steps = stepping(thread, lambda: [1], in_turns=False)
+        for _ in range(2):
+            with pytest.raises(RuntimeError):
+                await anext(steps)
 
     run(scenario)
 

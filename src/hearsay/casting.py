@@ -81,11 +81,6 @@ class Cast:
     """What could not be had, one sentence each."""
 
 
-def is_settled(*, voice: str | None, persona: Persona | None, language: str | None) -> bool:
-    """Tell whether wishes leave the text no say: `cast` needs none, and takes no time over it."""
-    return language is not None or (voice is not None and persona is None)
-
-
 def cast(
     catalogue: Catalogue,
     *,

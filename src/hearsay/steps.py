@@ -83,7 +83,11 @@ class Steps(Generic[T]):
             if self._is_busy or not self._may():
                 return
             self._is_busy = True
-        self._submit(self._work)
+        try:
+            self._submit(self._work)
+        except BaseException:
+            self._is_busy = False
+            raise
 
     def _may(self) -> bool:
         return self._n_taken <= self._n_asked

@@ -133,10 +133,8 @@ class Speaking:
             await self._exchange.end(frame(failure_of(error, self._scope).body))
 
     async def _speak(self) -> None:
-        asked, trace = self._asked, self._trace
-        # Telling a language takes long enough for other callers to notice.
-        is_quick = casting.is_settled(voice=asked.voice, persona=asked.persona, language=asked.language)
-        cast = self._cast() if is_quick else await asyncio.to_thread(self._cast)
+        cast = await asyncio.to_thread(self._cast)
+        trace = self._trace
         with trace.stage("load"):
             lease = await self._lectern.pool.lease(cast.card, Task.SPEAK)
         async with lease:

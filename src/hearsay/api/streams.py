@@ -99,7 +99,7 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def _send(self, message: Message) -> None:
-        """Send a message. When the caller reads nothing for too long, he counts as gone."""
+        """Send a message; a caller who takes nothing for too long is gone, and what is `attended` ends."""
         alarm = asyncio.get_running_loop().call_later(self._patience, self._give_up)
         try:
             await self._deliver(message)

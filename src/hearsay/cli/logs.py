@@ -5,11 +5,24 @@ Knows no event. Lines are coloured text on a terminal and JSON elsewhere, unless
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from typing import Any
 
 import structlog
+
+
+class _Lines(structlog.WriteLogger):
+    """Writes lines; one that cannot be written (a full disk, a reader who has gone) is all that is lost."""
+
+    def msg(self, message: str) -> None:
+        """Write a line."""
+        with contextlib.suppress(OSError, ValueError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = failure = err = error = critical = exception = fatal = msg
+
 
 _QUIET = {"httpx": logging.WARNING, "httpcore": logging.WARNING, "uvicorn.access": logging.WARNING}
 
@@ -31,7 +44,7 @@ def configure(level: str, style: str) -> None:
     structlog.configure(
         processors=[*shared, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _Lines(sys.stderr),
         cache_logger_on_first_use=True,
     )
     stream = logging.StreamHandler(sys.stderr)

@@ -276,8 +276,8 @@ def _cast(catalogue: Catalogue, wishes: _Wishes, usual_language: str) -> tuple[C
     from hearsay.dialects.voices import NAMES, persona
 
     part = persona(wishes.voice) if wishes.voice else None
-    is_settled = casting.is_settled(voice=wishes.voice, persona=part, language=wishes.language)
-    head, text = _read(wishes.text, n_characters=0 if is_settled else identification.SAMPLE)
+    is_known = wishes.language or (wishes.voice and part is None)
+    head, text = _read(wishes.text, n_characters=0 if is_known else identification.SAMPLE)
     chosen = casting.cast(
         catalogue,
         model=wishes.model,

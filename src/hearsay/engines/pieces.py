@@ -93,7 +93,7 @@ class Piece:
             return True
 
     def add(self, sound: Samples) -> None:
-        """Take some of its sound (bytes of `s16le`), which it may change."""
+        """Take some of its sound, bytes of `s16le` that nobody else has."""
         self.is_begun = True
         if self._stopped_at is None:
             self._sound.put(sound)

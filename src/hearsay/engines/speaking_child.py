@@ -45,7 +45,7 @@ HUSH_SECONDS = 1.0
 _TICK = 0.5
 """Seconds between two looks at whether a silent process is overdue."""
 
-_MOST_BYTES = 64 << 10
+_READ_BYTES = 64 << 10
 """Read at once."""
 
 _SENSELESS = "it said what makes no sense"
@@ -179,7 +179,7 @@ class Child:
         try:
             while (found := self._frames.take()) is None:
                 try:
-                    data = self._channel.recv(_MOST_BYTES)
+                    data = self._channel.recv(_READ_BYTES)
                 except BlockingIOError:  # nothing came for a tick
                     self._check_patience(piece, time.monotonic() - silent_since)
                     continue
@@ -213,9 +213,15 @@ def _timeval(seconds: float) -> bytes:
 
 def _memory(n_bytes: int) -> BinaryIO:
     """Make a file that is only memory, or, where the system has no such thing, a nameless one."""
-    if hasattr(os, "memfd_create"):
-        file: BinaryIO = open(os.memfd_create("sound"), "w+b", buffering=0)  # noqa: PTH123, SIM115
-    else:
-        file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+    if not hasattr(os, "memfd_create"):
+        file: BinaryIO = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+        file.truncate(n_bytes)
+        return file
+    import fcntl  # which not every system has
+
+    descriptor = os.memfd_create("sound", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    file = open(descriptor, "w+b", buffering=0)  # noqa: PTH123, SIM115
     file.truncate(n_bytes)
+    # Whoever reads what the other side has cut off is killed; so nobody can.
+    fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
     return file

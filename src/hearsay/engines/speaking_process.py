@@ -139,7 +139,7 @@ class _Sound:
         self._end = end
         if time.monotonic() >= self._due:
             self._tell()
-        # In the middle of a piece the parent sends but `HUSH`, or hangs up.
+        # In the middle of a piece the parent sends nothing but `HUSH`, or hangs up.
         return self._is_wanted and not self._news.poll(0)
 
     def end(self, kind: bytes) -> None:
