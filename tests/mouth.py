@@ -46,7 +46,8 @@ class Mouth:
                     time.sleep(0.001)
                 return
             said = {"COUNT": chr(self._n_pieces), "LONG": "x" * 100_000}.get(word, word)
-            is_wanted = give(array.array("h", [int(ord(letter) * piece["speed"]) for letter in said]).tobytes())
+            samples = array.array("h", [int(ord(letter) * piece["speed"]) for letter in said])
+            is_wanted = give(samples.tobytes())
             if word == "LONG" and not is_wanted:  # after others it goes on, as some do
                 return
 
