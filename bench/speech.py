@@ -202,6 +202,10 @@ class Round:
     """Seconds of speech made a second."""
     spent: dict[str, float]
     """Milliseconds of the processor per second of speech."""
+    first_ms: float
+    """Until a text's first sound, since it was asked for; median."""
+    text_ms: float
+    """Until a text's end; median."""
 
 
 def _descendants(pid: int) -> Iterator[tuple[int, int]]:
@@ -305,6 +309,13 @@ def _tell_throughput(
         f"{statistics.median(o.rtfx for o in ours):.0f}; share {statistics.median(shares):.2f}{aim} "
         f"({min(shares):.2f} to {max(shares):.2f})"
     )
+    # Whoever calls directly has to wait for a process, while as many texts as there are processes are said.
+    n_before = max(len(callers) / len(libraries) - 1, 0)
+    queued = statistics.median(d.first_ms + n_before * d.text_ms for d in direct)
+    print(
+        f"  first sound: over HTTP {statistics.median(o.first_ms for o in ours):.0f} ms; direct, with "
+        f"{n_before:g} texts before one's own, {queued:.0f} ms"
+    )
     if accounts.are_kept:
         _tell_accounts(direct, ours)
 
@@ -361,7 +372,12 @@ def _round(speakers: Sequence[S], accounts: Accounts, length: str, n_texts: int)
     )
     wall, after = time.perf_counter() - begin, accounts.read()
     seconds = sum(turn.n_bytes - 44 for turn in turns) / 2 / RATE
-    return Round(seconds / wall, {who: 1000 * (after[who] - before[who]) / seconds for who in after})
+    return Round(
+        seconds / wall,
+        {who: 1000 * (after[who] - before[who]) / seconds for who in after},
+        1000 * statistics.median(turn.first for turn in turns),
+        1000 * statistics.median(turn.seconds for turn in turns),
+    )
 
 
 def _all(speakers: Sequence[S], n_texts: int, ask: Callable[[S, str], None]) -> list[Turn]:
@@ -388,7 +404,7 @@ def _all(speakers: Sequence[S], n_texts: int, ask: Callable[[S, str], None]) -> 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.speech", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--texts", type=int, default=24, help="texts of half a minute in each measurement")
     parser.add_argument("--length", choices=list(LENGTHS), help="of the texts; default: one after the other")
     parser.add_argument("--processes", type=int, help="of the server's engine; default: its own choice")
