@@ -178,7 +178,10 @@ class _Sound:
 
 
 def _receive(channel: socket.socket) -> tuple[bytes, bytes]:
-    """Wait for a frame. Raises `EOFError` when the parent has hung up."""
+    """Wait for a frame. Raises `EOFError` when the parent has hung up.
+
+    Not a byte more is read (as `Frames` would): a `HUSH` behind it must stay where `_Sound` looks for news.
+    """
     kind, length = HEADER.unpack(_exactly(channel, HEADER.size))
     return kind, _exactly(channel, length)
 
