@@ -10,9 +10,9 @@ from pathlib import Path
 
 import ctranslate2
 
-from hearsay import audio
-from hearsay.engines.whisper import tokens
-from hearsay.engines.whisper.features import LogMel
+from hearsay.engines.whisper import tokenizer
+from hearsay.engines.whisper.log_mel import LogMel
+from hearsay.media import decoding
 
 _MELS = 80
 
@@ -20,12 +20,12 @@ _MELS = 80
 def of(folder: Path, files: Sequence[Path], *, compute_type: str = "float32", beam: int = 5) -> list[str]:
     """Give language and text of each recording."""
     model = ctranslate2.models.Whisper(str(folder), device="cpu", compute_type=compute_type, intra_threads=2)
-    vocabulary = tokens.read(folder)
+    vocabulary = tokenizer.read(folder)
     return [_hear(model, vocabulary, file, beam) for file in files]
 
 
-def _hear(model: ctranslate2.models.Whisper, vocabulary: tokens.Vocabulary, file: Path, beam: int) -> str:
-    features = LogMel(audio.load(file), _MELS).window(0)
+def _hear(model: ctranslate2.models.Whisper, vocabulary: tokenizer.Vocabulary, file: Path, beam: int) -> str:
+    features = LogMel(decoding.load(file), _MELS).window(0)
     encoded = model.encode(ctranslate2.StorageView.from_array(features[None]))
     language: str = model.detect_language(encoded)[0][0][0]
     prompt = [vocabulary.start, vocabulary.special[language], vocabulary.transcribe]

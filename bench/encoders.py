@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from hearsay.domain import Pcm
-from hearsay.sound import Container, SoundEncoder, SoundFormat
+from hearsay.media.encoding import Container, SoundEncoder, SoundFormat
 
 ROUND_SECONDS = 1.0
 KINDS = [

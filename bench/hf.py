@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.shapes import Floats, Shape
-from hearsay.engines.whisper import tokens
+from hearsay.engines.whisper import tokenizer
 
 _TYPES = {"float32": ("F32", np.float32), "float16": ("F16", np.float16)}
 
@@ -48,7 +48,7 @@ def write(
     """Write a whole folder beside the `tokenizer.json` that is there already."""
     tensors = dict(named(weights))
     _save(tensors, folder / "model.safetensors", precision)
-    vocabulary = tokens.read(folder)
+    vocabulary = tokenizer.read(folder)
     for name, content in (
         ("config", _config(weights, shape, config, precision)),
         ("generation_config", _generation(config, vocabulary)),
@@ -134,7 +134,7 @@ def _config(
     )
 
 
-def _generation(config: Mapping[str, Any], vocabulary: tokens.Vocabulary) -> dict[str, Any]:
+def _generation(config: Mapping[str, Any], vocabulary: tokenizer.Vocabulary) -> dict[str, Any]:
     end = vocabulary.end_of_text
     return {
         "alignment_heads": config["alignment_heads"],
@@ -152,7 +152,7 @@ def _generation(config: Mapping[str, Any], vocabulary: tokens.Vocabulary) -> dic
     } | {f"{name}_token_id": end for name in ("bos", "eos", "pad")}
 
 
-def _tokenizer(vocabulary: tokens.Vocabulary) -> dict[str, Any]:
+def _tokenizer(vocabulary: tokenizer.Vocabulary) -> dict[str, Any]:
     end = "<|endoftext|>"
     plain = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
     return {

@@ -20,7 +20,7 @@ import numpy as np
 from bench import answers, hf
 from bench.recordings import FIXTURE, clips
 from bench.shapes import SHAPES, Floats, Shape, inflated, repeated_heads, shape_of
-from hearsay.engines.whisper.binary import Weights
+from hearsay.engines.whisper.weights.ctranslate2_file import Weights
 
 _COPIED = ("tokenizer.json", "preprocessor_config.json")
 

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hearsay import audio, samples
+from hearsay import samples
 from hearsay.domain import SAMPLE_RATE
+from hearsay.media import decoding
 
 Samples = NDArray[np.int16]
 
@@ -60,7 +61,7 @@ class Sentence:
 
 def long_recording(seconds: float) -> bytes:
     """Repeat the sample recording up to a length, with a short pause between; a WAV file."""
-    sample = audio.load(samples.HELLO).pcm
+    sample = decoding.load(samples.HELLO).pcm
     piece = np.concatenate([sample, np.zeros(SAMPLE_RATE // 2, np.int16)])
     return wav(np.resize(piece, round(seconds * SAMPLE_RATE)))
 
@@ -115,13 +116,13 @@ def sentences(language: str) -> list[Sentence]:
     """Cut every sentence of one language out of the tests' clips; short other recordings come whole."""
     found = []
     for entry in _of(CLIPS, language):
-        pcm = audio.load(CLIPS / entry["file"]).pcm
+        pcm = decoding.load(CLIPS / entry["file"]).pcm
         for segment in entry["segments"]:
             begin = max(0, round((segment["start"] - _MARGIN_SECONDS) * SAMPLE_RATE))
             end = round((segment["end"] + _MARGIN_SECONDS) * SAMPLE_RATE)
             found.append(Sentence(pcm[begin:end], segment["text"]))
     whole = [entry for entry in _of(PARITY, language) if entry["seconds"] <= _SHORT_SECONDS[1]]
-    return found + [Sentence(audio.load(PARITY / e["file"]).pcm, e["text"]) for e in whole]
+    return found + [Sentence(decoding.load(PARITY / e["file"]).pcm, e["text"]) for e in whole]
 
 
 def compression(texts: list[str]) -> float:

@@ -25,8 +25,8 @@ from rich.console import Console
 from rich.table import Table
 from tests.media import KINDS, tone, write
 
-from hearsay.decoders import DecoderPool
 from hearsay.errors import HearsayError, InvalidAudio
+from hearsay.media.worker_pool import DecoderPool
 from hearsay.samples import HELLO
 
 TIMEOUT = 20.0

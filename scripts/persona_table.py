@@ -6,9 +6,9 @@ import re
 from itertools import groupby
 from pathlib import Path
 
-from hearsay import languages
-from hearsay.dialects.voices import FAMILIES
+from hearsay.dialects.vendor_voices import FAMILIES
 from hearsay.domain import Persona
+from hearsay.text import languages
 
 PAGE = Path(__file__).parents[1] / "docs" / "speech.md"
 

@@ -10,8 +10,10 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from hearsay import cards, machine, speaking_cards
 from hearsay.domain import ModelCard, Task
+from hearsay.engines import hardware, registry
+from hearsay.engines.whisper import recommendation
+from hearsay.models import hosted_names
 from hearsay.settings import PREFIX, Settings
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -82,15 +84,15 @@ def settings_page() -> str:
 
 def models_page() -> str:
     """Render the page of models."""
-    rows = "".join(_model(card) for card in cards.known())
+    rows = "".join(_model(card) for card in registry.recognizer_cards())
     suits = "".join(
         f"| {_least(row.gpu_memory_bytes)} | {_least(row.memory_bytes)} | {row.cores or 'any'} "
         f"| `{row.model}` | {_cell(row.why)} |\n"
-        for row in machine.RECOMMENDATIONS
+        for row in recommendation.RECOMMENDATIONS
     )
-    listening = MODELS_HEAD + rows + STAND_INS.format(names="`, `".join(cards.STAND_INS)) + suits
-    voices = "".join(_speaker(card) for card in speaking_cards.known())
-    names = "`, `".join(cards.SPEAKING_STAND_INS)
+    listening = MODELS_HEAD + rows + STAND_INS.format(names="`, `".join(hosted_names.STAND_INS)) + suits
+    voices = "".join(_speaker(card) for card in registry.synthesizer_cards())
+    names = "`, `".join(hosted_names.SPEAKING_STAND_INS)
     return listening + SPEAKING_HEAD + voices + SPEAKING_STAND_INS.format(names=names)
 
 
@@ -122,7 +124,7 @@ def _default(name: str) -> str:
 
 
 def _least(n_bytes: int) -> str:
-    return "any" if not n_bytes else f"≥ {n_bytes / machine.GIB:g} GiB"
+    return "any" if not n_bytes else f"≥ {n_bytes / hardware.GIB:g} GiB"
 
 
 def _cell(text: str) -> str:

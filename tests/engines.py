@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearsay.domain import AlignedWord, Audio, Hypothesis, Window
+from hearsay.engines.jobs import Align, Decode, DetectLanguage, Encode
 from hearsay.errors import EngineFailed
-from hearsay.jobs import Align, Decode, DetectLanguage, Encode
 from tests.scripted import ScriptedFeatures
 
 WAIT = 10.0

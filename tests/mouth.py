@@ -11,8 +11,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from hearsay.engines.frames import HEADER, SOUND
-from hearsay.engines.speaking_process import CannotSpeak, Give, run
+from hearsay.engines.tts_worker.frames import HEADER, SOUND
+from hearsay.engines.tts_worker.process import CannotSpeak, Give, run
 
 
 class Mouth:

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearsay.domain import SAMPLE_RATE, AlignedWord, Audio, Hypothesis, Samples, Window
+from hearsay.engines.jobs import Encode, Job, perform
 from hearsay.engines.protocols import WindowRecognizer
-from hearsay.jobs import Encode, Job, perform
 
 WORD_SECONDS = 0.5
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearsay.domain import AlignedWord, Audio, Hypothesis, Segment, Window
+from hearsay.engines.jobs import at_once, drive
 from hearsay.engines.protocols import WindowRecognizer
-from hearsay.jobs import at_once, drive
-from hearsay.sequential import WindowLoop
+from hearsay.engines.whisper.window_loop import WindowLoop
 
 
 class ScriptedFeatures:

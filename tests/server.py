@@ -19,18 +19,19 @@ import numpy as np
 import uvicorn
 from starlette.types import ASGIApp
 
-from hearsay import audio, cards
 from hearsay.api.app import Limits, create_app
-from hearsay.api.audio import Decoders
-from hearsay.api.auth import Keys
+from hearsay.api.middleware.auth import Keys
+from hearsay.api.routes.transcriptions import Decoders
 from hearsay.api.server import configure
 from hearsay.domain import SAMPLE_RATE, Audio, ModelCard
-from hearsay.engines.fake import FakeWindowRecognizer
-from hearsay.engines.fake_voice import FakeSynthesizer
+from hearsay.engines.fake import cards as fake_cards
+from hearsay.engines.fake.recognizer import FakeWindowRecognizer
+from hearsay.engines.fake.synthesizer import FakeSynthesizer
 from hearsay.engines.protocols import Engine, Recognizer, Synthesizer
-from hearsay.hub import Hub
-from hearsay.models import Catalogue
-from hearsay.pool import ModelPool
+from hearsay.media import decoding
+from hearsay.models.catalogue import Catalogue
+from hearsay.models.hub import Hub
+from hearsay.scheduling.model_pool import ModelPool
 
 
 class Server(uvicorn.Server):
@@ -71,7 +72,7 @@ class InlineDecoders:
 
     async def decode(self, source: Path) -> Audio:
         """Decode in a thread of this process."""
-        return await asyncio.to_thread(audio.load, source)
+        return await asyncio.to_thread(decoding.load, source)
 
     async def close(self) -> None:
         """Do nothing."""
@@ -99,7 +100,7 @@ class Staged(Catalogue):
         super().__init__(
             models_folder=models_folder,
             default=default,
-            speaking=cards.FAKE_VOICE,
+            speaking=fake_cards.FAKE_VOICE,
             hub=Hub(allowed=False),
             offer_fake=True,
         )
@@ -187,4 +188,4 @@ def speech(seconds: float = 2.0, *, silence: tuple[float, float] = (0.0, 0.0)) -
     n_samples = round(seconds * SAMPLE_RATE)
     tone = 0.3 * np.sin(np.arange(n_samples) * (2 * np.pi * 440 / SAMPLE_RATE))
     tone[round(silence[0] * SAMPLE_RATE) : round(silence[1] * SAMPLE_RATE)] = 0
-    return audio.encode(tone.astype(np.float32), "wav")
+    return decoding.encode(tone.astype(np.float32), "wav")

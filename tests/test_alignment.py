@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay.alignment import (
+from hearsay.domain import AlignedWord, Segment, Word
+from hearsay.engines.whisper.word_timestamps import (
     Pace,
     attach_words,
     last_word_end,
@@ -14,7 +15,6 @@ from hearsay.alignment import (
     merge_punctuation,
     shorten_at_sentence_ends,
 )
-from hearsay.domain import AlignedWord, Segment, Word
 
 
 def word(text: str, start: float = 0.0, end: float = 0.2) -> AlignedWord:

@@ -11,7 +11,7 @@ import structlog
 
 from hearsay.api.app import from_settings
 from hearsay.errors import ConfigurationError
-from hearsay.pool import ModelPool
+from hearsay.scheduling.model_pool import ModelPool
 from hearsay.settings import Settings
 from tests.server import serving, speech
 

@@ -15,10 +15,10 @@ import pytest
 import structlog
 
 from hearsay.api.app import Limits
-from hearsay.api.fetch import FetchPolicy
-from hearsay.api.forms import FormLimits
+from hearsay.api.request.multipart_form import FormLimits
+from hearsay.api.request.url_fetch import FetchPolicy
 from hearsay.domain import Audio
-from hearsay.engines.fake import FakeUtteranceRecognizer, FakeWindowRecognizer, Mishaps
+from hearsay.engines.fake.recognizer import FakeUtteranceRecognizer, FakeWindowRecognizer, Mishaps
 from tests.server import InlineDecoders, Running, Stage, speech
 
 TRANSCRIBE = "/v1/audio/transcriptions"

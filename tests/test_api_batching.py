@@ -15,9 +15,10 @@ import jiwer
 import numpy as np
 import pytest
 
-from hearsay import audio, composition
+from hearsay import wiring
 from hearsay.domain import SAMPLE_RATE, Hypothesis, Window
-from hearsay.engines.fake import FakeWindowRecognizer
+from hearsay.engines.fake.recognizer import FakeWindowRecognizer
+from hearsay.media import decoding
 from tests.compat.serving import Scene
 from tests.server import Stage, serving, speech
 
@@ -107,9 +108,9 @@ def stitched(language: str) -> bytes:
     pieces = [
         piece
         for clip in clips(language)
-        for piece in (audio.load(DATA / "clips" / clip["file"]).samples(), pause)
+        for piece in (decoding.load(DATA / "clips" / clip["file"]).samples(), pause)
     ]
-    return audio.encode(np.concatenate(pieces), "flac")
+    return decoding.encode(np.concatenate(pieces), "flac")
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +120,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         tmp_path_factory.mktemp("batching"),
         default=NAME,
         local={NAME: DATA / "fixture-whisper"},
-        detector=composition.detector_for,
+        detector=wiring.detector_for,
     )
     with serving(scene.app()) as found:
         yield found

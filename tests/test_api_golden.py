@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from hearsay.api.app import Limits
-from hearsay.api.forms import FormLimits
+from hearsay.api.request.multipart_form import FormLimits
 from hearsay.dialects import DIALECTS
-from hearsay.engines.fake import FakeWindowRecognizer, Mishaps
-from hearsay.keys import Keyring
+from hearsay.engines.fake.recognizer import FakeWindowRecognizer, Mishaps
+from hearsay.storage.api_keys import Keyring
 from tests.golden import Golden
 from tests.server import Running, Stage, speech
 

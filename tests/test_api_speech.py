@@ -18,11 +18,11 @@ import pytest
 import structlog
 from starlette.types import Message, Scope
 
-from hearsay import cards
 from hearsay.api.app import Limits
-from hearsay.dialects.speech import FORMATS
-from hearsay.engines.fake import Mishaps
-from hearsay.engines.fake_voice import WORD_SECONDS, FakeSynthesizer
+from hearsay.dialects.speech_request import FORMATS
+from hearsay.engines.fake import cards as fake_cards
+from hearsay.engines.fake.recognizer import Mishaps
+from hearsay.engines.fake.synthesizer import WORD_SECONDS, FakeSynthesizer
 from tests.server import Running, Stage, serving
 from tests.test_api_streams import connected, opened
 
@@ -77,7 +77,7 @@ def test_least(server: Running) -> None:
 def test_headers(server: Running) -> None:
     headers = speak(server).headers
     assert headers["x-request-id"].startswith("req_")
-    assert headers["x-hearsay-model"] == cards.FAKE_VOICE
+    assert headers["x-hearsay-model"] == fake_cards.FAKE_VOICE
     assert headers["x-hearsay-voice"] == "high"
     timings = [item.split(";dur=") for item in headers["server-timing"].split(", ")]
     assert [name for name, _ in timings] == ["upload", "load", "first"]
@@ -87,7 +87,7 @@ def test_headers(server: Running) -> None:
 
 @pytest.mark.parametrize("model", [None, "", "auto", "tts-1", "tts-1-hd", "gpt-4o-mini-tts", "fake-voice"])
 def test_models_that_mean_the_default(server: Running, model: str | None) -> None:
-    assert speak(server, model=model).headers["x-hearsay-model"] == cards.FAKE_VOICE
+    assert speak(server, model=model).headers["x-hearsay-model"] == fake_cards.FAKE_VOICE
 
 
 @pytest.mark.parametrize("prefix", ["/v1", "/openai/v1", "/v1/v1", "/openai/v1/openai/v1"])
@@ -226,7 +226,7 @@ def test_chunks(server: Running, headers: dict[str, str], name: str) -> None:
     for chunk in map(json.loads, chunks):
         assert chunk["object"] == "audio.tts.chunk"
         assert chunk["type"] == "conversation.item.audio_output.delta"
-        assert chunk["model"] == cards.FAKE_VOICE
+        assert chunk["model"] == fake_cards.FAKE_VOICE
         assert chunk["b64"] == chunk["delta"]
         joined += base64.b64decode(chunk["b64"])
     assert joined == speak(server, headers=headers, response_format=name).content
@@ -275,8 +275,8 @@ def test_the_nearest_voice_is_named(server: Running) -> None:
 
 
 def test_instructions_that_a_model_ignores(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    card = replace(cards.fake_voice(), ignores=frozenset({"instructions"}))
-    monkeypatch.setattr(cards, "fake_voice", lambda: card)
+    card = replace(fake_cards.fake_voice(), ignores=frozenset({"instructions"}))
+    monkeypatch.setattr(fake_cards, "fake_voice", lambda: card)
     with stage.open() as server:
         answer = speak(server, instructions="Whisper.")
         assert "x-hearsay-warning" not in speak(server).headers
@@ -560,7 +560,7 @@ def test_voices(server: Running, path: str, headers: dict[str, str]) -> None:
     body = server.http.get(path, headers=headers).json()
     assert body["object"] == "list"
     listed = {entry["model"]: entry["voices"] for entry in body["data"]}
-    assert listed[cards.FAKE_VOICE] == [
+    assert listed[fake_cards.FAKE_VOICE] == [
         {"id": "high", "name": "High", "languages": "en,de,es,fr", "gender": "female"},
         {"id": "low", "name": "Low", "languages": "en,de,es,fr", "gender": "male"},
     ]
@@ -571,7 +571,7 @@ def test_voices(server: Running, path: str, headers: dict[str, str]) -> None:
 @pytest.mark.parametrize("model", ["fake-voice", "tts-1"])
 def test_voices_of_one_model(server: Running, model: str) -> None:
     body = server.http.get("/v1/voices", params={"model": model}).json()
-    assert [entry["model"] for entry in body["data"]] == [cards.FAKE_VOICE]
+    assert [entry["model"] for entry in body["data"]] == [fake_cards.FAKE_VOICE]
 
 
 def test_voices_of_what_does_not_speak(server: Running) -> None:

@@ -16,10 +16,10 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hearsay.api.app import Limits
-from hearsay.api.fetch import FetchPolicy
+from hearsay.api.request.url_fetch import FetchPolicy
 from hearsay.domain import Audio, Segment
-from hearsay.engines.fake import FakeWindowRecognizer, Mishaps
-from hearsay.pool import Lease
+from hearsay.engines.fake.recognizer import FakeWindowRecognizer, Mishaps
+from hearsay.scheduling.model_pool import Lease
 from tests.server import InlineDecoders, Running, Stage, serving, speech
 
 TRANSCRIBE = "/v1/audio/transcriptions"

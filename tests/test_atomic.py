@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hearsay.atomic import write_atomically
+from hearsay.storage.atomic import write_atomically
 
 
 def test_writes_reads_back_and_replaces(tmp_path: Path) -> None:

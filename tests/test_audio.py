@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hearsay import audio
 from hearsay.domain import SAMPLE_RATE, Audio, Samples
 from hearsay.errors import AudioTooShort, InvalidAudio
+from hearsay.media import decoding
 from hearsay.samples import HELLO
 from tests.media import KINDS, Kind, tone, write
 
@@ -36,7 +36,7 @@ def media() -> dict[str, bytes]:
 def load(data: bytes, folder: Path, **options: float) -> Audio:
     path = folder / "upload"
     path.write_bytes(data)
-    return audio.load(path, **options)
+    return decoding.load(path, **options)
 
 
 def loudest(samples: Samples) -> float:
@@ -81,7 +81,7 @@ def test_kinds_that_tell_their_padding_have_exact_lengths(
 def test_tells_container_and_codec(media: dict[str, bytes], tmp_path: Path) -> None:
     source, pcm = tmp_path / "a", tmp_path / "b"
     source.write_bytes(media["webm"])
-    decoded = audio.decode(source, pcm)
+    decoded = decoding.decode(source, pcm)
     assert (decoded.container, decoded.codec) == ("matroska,webm", "opus")
     assert pcm.stat().st_size == 2 * decoded.n_samples
 
@@ -90,7 +90,7 @@ def test_tells_container_and_codec(media: dict[str, bytes], tmp_path: Path) -> N
 def test_sniffs_and_ignores_the_name(name: str, media: dict[str, bytes], tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(media["mp3"])
-    assert audio.load(path).duration == pytest.approx(SECONDS, abs=0.01)
+    assert decoding.load(path).duration == pytest.approx(SECONDS, abs=0.01)
 
 
 @pytest.mark.parametrize("name", ["mp4", "mka", "mkv-video"])
@@ -167,7 +167,7 @@ def test_too_long_is_refused_before_the_end(tmp_path: Path) -> None:
     assert load(data, tmp_path, max_duration=60).duration == 60
     path, pcm = tmp_path / "upload", tmp_path / "pcm"
     with pytest.raises(InvalidAudio, match="longer than 2 seconds") as refused:
-        audio.decode(path, pcm, max_duration=2)
+        decoding.decode(path, pcm, max_duration=2)
     assert refused.value.code == "audio_too_long"
     assert pcm.stat().st_size < 2 * SAMPLE_RATE * 4
 
@@ -210,19 +210,19 @@ def test_a_playlist_never_opens_another_file(
     list_name: str, absolute: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     canary = tmp_path / "canary.wav"
-    canary.write_bytes(audio.encode(tone(1.0), "wav"))
+    canary.write_bytes(decoding.encode(tone(1.0), "wav"))
     os.utime(canary, (0, canary.stat().st_mtime))
     playlist = tmp_path / list_name
     playlist.write_text(PLAYLISTS[list_name].format(name=canary if absolute else canary.name))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InvalidAudio):
-        audio.load(playlist)
+        decoding.load(playlist)
     assert canary.stat().st_atime == 0
 
 
 def test_the_canary_would_sing(tmp_path: Path) -> None:
     """The library by itself follows such a list: the test above can fail."""
-    (tmp_path / "canary.wav").write_bytes(audio.encode(tone(1.0), "wav"))
+    (tmp_path / "canary.wav").write_bytes(decoding.encode(tone(1.0), "wav"))
     playlist = tmp_path / "list.ffconcat"
     playlist.write_text(PLAYLISTS["list.ffconcat"].format(name="canary.wav"))
     with av.open(str(playlist)) as container:
@@ -287,13 +287,13 @@ def test_silence_stands_for_a_hole_so_that_times_stay_right(name: str, tmp_path:
     assert loudest(heard.samples(33_000, 46_000)) == pytest.approx(440, abs=4)
 
 
-@pytest.mark.parametrize("container", audio.CONTAINERS)
+@pytest.mark.parametrize("container", decoding.CONTAINERS)
 @pytest.mark.parametrize("n_samples", [160, 16_000, 40_001])
 def test_what_is_encoded_can_be_decoded(container: str, n_samples: int, tmp_path: Path) -> None:
     sound = tone(n_samples / SAMPLE_RATE)
-    heard = load(audio.encode(sound, container), tmp_path)
+    heard = load(decoding.encode(sound, container), tmp_path)
     assert heard.warnings == ()
-    if audio.CONTAINERS[container][2] is None:
+    if decoding.CONTAINERS[container][2] is None:
         assert heard.n_samples == n_samples
         assert np.abs(heard.samples() - sound).max() <= 2**-15
     else:
@@ -301,13 +301,13 @@ def test_what_is_encoded_can_be_decoded(container: str, n_samples: int, tmp_path
 
 
 def test_encoding_clips_instead_of_wrapping(tmp_path: Path) -> None:
-    heard = load(audio.encode(np.array([2.0, -2.0] * 100, np.float32), "wav"), tmp_path)
+    heard = load(decoding.encode(np.array([2.0, -2.0] * 100, np.float32), "wav"), tmp_path)
     assert heard.samples().max() == pytest.approx(1.0, abs=2**-14)
     assert heard.samples().min() == -1.0
 
 
 def test_the_sample_recording_is_read_whole() -> None:
-    heard = audio.load(HELLO)
+    heard = decoding.load(HELLO)
     assert (heard.n_samples, heard.warnings) == (105_600, ())
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from hearsay.keys import KeyFile, Keyring
+from hearsay.storage.api_keys import KeyFile, Keyring
 from tests.server import Running, Stage, speech
 
 KEY = "sk-right"

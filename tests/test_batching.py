@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hearsay.batching import Batcher, BatchLimits, Desk
-from hearsay.desks import OVERTAKING_SECONDS
 from hearsay.domain import Hypothesis
+from hearsay.engines.jobs import Encode, Job
 from hearsay.engines.protocols import ContinuousRecognizer, SortingRecognizer
 from hearsay.errors import Cancelled, EngineFailed
-from hearsay.jobs import Encode, Job
+from hearsay.scheduling.batcher import Batcher, BatchLimits, Desk
+from hearsay.scheduling.queue import OVERTAKING_SECONDS
 from tests.engines import WAIT, Machine, SteppingMachine, align, decode, detect, encode
 
 

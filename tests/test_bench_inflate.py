@@ -14,8 +14,8 @@ from bench.shapes import SHAPES, Shape, inflated, repeated_heads, shape_of, wide
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay.engines.whisper.binary import Weights, entries
-from hearsay.engines.whisper.conversion import convert
+from hearsay.engines.whisper.weights.conversion import convert
+from hearsay.engines.whisper.weights.ctranslate2_file import Weights, entries
 
 LARGER = Shape(256, 3, 3)
 """Everything twice, and one idle layer on each side."""

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from bench.recordings import compression, sentences, short, stitched
 
-from hearsay import audio
 from hearsay.domain import SAMPLE_RATE
+from hearsay.media import decoding
 
 
 def test_short_clips_are_three_to_ten_seconds_in_turns_of_languages() -> None:
@@ -19,7 +19,7 @@ def test_short_clips_are_three_to_ten_seconds_in_turns_of_languages() -> None:
     for clip in clips:
         assert 3.0 <= clip.seconds <= 10.0
         assert clip.text
-    heard = audio.load(clips[0].path)
+    heard = decoding.load(clips[0].path)
     assert heard.n_samples / SAMPLE_RATE == pytest.approx(clips[0].seconds, abs=0.05)
 
 
@@ -40,7 +40,7 @@ def test_a_stitched_recording_says_its_sentences_with_pauses_between(tmp_path: P
     pauses = recording.seconds - spoken
     assert 60.0 <= recording.seconds < 75.0
     assert 0.3 * len(said) <= pauses <= 1.5 * len(said)
-    pcm = audio.load(recording.path).pcm
+    pcm = decoding.load(recording.path).pcm
     assert len(pcm) == round(recording.seconds * SAMPLE_RATE)
     assert not np.any(pcm[: round(0.29 * SAMPLE_RATE)])
 

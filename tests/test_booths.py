@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from hearsay.booths import Booth
 from hearsay.domain import Pcm, SpeakOptions
-from hearsay.engines.fake_voice import FakeSynthesizer
+from hearsay.engines.fake.synthesizer import FakeSynthesizer
 from hearsay.engines.protocols import Speaking, Synthesizer
 from hearsay.errors import Cancelled, UnsupportedOption
+from hearsay.scheduling.cancellable_synthesizer import Booth
 
 WAIT = 10.0
 HIGH = SpeakOptions("high")

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hearsay.casting import Cast, Catalogue, cast
-from hearsay.dialects.voices import persona
+from hearsay.dialects.vendor_voices import persona
 from hearsay.domain import Gender, ModelCard, Persona, Task, Voice
 from hearsay.errors import (
     ConfigurationError,
@@ -19,7 +18,8 @@ from hearsay.errors import (
     ModelNotInstalled,
     UnsupportedOption,
 )
-from hearsay.models import Catalogue as RealCatalogue
+from hearsay.models.catalogue import Catalogue as RealCatalogue
+from hearsay.tts.voice_selection import Cast, Catalogue, cast
 
 FEMALE, MALE = Gender.FEMALE, Gender.MALE
 GERMAN = "Der Ausschuss trifft sich am nächsten Dienstag wieder, um die Pläne zu besprechen."

@@ -8,21 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from hearsay import children
+from hearsay.processes import spawn
 
 
 def test_keeps_secrets_and_working_folder_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEARSAY_API_KEY", "sk-secret")
     monkeypatch.setenv("PYTHONPATH", "/somewhere/else")
-    environment = children._environment()
+    environment = spawn._environment()
     assert "sk-secret" not in environment.values()
     package, other = environment["PYTHONPATH"].split(os.pathsep)
-    assert (Path(package) / "hearsay").samefile(Path(children.__file__).parent)
+    assert (Path(package) / "hearsay").samefile(Path(spawn.__file__).parent)
     assert other == "/somewhere/else"
 
 
 def test_runs_a_module_of_ours_in_a_group_of_its_own() -> None:
-    child = children.start_module("hearsay.decoder_process", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    child = spawn.start_module(
+        "hearsay.media.worker_process", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
     try:
         assert os.getpgid(child.pid) == child.pid != os.getpgrp()
     finally:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from hearsay.cli.backends import LocalModel
 from hearsay.cli.progress import Lines
+from hearsay.cli.transcribe.backends import LocalModel
 from hearsay.domain import ModelCard, Segment, TranscribeOptions
-from hearsay.engines.fake import FakeUtteranceRecognizer, FakeWindowRecognizer, Mishaps
+from hearsay.engines.fake.recognizer import FakeUtteranceRecognizer, FakeWindowRecognizer, Mishaps
 from hearsay.engines.protocols import Recognizer
 from hearsay.errors import EngineFailed
-from hearsay.models import Catalogue
+from hearsay.models.catalogue import Catalogue
 from hearsay.settings import Settings
 from tests.engines import WAIT
 from tests.server import speech

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from hearsay.cli import console
+from hearsay.cli import terminal as console
+from hearsay.models import hub
 
 HEADING = ("Name", "State", "About")
 ROWS = [("a-very-long-name-of-a-model-that-must-be-copied", "here", "words " * 12), ("b", "[red]", "")]
@@ -38,7 +39,7 @@ def test_people_get_columns_whose_names_are_never_cut(
 
 def test_progress_tells_every_tenth_once() -> None:
     told: list[str] = []
-    progress = console.lines("x", told.append)
+    progress = hub.progress_lines("x", told.append)
     for done in range(0, 2_000_001, 50_000):
         progress(done, 2_000_000)
     assert told == [f"x: {percent} % of 2 MB" for percent in range(0, 101, 10)]

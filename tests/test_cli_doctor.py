@@ -15,16 +15,16 @@ from typer.testing import CliRunner
 
 from hearsay import samples
 from hearsay.cli import app
-from hearsay.cli import examination as look
-from hearsay.cli.examination import Finding, State
+from hearsay.cli.doctor import checks as look
+from hearsay.cli.doctor.checks import Finding, State
 from hearsay.domain import Samples, Segment, Task, TranscribeOptions
+from hearsay.engines.hardware import GIB, Machine
 from hearsay.engines.protocols import SpeechDetector
 from hearsay.errors import EngineFailed
-from hearsay.hub import Hub
-from hearsay.keys import KeyFile
-from hearsay.machine import GIB, Machine
-from hearsay.models import Catalogue
+from hearsay.models.catalogue import Catalogue
+from hearsay.models.hub import Hub
 from hearsay.settings import Settings, resolve
+from hearsay.storage.api_keys import KeyFile
 from tests.local_hub import LocalHub, serving, toy_model
 from tests.test_weights import make
 
@@ -215,7 +215,7 @@ def test_a_missing_library_is_broken_unless_only_speed_is_lost(monkeypatch: pyte
 
 
 def test_an_openvino_that_does_not_compute_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hearsay.engines.openvino.is_usable", lambda: False)
+    monkeypatch.setattr("hearsay.engines.openvino_runtime.is_usable", lambda: False)
     libraries = [finding for finding in look.software() if finding.subject == "libraries"]
     assert [finding.state for finding in libraries] == [State.FINE, State.NOTE]
     assert "cannot compute here" in libraries[1].detail
@@ -238,9 +238,9 @@ def test_the_speech_detector_hears_the_clip(monkeypatch: pytest.MonkeyPatch) -> 
         raise EngineFailed("no network")
 
     assert look.speech_detector().state is State.FINE
-    monkeypatch.setattr("hearsay.composition.detector", Deaf)
+    monkeypatch.setattr("hearsay.wiring.detector", Deaf)
     assert look.speech_detector().state is State.BROKEN
-    monkeypatch.setattr("hearsay.composition.detector", broken)
+    monkeypatch.setattr("hearsay.wiring.detector", broken)
     assert look.speech_detector() == Finding("speech detector", State.BROKEN, "no network")
 
 

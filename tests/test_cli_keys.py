@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hearsay.cli import app
-from hearsay.keys import KeyFile, Keyring
+from hearsay.storage.api_keys import KeyFile, Keyring
 
 run = CliRunner()
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from hearsay.cli import logs
+from hearsay.cli.serve import logs
 
 
 @pytest.fixture(autouse=True)

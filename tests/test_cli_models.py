@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from hearsay import cards, speaking_cards
-from hearsay.cli import app, console
+from hearsay.cli import app, terminal
+from hearsay.engines import registry
+from hearsay.engines.espeak import cards as espeak_cards
+from hearsay.engines.pocketsphinx import cards as pocketsphinx_cards
 from tests.local_hub import LocalHub, serving, toy_model
 from tests.test_weights import make
 
@@ -44,11 +46,18 @@ def test_lists_what_is_known_and_how_to_get_better() -> None:
     assert result.exit_code == 0
     rows = [line.split("\t") for line in result.stdout.splitlines()]
     assert {len(row) for row in rows} == {6}
-    assert [row[0] for row in rows] == [card.id for card in (*cards.known(), *speaking_cards.known())]
-    assert [row[0] for row in rows if "default" in row[1]] == [cards.EMBEDDED, speaking_cards.EMBEDDED_VOICE]
+    assert [row[0] for row in rows] == [
+        card.id for card in (*registry.recognizer_cards(), *registry.synthesizer_cards())
+    ]
+    assert [row[0] for row in rows if "default" in row[1]] == [
+        pocketsphinx_cards.EMBEDDED,
+        espeak_cards.EMBEDDED_VOICE,
+    ]
     can = {row[0]: row[4] for row in rows}
-    assert can["whisper-base"] == "transcribes, translates" and can[cards.EMBEDDED] == "transcribes"
-    assert can[speaking_cards.EMBEDDED_VOICE] == "speaks"
+    assert (
+        can["whisper-base"] == "transcribes, translates" and can[pocketsphinx_cards.EMBEDDED] == "transcribes"
+    )
+    assert can[espeak_cards.EMBEDDED_VOICE] == "speaks"
     assert "hearsay models pull whisper-" in result.stderr
 
 
@@ -73,10 +82,10 @@ def test_pulls_with_progress_and_becomes_the_default(models_folder: Path) -> Non
     listed = json.loads(run.invoke(app, ["models", "list", "--installed", "--json"]).stdout)
     assert [model["id"] for model in listed] == [
         "whisper-base",
-        cards.EMBEDDED,
-        speaking_cards.EMBEDDED_VOICE,
+        pocketsphinx_cards.EMBEDDED,
+        espeak_cards.EMBEDDED_VOICE,
     ]
-    assert all(model["default"] for model in listed if model["id"] != cards.EMBEDDED)
+    assert all(model["default"] for model in listed if model["id"] != pocketsphinx_cards.EMBEDDED)
     assert (listed[2]["tasks"], listed[2]["ignores"]) == (["speak"], ["instructions"])
     assert (
         listed[0]["default"]
@@ -100,7 +109,7 @@ def test_a_stopped_pull_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, model
 
         return progress
 
-    monkeypatch.setattr(console, "lines", stop)
+    monkeypatch.setattr(terminal, "lines", stop)
     result = run.invoke(app, ["models", "pull", "base"])
     assert result.exit_code == 130
     assert "`hearsay models pull base` goes on from here" in result.stderr

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from hearsay.cli.players import PLAYERS, Player, Takes, choose, play
+from hearsay.cli.say.players import PLAYERS, Player, Takes, choose, play
 from hearsay.errors import HearsayError
-from hearsay.sound_formats import Container, Encoding
+from hearsay.media.formats import Container, Encoding
 
 Install = Callable[[str, str], Path]
 

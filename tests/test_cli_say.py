@@ -17,11 +17,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from hearsay.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO_MODEL, EXIT_USAGE, app, console, sound_files
-from hearsay.cli.say import _complete_format
-from hearsay.cli.sound_files import Format
-from hearsay.engines.fake_voice import SAMPLE_RATE, WORD_SECONDS, FakeSynthesizer
-from hearsay.sound import SoundEncoder
+from hearsay.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO_MODEL, EXIT_USAGE, app, terminal
+from hearsay.cli.say import sound_files
+from hearsay.cli.say.command import _complete_format
+from hearsay.cli.say.sound_files import Format
+from hearsay.engines.fake.synthesizer import SAMPLE_RATE, WORD_SECONDS, FakeSynthesizer
+from hearsay.media.encoding import SoundEncoder
 
 FIVE = "Five words are said here."
 RATES = {Format.OPUS: 24_000, Format.MULAW: 8000}
@@ -216,7 +217,7 @@ def test_standard_output(here: Path) -> None:
 
 
 def test_a_terminal_is_no_place_for_sound(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hearsay.cli.say._is_terminal", lambda _: True)
+    monkeypatch.setattr("hearsay.cli.say.command._is_terminal", lambda _: True)
     result = run(FIVE, "--output", "-")
     assert result.exit_code == EXIT_USAGE
     assert "terminal" in result.stderr
@@ -357,11 +358,11 @@ def test_what_nobody_can_tell_is_in_the_usual_language(here: Path, monkeypatch: 
 
 def test_the_shell_completes_formats_and_voices(here: Path) -> None:
     assert _complete_format("m") == ["mp3", "mulaw"]
-    assert "low" in console.complete_voice("lo")
-    assert "kokoro-82m" in console.complete_speaker("")
-    assert console.complete_speaker("esp") == ["espeak-ng"]
-    assert console.complete_speaker("whisper") == []
-    assert "alloy" in console.complete_voice("ALL")
+    assert "low" in terminal.complete_voice("lo")
+    assert "kokoro-82m" in terminal.complete_speaker("")
+    assert terminal.complete_speaker("esp") == ["espeak-ng"]
+    assert terminal.complete_speaker("whisper") == []
+    assert "alloy" in terminal.complete_voice("ALL")
 
 
 def test_sizes_that_a_header_cannot_hold_stay_unknown() -> None:

@@ -22,20 +22,23 @@ import httpx
 import pytest
 import structlog
 
-from hearsay import audio, cards
-from hearsay.cli import upgrade
-from hearsay.cli.announcement import Announcement, address
-from hearsay.cli.serve import bind, check_exposure, install_default, is_loopback
+from hearsay.api import startup
+from hearsay.cli.serve.banner import Announcement, address
+from hearsay.cli.serve.command import bind, check_exposure, install_default, is_loopback
 from hearsay.domain import ModelCard, Task
-from hearsay.engines import whisper
-from hearsay.engines.fake import FakeWindowRecognizer
-from hearsay.engines.fake_voice import FakeSynthesizer
+from hearsay.engines import registry, whisper
+from hearsay.engines.fake import cards as fake_cards
+from hearsay.engines.fake.recognizer import FakeWindowRecognizer
+from hearsay.engines.fake.synthesizer import FakeSynthesizer
+from hearsay.engines.hardware import GIB, Machine
+from hearsay.engines.pocketsphinx import cards as pocketsphinx_cards
 from hearsay.engines.protocols import Engine
+from hearsay.engines.whisper.recommendation import RECOMMENDATIONS
 from hearsay.errors import ConfigurationError, EngineFailed, ModelNotInstalled
-from hearsay.hub import Hub
-from hearsay.machine import GIB, RECOMMENDATIONS, Machine
-from hearsay.models import Catalogue
-from hearsay.pool import ModelPool
+from hearsay.media import decoding
+from hearsay.models.catalogue import Catalogue
+from hearsay.models.hub import Hub
+from hearsay.scheduling.model_pool import ModelPool
 from hearsay.settings import Settings
 from tests import toy_whisper
 from tests.local_hub import LocalHub, serving, toy_model
@@ -117,7 +120,7 @@ def test_what_is_printed_works_as_printed(environment: dict[str, str], tmp_path:
             assert "word0" in result.stdout
             speech = process.announced.partition("from text to speech:")[2].partition("or in Python")[0]
             subprocess.run(["bash", "-ec", speech], check=True, timeout=WAIT, cwd=tmp_path)
-            assert audio.load(tmp_path / "hello.mp3").duration > 1
+            assert decoding.load(tmp_path / "hello.mp3").duration > 1
         python = process.announced.partition("or in Python")[2]
         script = "\n".join(line.removeprefix("  ") for line in python.splitlines()[1:])
         result = subprocess.run(
@@ -152,20 +155,22 @@ def test_a_fresh_server_serves_at_once_and_switches_over(environment: dict[str, 
     toy_whisper.write(tmp_path / "hf")
     whisper.convert(tmp_path / "hf", tmp_path / "converted")
     files = {path.name: path.read_bytes() for path in (tmp_path / "converted").iterdir()}
-    suited = [card for card in cards.known() if card.id in {row.model for row in RECOMMENDATIONS}]
+    suited = [
+        card for card in registry.recognizer_cards() if card.id in {row.model for row in RECOMMENDATIONS}
+    ]
     for name in ("HEARSAY_OFFLINE", "HEARSAY_MODEL", "HEARSAY_FAKE_ENGINE"):
         del environment[name]
     with serving(LocalHub({card.repository or "": files for card in suited})) as local:
         environment |= {"HEARSAY_HUB_ENDPOINT": local.address, "HF_HUB_CACHE": str(tmp_path / "hub")}
         with started(environment | {"HEARSAY_DEVICE": "cpu"}) as process:
             assert (
-                f"Model: {cards.EMBEDDED}." in process.announced
+                f"Model: {pocketsphinx_cards.EMBEDDED}." in process.announced
                 and "hearsay models pull" in process.announced
             )
             assert process.popen.stderr is not None
             log = [json.loads(line) for line in iter_until(process.popen.stderr, "switched over")]
             switched = log[-1]
-            assert switched["before"] == cards.EMBEDDED
+            assert switched["before"] == pocketsphinx_cards.EMBEDDED
             assert switched["serving"] in {card.id for card in suited}
             said = httpx.get(f"{process.url}/ready", timeout=WAIT).json()
             assert said["model"] == switched["serving"] and switched["serving"] in said["loaded"]
@@ -295,7 +300,7 @@ def catalogue(tmp_path: Path, hub: Hub, **wanted: Any) -> Catalogue:
     return Catalogue(models_folder=tmp_path / "models", hub=hub, machine=machine, **wanted)
 
 
-def run_chore(chore: upgrade.Chore, models: Catalogue, **wanted: Any) -> list[str]:
+def run_chore(chore: startup.Chore, models: Catalogue, **wanted: Any) -> list[str]:
     async def scenario() -> list[str]:
         pool = ModelPool(models, **wanted)
         await chore(pool)
@@ -315,20 +320,20 @@ def test_a_better_model_is_pulled_and_takes_over(tmp_path: Path, local: LocalHub
     models = catalogue(tmp_path, Hub(local.address, cache=tmp_path / "hub"))
     before = models.card().id
     with structlog.testing.capture_logs() as logs:
-        assert run_chore(upgrade.upgrade(models), models) == ["whisper-base"]
+        assert run_chore(startup.upgrade(models), models) == ["whisper-base"]
     assert models.card().id == "whisper-base" != before
     events = [log["event"] for log in logs]
     assert events[0] == "pulling a better model" and events[-1] == "switched over"
     assert logs[-1]["before"] == before
     n_requests = len(local.requests)
-    assert run_chore(upgrade.upgrade(models), models) == []
+    assert run_chore(startup.upgrade(models), models) == []
     assert len(local.requests) == n_requests
 
 
 def test_where_the_hub_does_not_answer_the_log_says_how_to_get_better(tmp_path: Path) -> None:
     models = catalogue(tmp_path, Hub("http://127.0.0.1:9", cache=tmp_path / "hub"))
     with structlog.testing.capture_logs() as logs:
-        run_chore(upgrade.upgrade(models), models)
+        run_chore(startup.upgrade(models), models)
     (log,) = logs
     assert log["event"] == "no better model" and "does not answer" in log["reason"]
     assert "hearsay models pull whisper-base" in log["advice"]
@@ -338,7 +343,7 @@ def test_a_pull_that_fails_leaves_the_server_serving(tmp_path: Path, local: Loca
     local.corrupt.add("model.bin")
     models = catalogue(tmp_path, Hub(local.address, cache=tmp_path / "hub"))
     with structlog.testing.capture_logs() as logs:
-        run_chore(upgrade.upgrade(models), models)
+        run_chore(startup.upgrade(models), models)
     assert logs[-1]["event"] == "pull failed" and "damaged" in logs[-1]["reason"]
 
 
@@ -352,7 +357,7 @@ def test_a_model_that_cannot_be_loaded_does_not_take_over(
     models = catalogue(tmp_path, Hub(local.address, cache=tmp_path / "hub"))
     before = models.card().id
     with structlog.testing.capture_logs() as logs:
-        assert run_chore(upgrade.upgrade(models), models) == []
+        assert run_chore(startup.upgrade(models), models) == []
     assert (logs[-1]["event"], logs[-1]["reason"]) == ("not switched over", "not enough memory")
     assert models.installed(models.card("whisper-base"))
     assert models.card().id == before
@@ -376,7 +381,7 @@ def test_a_server_that_ends_stops_its_pull(
 
     async def scenario() -> None:
         pool = ModelPool(models)
-        chore = asyncio.ensure_future(upgrade.upgrade(models)(pool))
+        chore = asyncio.ensure_future(startup.upgrade(models)(pool))
         assert await asyncio.to_thread(begun.wait, WAIT)
         chore.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -393,11 +398,11 @@ def test_a_server_that_ends_stops_its_pull(
 def test_the_default_is_loaded_beforehand_and_failures_are_told(tmp_path: Path) -> None:
     models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"), offer_fake=True, default="fake")
     with structlog.testing.capture_logs() as logs:
-        assert run_chore(upgrade.preload(models), models) == ["fake", "espeak-ng"]
+        assert run_chore(startup.preload(models), models) == ["fake", "espeak-ng"]
     assert (logs[0]["event"], logs[0]["model"]) == ("model loaded", "fake")
     models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"), default="tiny")
     with structlog.testing.capture_logs() as logs:
-        assert run_chore(upgrade.preload(models), models) == ["espeak-ng"]
+        assert run_chore(startup.preload(models), models) == ["espeak-ng"]
     assert "hearsay models pull whisper-tiny" in logs[0]["reason"]
 
 
@@ -405,7 +410,7 @@ def test_the_default_is_loaded_beforehand_and_failures_are_told(tmp_path: Path) 
 def test_a_neural_voice_is_loaded_beforehand_where_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, loaded: list[str]
 ) -> None:
-    voice = replace(cards.fake_voice(), id="toy-voice", engine="sherpa")
+    voice = replace(fake_cards.fake_voice(), id="toy-voice", engine="sherpa")
     models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"), offer_fake=True, default="fake")
     find, load = models.card, models.load
     failing = [False]
@@ -421,11 +426,11 @@ def test_a_neural_voice_is_loaded_beforehand_where_there_is_room(
     monkeypatch.setattr(models, "card", card)
     monkeypatch.setattr(models, "load", load_voice)
     with structlog.testing.capture_logs() as logs:
-        assert run_chore(upgrade.preload(models), models, max_loaded=room) == loaded
+        assert run_chore(startup.preload(models), models, max_loaded=room) == loaded
     assert [log["model"] for log in logs] == loaded
     failing[0] = True
     with structlog.testing.capture_logs() as logs:
-        assert run_chore(upgrade.preload(models), models) == []
+        assert run_chore(startup.preload(models), models) == []
     assert [log["event"] for log in logs] == ["model not loaded"] * 2
 
 
@@ -433,10 +438,10 @@ def test_the_embedded_voice_is_loaded_beforehand_too_and_what_chooses_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared: list[bool] = []
-    monkeypatch.setattr("hearsay.identification.prepare", lambda: prepared.append(True))
+    monkeypatch.setattr("hearsay.text.language_id.prepare", lambda: prepared.append(True))
     models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"), offer_fake=True, default="fake")
     assert models.card(None, Task.SPEAK).engine == "espeak"
-    assert run_chore(upgrade.preload(models), models, max_loaded=1) == ["fake", "espeak-ng"]
+    assert run_chore(startup.preload(models), models, max_loaded=1) == ["fake", "espeak-ng"]
     assert prepared == [True]
 
 
@@ -451,13 +456,13 @@ def test_a_best_model_that_cannot_be_loaded_leaves_its_place_to_the_next(
     models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"))
     assert models.card().id == "whisper-base"
     with structlog.testing.capture_logs() as logs:
-        assert run_chore(upgrade.preload(models), models) == [cards.EMBEDDED, "espeak-ng"]
+        assert run_chore(startup.preload(models), models) == [pocketsphinx_cards.EMBEDDED, "espeak-ng"]
     assert [(log["event"], log["model"]) for log in logs] == [
         ("model not loaded", "whisper-base"),
-        ("model loaded", cards.EMBEDDED),
+        ("model loaded", pocketsphinx_cards.EMBEDDED),
         ("model loaded", "espeak-ng"),
     ]
-    assert models.card().id == cards.EMBEDDED
+    assert models.card().id == pocketsphinx_cards.EMBEDDED
 
 
 def test_a_named_default_is_downloaded_first(tmp_path: Path, local: LocalHub) -> None:

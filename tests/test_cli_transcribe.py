@@ -22,24 +22,16 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from hearsay import audio
-from hearsay.cli import (
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    EXIT_NO_MODEL,
-    EXIT_USAGE,
-    app,
-    console,
-    outputs,
-    progress,
-)
-from hearsay.cli.outputs import Format, name_outputs, parse_formats, render
-from hearsay.cli.say import say
-from hearsay.cli.sources import collect
-from hearsay.cli.transcribe import _complete_format, transcribe
+from hearsay.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO_MODEL, EXIT_USAGE, app, progress, terminal
+from hearsay.cli.say.command import say
+from hearsay.cli.transcribe import outputs
+from hearsay.cli.transcribe.command import _complete_format, transcribe
+from hearsay.cli.transcribe.inputs import collect
+from hearsay.cli.transcribe.outputs import Format, name_outputs, parse_formats, render
 from hearsay.cli.voices import voices
 from hearsay.domain import SAMPLE_RATE, Audio, Segment, Task, TranscribeOptions, Transcript, Word
-from hearsay.engines.fake import FakeWindowRecognizer, Mishaps
+from hearsay.engines.fake.recognizer import FakeWindowRecognizer, Mishaps
+from hearsay.media import decoding
 from tests.tones import SENTENCES, ToneRecognizer, normal, speak
 
 if TYPE_CHECKING:
@@ -51,7 +43,7 @@ TEXT = " ".join(SENTENCES)
 def speech(seconds: float) -> bytes:
     """Make a WAV in which the fake engine hears a word each half second."""
     times = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    return audio.encode((0.3 * np.sin(2 * np.pi * 440 * times)).astype(np.float32), "wav")
+    return decoding.encode((0.3 * np.sin(2 * np.pi * 440 * times)).astype(np.float32), "wav")
 
 
 def words(count: int, noun: str = "word") -> str:
@@ -255,14 +247,14 @@ def test_folders_that_may_not_be_read_are_reported_and_the_rest_is_done(
 def test_a_full_disk_is_a_failure_of_that_recording(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a.wav", "b.wav"):
         (here / name).write_bytes(speech(1))
-    real, calls = audio.load, iter([True, False])
+    real, calls = decoding.load, iter([True, False])
 
     def load(path: Path) -> Audio:
         if next(calls):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return real(path)
 
-    monkeypatch.setattr(audio, "load", load)
+    monkeypatch.setattr(decoding, "load", load)
     result = run("a.wav", "b.wav")
     assert result.exit_code == 1
     assert "a.wav: [Errno 28] No space left on device." in result.stderr
@@ -326,7 +318,7 @@ def test_models_that_are_not_there(here: Path) -> None:
 
 
 def test_the_embedded_model_says_how_to_get_a_better_one(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("hearsay.engines.sphinx")
+    pytest.importorskip("hearsay.engines.pocketsphinx.recognizer")
     from hearsay import samples
 
     monkeypatch.delenv("HEARSAY_MODEL")
@@ -403,8 +395,8 @@ def call_process(
 
 def test_a_server_does_the_work(here: Path, stage: Stage, environment: Mapping[str, str]) -> None:
     stage.make = ToneRecognizer
-    (here / "talk.wav").write_bytes(audio.encode(speak(SENTENCES), "wav"))
-    (here / "b.wav").write_bytes(audio.encode(speak(SENTENCES[:1]), "wav"))
+    (here / "talk.wav").write_bytes(decoding.encode(speak(SENTENCES), "wav"))
+    (here / "b.wav").write_bytes(decoding.encode(speak(SENTENCES[:1]), "wav"))
     with stage.open() as server:
         call = partial(call_process, environment, here, "--base-url")
         whole = call(server.url, "talk.wav")
@@ -511,7 +503,7 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(
 
 def test_completion_offers_formats_and_languages() -> None:
     assert _complete_format("s") == ["srt"]
-    assert ("de", "german") in console.complete_language("d")
+    assert ("de", "german") in terminal.complete_language("d")
 
 
 def test_parse_formats() -> None:

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from hearsay import cards, speaking_cards
 from hearsay.cli import EXIT_NO_MODEL, EXIT_USAGE, app
-from hearsay.dialects.voices import PERSONAS
+from hearsay.dialects.vendor_voices import PERSONAS
+from hearsay.engines import registry
+from hearsay.engines.fake import cards as fake_cards
+from hearsay.engines.sherpa import cards as sherpa_cards
 
 
 @pytest.fixture(autouse=True)
@@ -53,12 +55,12 @@ def test_all_voices_and_then_the_parts_that_they_take() -> None:
 
 
 def test_voices_of_one_model() -> None:
-    found = data("--model", cards.FAKE_VOICE)
+    found = data("--model", fake_cards.FAKE_VOICE)
     assert [(voice["id"], voice["gender"]) for voice in found["voices"]] == [
         ("high", "female"),
         ("low", "male"),
     ]
-    assert {part["model"] for part in found["stand_ins"]} == {cards.FAKE_VOICE}
+    assert {part["model"] for part in found["stand_ins"]} == {fake_cards.FAKE_VOICE}
     by_gender = {"female": "high", "male": "low"}
     assert all(part["voice"] == by_gender[part["gender"]] for part in found["stand_ins"])
 
@@ -80,7 +82,7 @@ def test_a_vendor_s_voice_of_another_language_is_left_out() -> None:
 
 
 def test_what_can_be_pulled_is_said_beside_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = speaking_cards.known()[-1]
+    known = registry.synthesizer_cards()[-1]
     one, other = (
         replace(
             known,
@@ -93,7 +95,7 @@ def test_what_can_be_pulled_is_said_beside_the_list(monkeypatch: pytest.MonkeyPa
         )
         for name, languages in (("golden-voice", ("en",)), ("silver-voice", ("de",)))
     )
-    monkeypatch.setattr(speaking_cards, "known", lambda: (one, other, known))
+    monkeypatch.setattr(sherpa_cards, "known", lambda: (one, other, known))
     result = run()
     assert "`hearsay models pull golden-voice` installs better voices" in result.stderr
     assert "hearsay models list" in result.stderr
@@ -107,7 +109,7 @@ def test_own_names_for_voices(monkeypatch: pytest.MonkeyPatch) -> None:
     result = run("--json")
     found = json.loads(result.stdout)["aliases"]
     assert found == [
-        {"id": "narrator", "language": "en", "gender": "male", "model": cards.FAKE_VOICE, "voice": "low"}
+        {"id": "narrator", "language": "en", "gender": "male", "model": fake_cards.FAKE_VOICE, "voice": "low"}
     ]
     assert result.stderr.startswith("ghost: There is no voice")
     assert ["narrator", "fake-voice", "en", "male", "low is meant"] in rows()

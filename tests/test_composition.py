@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
-from hearsay import audio, cards, composition, samples
-from hearsay.batching import BatchLimits
+from hearsay import samples, wiring
 from hearsay.domain import Chunking, DecodeSettings, VadThresholds
-from hearsay.engines.fake import FakeWindowRecognizer
+from hearsay.engines import registry
+from hearsay.engines.fake import cards as fake_cards
+from hearsay.engines.fake.recognizer import FakeWindowRecognizer
 from hearsay.errors import Overloaded
+from hearsay.media import decoding
+from hearsay.scheduling.batcher import BatchLimits
 from hearsay.settings import Settings
 from tests.local_hub import toy_model
 from tests.test_weights import make
@@ -36,7 +39,7 @@ def test_the_catalogue_is_the_one_described(tmp_path: Path, monkeypatch: pytest.
         whisper_decoder="openvino",
         fake_engine=True,
     )
-    models = composition.catalogue(settings)
+    models = wiring.catalogue(settings)
     assert models.models_folder == tmp_path / "models"
     assert (models.card().id, models.card("whisper-1").id) == ("mine", "fake")
     assert models.hub.address() == "http://hub.test" and models.hub.closed()
@@ -60,12 +63,12 @@ def test_the_catalogue_is_the_one_described(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_offline_closes_the_hub_too(tmp_path: Path) -> None:
-    assert composition.catalogue(Settings(models_folder=tmp_path, offline=True)).hub.closed()
+    assert wiring.catalogue(Settings(models_folder=tmp_path, offline=True)).hub.closed()
 
 
 def test_the_size_of_batches_is_the_operators_or_else_the_engines(tmp_path: Path) -> None:
-    assert composition.batch_limits(Settings(models_folder=tmp_path)) is None
-    limits = composition.batch_limits(Settings(models_folder=tmp_path, batch_size=32))
+    assert wiring.batch_limits(Settings(models_folder=tmp_path)) is None
+    limits = wiring.batch_limits(Settings(models_folder=tmp_path, batch_size=32))
     assert limits == BatchLimits(windows=32, encodes=8)
 
 
@@ -80,7 +83,7 @@ def test_the_pool_has_the_limits_described(tmp_path: Path) -> None:
     )
 
     async def scenario() -> None:
-        pool = composition.pool(settings, composition.catalogue(settings))
+        pool = wiring.pool(settings, wiring.catalogue(settings))
         async with await pool.lease():
             with pytest.raises(Overloaded):
                 await pool.lease()
@@ -93,7 +96,7 @@ def test_the_pool_has_the_limits_described(tmp_path: Path) -> None:
 
 
 def test_the_search_is_the_one_described() -> None:
-    assert composition.decode_settings(Settings()) == DecodeSettings()
+    assert wiring.decode_settings(Settings()) == DecodeSettings()
     settings = Settings(
         beam_size=1,
         best_of=2,
@@ -105,7 +108,7 @@ def test_the_search_is_the_one_described() -> None:
         vad_padding_seconds=0.125,
         short_windows=True,
     )
-    assert composition.decode_settings(settings) == DecodeSettings(
+    assert wiring.decode_settings(settings) == DecodeSettings(
         beam_size=1,
         best_of=2,
         temperatures=(0.0, 0.5),
@@ -118,7 +121,7 @@ def test_the_search_is_the_one_described() -> None:
 
 def test_all_share_one_detector_which_hears_speech() -> None:
     with ThreadPoolExecutor(4) as threads:
-        (detector,) = set(threads.map(lambda _: composition.detector(), range(8)))
-    assert composition.detector_for(cards.known()[0]) is detector
-    assert composition.detector_for(cards.fake()) is None
-    assert detector.open().feed(audio.load(samples.HELLO).samples()).max() > 0.9
+        (detector,) = set(threads.map(lambda _: wiring.detector(), range(8)))
+    assert wiring.detector_for(registry.recognizer_cards()[0]) is detector
+    assert wiring.detector_for(fake_cards.fake()) is None
+    assert detector.open().feed(decoding.load(samples.HELLO).samples()).max() > 0.9

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hearsay import audio, decoders
-from hearsay.decoders import DecoderPool
 from hearsay.domain import SAMPLE_RATE
 from hearsay.errors import AudioTooShort, EngineFailed, InvalidAudio, Overloaded
+from hearsay.media import decoding, worker_pool
+from hearsay.media.worker_pool import DecoderPool
 from hearsay.samples import HELLO
 from tests.media import tone
 
@@ -87,7 +87,7 @@ def test_gives_what_decoding_here_gives(tmp_path: Path) -> None:
 
     async def test(pool: DecoderPool) -> None:
         for path in (HELLO, cut):
-            there, here = await pool.decode(path), audio.load(path)
+            there, here = await pool.decode(path), decoding.load(path)
             assert np.array_equal(there.pcm, here.pcm)
             assert there.warnings == here.warnings
         assert here.warnings
@@ -98,7 +98,7 @@ def test_gives_what_decoding_here_gives(tmp_path: Path) -> None:
 def test_long_recordings_are_mapped_from_a_file_without_a_name(tmp_path: Path) -> None:
     path, folder = tmp_path / "long.wav", tmp_path / "spool"
     folder.mkdir()
-    path.write_bytes(audio.encode(np.tile(tone(10.0), 15), "wav"))
+    path.write_bytes(decoding.encode(np.tile(tone(10.0), 15), "wav"))
 
     async def test(pool: DecoderPool) -> None:
         heard = await pool.decode(path)
@@ -116,8 +116,8 @@ def test_long_recordings_are_mapped_from_a_file_without_a_name(tmp_path: Path) -
     [
         (b"", InvalidAudio, "empty_file"),
         (b"Not a recording.", InvalidAudio, "invalid_audio"),
-        (audio.encode(np.zeros(10, np.float32), "wav"), AudioTooShort, "audio_too_short"),
-        (audio.encode(np.zeros(64_000, np.float32), "wav"), InvalidAudio, "audio_too_long"),
+        (decoding.encode(np.zeros(10, np.float32), "wav"), AudioTooShort, "audio_too_short"),
+        (decoding.encode(np.zeros(64_000, np.float32), "wav"), InvalidAudio, "audio_too_long"),
     ],
 )
 def test_refusals_come_through_unchanged(
@@ -230,7 +230,7 @@ def test_more_than_may_wait_are_turned_away_at_once() -> None:
 
 
 def test_workers_are_renewed_after_enough_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoders, "_JOBS_PER_WORKER", 2)
+    monkeypatch.setattr(worker_pool, "_JOBS_PER_WORKER", 2)
 
     async def test(pool: DecoderPool) -> None:
         seen = set()
@@ -276,9 +276,10 @@ def test_a_worker_holds_no_socket_file_or_secret_of_ours(
 def test_killing_the_owner_leaves_neither_worker_nor_file(tmp_path: Path) -> None:
     path, folder = tmp_path / "long.wav", tmp_path / "spool"
     folder.mkdir()
-    path.write_bytes(audio.encode(np.tile(tone(10.0), 15), "wav"))
+    path.write_bytes(decoding.encode(np.tile(tone(10.0), 15), "wav"))
     script = (
-        "import asyncio, os, sys; from pathlib import Path; from hearsay.decoders import DecoderPool\n"
+        "import asyncio, os, sys; from pathlib import Path\n"
+        "from hearsay.media.worker_pool import DecoderPool\n"
         "async def main():\n"
         "    pool = DecoderPool(n_workers=1, timeout=60, folder=Path(sys.argv[2]))\n"
         "    heard = await pool.decode(Path(sys.argv[1]))\n"
@@ -302,7 +303,7 @@ def _is_alive(pid: int) -> bool:
 
 def test_memory_beyond_the_limit_is_an_error_not_an_appetite() -> None:
     script = (
-        "from hearsay.decoder_process import _limit\n"
+        "from hearsay.media.worker_process import _limit\n"
         "_limit(60, 64 * 1024 * 1024)\n"
         "try: bytearray(512 * 1024 * 1024)\n"
         "except MemoryError: print('refused')"

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from hearsay.dialects import DIALECTS, canonical_path, choose
 from hearsay.dialects.dialect import Dialect
-from hearsay.dialects.fields import Fields, flatten
-from hearsay.dialects.requests import ResponseFormat, TranscriptionRequest, parse_transcription
+from hearsay.dialects.form_fields import Fields, flatten
+from hearsay.dialects.transcription_request import ResponseFormat, TranscriptionRequest, parse_transcription
 from hearsay.domain import Chunking, Task, TranscribeOptions, VadThresholds
 from hearsay.errors import InvalidRequest, UnsupportedOption
 

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from hearsay import errors, quality
+from hearsay import errors
 from hearsay.dialects import DIALECTS
-from hearsay.dialects.answers import NEUTRAL, render_json, render_model, render_models, render_verbose
-from hearsay.dialects.bodies import DoneEvent, ErrorBody, ModelBody, ModelList, TranscriptBody, VerboseBody
-from hearsay.dialects.events import Deltas, frame, render_done
-from hearsay.dialects.failures import STATUS, render_error, render_status, render_unexpected
-from hearsay.dialects.requests import TranscriptionRequest
-from hearsay.dialects.wire import encode
+from hearsay.dialects.error_status import STATUS, render_error, render_status, render_unexpected
+from hearsay.dialects.json_bytes import encode
+from hearsay.dialects.rendering import NEUTRAL, render_json, render_model, render_models, render_verbose
+from hearsay.dialects.schemas import DoneEvent, ErrorBody, ModelBody, ModelList, TranscriptBody, VerboseBody
+from hearsay.dialects.sse import Deltas, frame, render_done
+from hearsay.dialects.transcription_request import TranscriptionRequest
 from hearsay.domain import (
     RECOGNITION,
     Chunking,
@@ -36,6 +36,7 @@ from hearsay.domain import (
     Word,
 )
 from hearsay.errors import HearsayError
+from hearsay.transcripts import quality
 
 OPENAI, GROQ, TOGETHER = (DIALECTS[name] for name in ("openai", "groq", "together"))
 WORDS = (Word(0.12345, 0.5, " Hello", 0.9), Word(0.5, 0.9996, " world."))

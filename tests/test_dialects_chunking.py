@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay.dialects.chunking import LIMITS, NAME, ChunkingWish, parse_chunking
-from hearsay.dialects.fields import Fields, flatten
+from hearsay.dialects.chunking_strategy import LIMITS, NAME, ChunkingWish, parse_chunking
+from hearsay.dialects.form_fields import Fields, flatten
 from hearsay.domain import Chunking, VadThresholds
 from hearsay.errors import InvalidRequest
 

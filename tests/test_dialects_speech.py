@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from hearsay.dialects import DIALECTS, choose
 from hearsay.dialects.dialect import Dialect
-from hearsay.dialects.events import frame, render_speech_chunk, render_speech_delta, render_speech_done
-from hearsay.dialects.speech import FORMATS, Framing, SpeechRequest, parse_speech
+from hearsay.dialects.speech_request import FORMATS, Framing, SpeechRequest, parse_speech
+from hearsay.dialects.sse import frame, render_speech_chunk, render_speech_delta, render_speech_done
 from hearsay.errors import InvalidRequest, UnsupportedOption
-from hearsay.sound_formats import Container, Encoding, SoundFormat
+from hearsay.media.formats import Container, Encoding, SoundFormat
 
 OPENAI, GROQ, TOGETHER = (DIALECTS[name] for name in ("openai", "groq", "together"))
 TOGETHER_1 = choose(aliased=False, user_agent="Together/v1 PythonBindings/1.6.0", named=None)

@@ -8,9 +8,9 @@ from itertools import groupby
 import pytest
 from scripts import persona_table
 
-from hearsay import speaking_cards
-from hearsay.dialects.voices import FAMILIES, PERSONAS, persona
+from hearsay.dialects.vendor_voices import FAMILIES, PERSONAS, persona
 from hearsay.domain import Gender
+from hearsay.engines.sherpa import cards
 
 # fmt: off
 OPENAI = [
@@ -91,7 +91,7 @@ def test_within_a_family_no_part_is_played_twice(family: str, engine: str) -> No
 
 
 def test_every_part_for_the_embedded_engine_exists_and_fits() -> None:
-    espeak = pytest.importorskip("hearsay.engines.espeak")
+    espeak = pytest.importorskip("hearsay.engines.espeak.synthesizer")
     pytest.importorskip("espeakng_loader")
     variants = {f"+{variant.id}": variant.gender for variant in espeak.variants()}
     for each in PERSONAS.values():
@@ -99,7 +99,7 @@ def test_every_part_for_the_embedded_engine_exists_and_fits() -> None:
 
 
 def test_every_part_for_neural_voices_exists_and_fits() -> None:
-    voices = {voice.id: voice for card in speaking_cards.known() for voice in card.voices}
+    voices = {voice.id: voice for card in cards.known() for voice in card.voices}
     for each in PERSONAS.values():
         if "sherpa" in each.parts:
             assert voices[each.parts["sherpa"]].gender is each.gender, each

@@ -14,7 +14,7 @@ import pytest
 from scripts.reference import PAGES
 
 from hearsay import samples
-from hearsay.engines import sphinx
+from hearsay.engines.pocketsphinx import recognizer as sphinx
 from tests.server import Running, Stage
 
 ROOT = Path(__file__).parents[1]

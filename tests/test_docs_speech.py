@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hearsay import audio
+from hearsay.media import decoding
 from tests.compat.serving import Scene
 from tests.server import serving
 
@@ -59,13 +59,13 @@ def test_the_curl_line_makes_sound(address: str, tmp_path: Path) -> None:
         pytest.skip("curl is not installed")
     for text in examples("sh", "audio/speech"):
         run(["bash", "-ec", text.replace(ADDRESS, address)], tmp_path)
-        assert 1 < audio.load(tmp_path / "hello.mp3").duration < 4
+        assert 1 < decoding.load(tmp_path / "hello.mp3").duration < 4
 
 
 def test_the_lines_of_python_make_sound(address: str, tmp_path: Path) -> None:
     for text in examples("python", "audio.speech"):
         run([sys.executable, "-c", text.replace(ADDRESS, address)], tmp_path)
-        assert 1 < audio.load(tmp_path / "hello.wav").duration < 4
+        assert 1 < decoding.load(tmp_path / "hello.wav").duration < 4
 
 
 def test_the_command_lines_make_sound(tmp_path: Path) -> None:
@@ -78,5 +78,5 @@ def test_the_command_lines_make_sound(tmp_path: Path) -> None:
             run(["bash", "-ec", command], tmp_path)
     written = {"book.txt", "gruss.mp3", "book.opus", "hello.mp3", "hello.wav"}
     assert {path.name for path in tmp_path.iterdir()} == written
-    assert audio.load(tmp_path / "gruss.mp3").duration < audio.load(tmp_path / "book.opus").duration
-    assert audio.load(tmp_path / "hello.mp3").duration > 1
+    assert decoding.load(tmp_path / "gruss.mp3").duration < decoding.load(tmp_path / "book.opus").duration
+    assert decoding.load(tmp_path / "hello.mp3").duration > 1

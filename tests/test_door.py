@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hearsay.api.door import Door
+from hearsay.api.concurrency_limit import Door
 from hearsay.errors import Overloaded
 
 

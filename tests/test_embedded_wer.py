@@ -12,10 +12,10 @@ from pathlib import Path
 import jiwer
 import pytest
 
-from hearsay import audio
+from hearsay.asr.transcription import Transcription
 from hearsay.domain import Audio, ModelCard, Task, TranscribeOptions
-from hearsay.engines import sphinx
-from hearsay.transcription import Transcription
+from hearsay.engines.pocketsphinx import recognizer as sphinx
+from hearsay.media import decoding
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "audio"
 NORMALISER = jiwer.Compose(
@@ -42,7 +42,7 @@ def clips() -> list[tuple[str, Audio]]:
     manifest = json.loads((RECORDINGS / "manifest.json").read_text("utf-8"))
     chosen = [entry for entry in manifest if entry["language"] == "en" and entry.get("text")]
     assert len(chosen) >= 8
-    return [(NORMALISER(entry["text"]), audio.load(RECORDINGS / entry["file"])) for entry in chosen]
+    return [(NORMALISER(entry["text"]), decoding.load(RECORDINGS / entry["file"])) for entry in chosen]
 
 
 def heard_directly(clips: list[tuple[str, Audio]]) -> Iterator[str]:

@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hearsay import audio
+from hearsay.asr.transcription import Transcription
 from hearsay.domain import RECOGNITION, SAMPLE_RATE, Audio, ModelCard, Segment, Task, TranscribeOptions
-from hearsay.engines import fake, sphinx
+from hearsay.engines.fake import recognizer as fake
+from hearsay.engines.pocketsphinx import recognizer as sphinx
 from hearsay.engines.protocols import Recognizer, UtteranceRecognizer, WindowRecognizer
 from hearsay.errors import Cancelled, UnsupportedOption
+from hearsay.media import decoding
 from hearsay.samples import HELLO
-from hearsay.transcription import Transcription
 
 DATA = Path(__file__).parent / "data"
 WHISPER = DATA / "fixture-whisper"
@@ -74,7 +75,7 @@ def staged(request: pytest.FixtureRequest) -> Iterator[Staged]:
     recognizer = engine.load()
     tasks = RECOGNITION if engine.translates else frozenset({Task.TRANSCRIBE})
     card = ModelCard(name, name.split("-")[0], "tests", 0, tasks, recognizer.languages, 448)
-    yield Staged(engine, recognizer, card, audio.load(engine.speech))
+    yield Staged(engine, recognizer, card, decoding.load(engine.speech))
     recognizer.close()
 
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from hearsay.domain import Gender, Pcm, SpeakOptions
-from hearsay.engines import espeak
-from hearsay.engines.espeak import EspeakSynthesizer
+from hearsay.engines.espeak import synthesizer as espeak
+from hearsay.engines.espeak.synthesizer import EspeakSynthesizer
 from hearsay.errors import EngineFailed, UnsupportedOption
 
 SENTENCE = "The quick brown fox jumps over the lazy dog, and then it goes home to sleep."

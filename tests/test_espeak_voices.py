@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hearsay.domain import Gender
-from hearsay.engines.espeak_voices import VoiceFile, read_variants, read_voices
+from hearsay.engines.espeak.voices import VoiceFile, read_variants, read_voices
 
 
 @pytest.fixture

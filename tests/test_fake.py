@@ -18,7 +18,7 @@ from hearsay.domain import (
     Window,
     Word,
 )
-from hearsay.engines.fake import (
+from hearsay.engines.fake.recognizer import (
     FakeUtteranceRecognizer,
     FakeWindowRecognizer,
     Mishaps,

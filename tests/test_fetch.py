@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay.api.fetch import Fetcher, FetchPolicy, is_public
+from hearsay.api.request.url_fetch import Fetcher, FetchPolicy, is_public
 from hearsay.errors import FetchFailed, HearsayError, PayloadTooLarge
 
 Respond = Callable[[BaseHTTPRequestHandler], None]
@@ -160,7 +160,7 @@ def loopback_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
     def judge(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
         return str(address) == "127.0.0.1" or is_public(address)
 
-    monkeypatch.setattr("hearsay.api.fetch.is_public", judge)
+    monkeypatch.setattr("hearsay.api.request.url_fetch.is_public", judge)
 
 
 @pytest.mark.usefixtures("loopback_is_public")

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hearsay.api.forms import Form, FormLimits, read_form
+from hearsay.api.request.multipart_form import Form, FormLimits, read_form
 from hearsay.errors import HearsayError, InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 
 BOUNDARY = "----WebKitFormBoundary7MA4YWxk"
@@ -321,7 +321,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def open_full(descriptor: int, mode: str) -> io.BufferedWriter:
         return io.BufferedWriter(Full(descriptor, mode))
 
-    monkeypatch.setattr("hearsay.api.forms.os.fdopen", open_full)
+    monkeypatch.setattr("hearsay.api.request.multipart_form.os.fdopen", open_full)
     body = body_of([Field("file", b"x" * 1000, filename="a")])
     for whole_or_cut_short in (body, body[:500]):
         with pytest.raises(OSError, match="No space left"):

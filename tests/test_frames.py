@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay.engines.frames import END, HEADER, PIECE, SOUND, Frames, frame
+from hearsay.engines.tts_worker.frames import END, HEADER, PIECE, SOUND, Frames, frame
 
 FRAMES = st.lists(st.tuples(st.sampled_from([SOUND, END, PIECE]), st.binary(max_size=300)), max_size=8)
 

@@ -11,7 +11,7 @@ from av.audio.codeccontext import AudioCodecContext
 from av.packet import Packet
 from numpy.typing import NDArray
 
-from hearsay import g711
+from hearsay.media import g711
 
 EVERY = np.arange(-32_768, 32_768).astype(np.int16)
 

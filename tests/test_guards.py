@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay.domain import DecodeSettings, Dropped, DropReason, Segment, SpeechSpan, Word
-from hearsay.guards import (
+from hearsay.asr.hallucinations import (
     LEAST_LOOP_BYTES,
     LEAST_SPEECH,
     LONGEST_PAUSE,
@@ -24,6 +23,7 @@ from hearsay.guards import (
     over_silence,
     speech_within,
 )
+from hearsay.domain import DecodeSettings, Dropped, DropReason, Segment, SpeechSpan, Word
 
 SPEECH = [SpeechSpan(1.0, 8.0), SpeechSpan(20.0, 24.0)]
 TALE = " The farmer carries the green book behind the church."

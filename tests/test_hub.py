@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from hearsay.errors import DownloadFailed
-from hearsay.hub import PARTIAL, Hub, Progress
-from hearsay.selection import Selection
-from hearsay.weights import MANIFEST, Checks
+from hearsay.models.checksums import MANIFEST, Checks
+from hearsay.models.hub import PARTIAL, Hub, Progress
+from hearsay.models.repository_files import Selection
 from tests.local_hub import REVISION, LocalHub, serving, toy_model
 
 REPOSITORY = "Somebody/faster-whisper-toy"

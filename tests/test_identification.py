@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay import identification
-from hearsay.identification import identify
-from hearsay.languages import NAMES
+from hearsay.text import language_id
+from hearsay.text.language_id import identify
+from hearsay.text.languages import NAMES
 
 FEW = ("en", "es", "fr", "hi", "it", "ja", "pt", "zh")
 """What Kokoro speaks."""
@@ -325,7 +325,7 @@ def test_any_text_gets_one_of_what_is_offered_or_nothing(text: str, among: set[s
 
 
 def test_own_scripts_need_no_classifier(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identification, "_classifier", None)
+    monkeypatch.setattr(language_id, "_classifier", None)
     assert identify("안녕하세요", NAMES) == "ko"
     assert identify("Hi!", NAMES) is None
 
@@ -339,7 +339,7 @@ def test_threads_may_ask_at_once() -> None:
 
 def test_an_answer_costs_little() -> None:
     text = " ".join(SENTENCES["de"])
-    identification.prepare()
+    language_id.prepare()
     begin = time.process_time()
     for _ in range(50):
         identify(text, NAMES)
@@ -349,6 +349,8 @@ def test_an_answer_costs_little() -> None:
 def test_nothing_is_loaded_before_it_is_needed() -> None:
     import subprocess
 
-    code = "import sys; from hearsay.identification import identify; assert identify('Hm.', ['en']) is None; "
+    code = (
+        "import sys; from hearsay.text.language_id import identify; assert identify('Hm.', ['en']) is None; "
+    )
     code += "assert 'py3langid' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

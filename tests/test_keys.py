@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hearsay.errors import ConfigurationError, Unauthorized
-from hearsay.keys import PREFIX, KeyFile, Keyring
+from hearsay.storage.api_keys import PREFIX, KeyFile, Keyring
 
 
 @pytest.fixture

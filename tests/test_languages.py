@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay import languages
 from hearsay.errors import InvalidRequest
+from hearsay.text import languages
 
 
 @pytest.mark.parametrize(

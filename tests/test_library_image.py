@@ -10,13 +10,8 @@ import sys
 
 import pytest
 
-from hearsay.engines import espeak
-from hearsay.engines.library_image import (
-    LibraryImage,
-    _Loaded,
-    _parts,
-    _ProgramHeader,
-)
+from hearsay.engines.espeak import synthesizer as espeak
+from hearsay.engines.tts_worker.library_image import LibraryImage, _Loaded, _parts, _ProgramHeader
 
 PROGRAM = """
 import ctypes, hashlib, sys

@@ -20,7 +20,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hearsay import audio, transcription
+from hearsay.asr import transcription
+from hearsay.asr.parallel import IN_FLIGHT
+from hearsay.asr.transcription import Transcription
 from hearsay.domain import (
     RECOGNITION,
     Audio,
@@ -32,12 +34,12 @@ from hearsay.domain import (
     TranscribeOptions,
     Transcript,
 )
-from hearsay.engines import silero, whisper
+from hearsay.engines import whisper
 from hearsay.engines.protocols import SpeechDetector, SpeechStream
+from hearsay.engines.silero import detector as silero
 from hearsay.engines.whisper import WhisperRecognizer
-from hearsay.parallel import IN_FLIGHT
-from hearsay.speech import listen
-from hearsay.transcription import Transcription
+from hearsay.media import decoding
+from hearsay.vad.chunking import listen
 from tests.pretend import Engine, PretendDetector, PretendFeatures, PretendRecognizer, pretend
 
 DATA = Path(__file__).parent / "data"
@@ -82,7 +84,7 @@ def sentences(language: str) -> list[tuple[str, NDArray[np.int16]]]:
     found = []
     for clip in json.loads((DATA / "clips" / "manifest.json").read_text()):
         if clip["language"] == language:
-            recording = audio.load(DATA / "clips" / clip["file"])
+            recording = decoding.load(DATA / "clips" / clip["file"])
             for segment in clip["segments"]:
                 first = max(0, round((segment["start"] - MARGIN) * 16_000))
                 found.append(
@@ -205,7 +207,7 @@ def test_speech_without_a_pause_is_cut_by_timestamps_and_loses_nothing(
 def test_a_short_clip_gives_the_same_either_way(
     model: WhisperRecognizer, detector: SpeechDetector, file: str
 ) -> None:
-    recording = audio.load(DATA / "clips" / file)
+    recording = decoding.load(DATA / "clips" / file)
     at_pauses, by_timestamps = (
         transcribe(model, detector, recording, chunking=chunking, words=True) for chunking in Chunking
     )
@@ -217,7 +219,7 @@ def test_a_short_clip_gives_the_same_either_way(
 def test_where_nobody_speaks_nothing_is_decoded(
     model: WhisperRecognizer, detector: SpeechDetector, file: str
 ) -> None:
-    heard = transcribe(model, detector, audio.load(DATA / "clips" / file))
+    heard = transcribe(model, detector, decoding.load(DATA / "clips" / file))
     assert (heard.text, heard.language) == ("", None)
     assert heard.report is not None
     assert (heard.report.n_windows, heard.report.speech) == (0, ())

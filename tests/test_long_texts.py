@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from hearsay.domain import Octets, SpeakOptions
-from hearsay.engines import espeak
-from hearsay.engines.fake_voice import FakeSynthesizer
+from hearsay.engines.espeak import synthesizer as espeak
+from hearsay.engines.fake.synthesizer import FakeSynthesizer
 from hearsay.engines.protocols import Synthesizer
-from hearsay.sentences import pieces
-from hearsay.sound import Container, SoundFormat
-from hearsay.synthesis import Synthesis, encoded
+from hearsay.media.encoding import Container, SoundFormat
+from hearsay.text.sentences import pieces
+from hearsay.tts.synthesis import Synthesis, encoded
 
 N_SENTENCES = 600
 

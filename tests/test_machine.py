@@ -6,19 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hearsay import cards
-from hearsay.machine import (
-    BY_WEIGHT,
-    GIB,
-    RECOMMENDATIONS,
-    Machine,
-    container_cores,
-    container_memory,
-    detect,
-    ranking,
-    recommend,
-    suits,
-)
+from hearsay.engines import registry
+from hearsay.engines.hardware import GIB, Machine, container_cores, container_memory, detect
+from hearsay.engines.whisper.recommendation import BY_WEIGHT, RECOMMENDATIONS, ranking, recommend, suits
 
 SMALL = Machine(cores=2, memory_bytes=4 * GIB)
 MIDDLE = Machine(cores=8, memory_bytes=16 * GIB)
@@ -43,7 +33,7 @@ def test_recommends_what_the_machine_carries(machine: Machine, model: str) -> No
 
 
 def test_every_recommendation_is_a_known_multilingual_model_with_a_reason() -> None:
-    known = {card.id: card for card in cards.known()}
+    known = {card.id: card for card in registry.recognizer_cards()}
     for row in RECOMMENDATIONS:
         assert len(known[row.model].languages) >= 99 and row.why
 
@@ -51,7 +41,7 @@ def test_every_recommendation_is_a_known_multilingual_model_with_a_reason() -> N
 @pytest.mark.parametrize("machine", [SMALL, MIDDLE, GPU])
 def test_the_ranking_holds_every_whisper_once_and_begins_with_the_recommended_one(machine: Machine) -> None:
     names = ranking(machine)
-    whispers = [card.id for card in cards.known() if card.engine == "whisper"]
+    whispers = [card.id for card in registry.recognizer_cards() if card.engine == "whisper"]
     assert sorted(names) == sorted(whispers)
     assert names[0] == recommend(machine).model
     multilingual = [name for name in names if name in BY_WEIGHT]

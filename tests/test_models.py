@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from hearsay import cards, speaking_cards
 from hearsay.domain import ModelCard, Task
-from hearsay.engines import whisper
-from hearsay.engines.fake import FakeWindowRecognizer
+from hearsay.engines import registry, whisper
+from hearsay.engines.fake.recognizer import FakeWindowRecognizer
+from hearsay.engines.hardware import GIB, Machine
+from hearsay.engines.pocketsphinx import cards as pocketsphinx_cards
 from hearsay.engines.protocols import WindowRecognizer
+from hearsay.engines.whisper import cards as whisper_cards
 from hearsay.errors import (
     ConfigurationError,
     DownloadFailed,
@@ -23,9 +25,9 @@ from hearsay.errors import (
     ModelNotInstalled,
     UnsupportedOption,
 )
-from hearsay.hub import Hub
-from hearsay.machine import GIB, Machine
-from hearsay.models import Catalogue, Runtime
+from hearsay.models import hosted_names
+from hearsay.models.catalogue import Catalogue, Runtime
+from hearsay.models.hub import Hub
 from tests import toy_whisper
 from tests.local_hub import LocalHub, serving, toy_model
 from tests.test_hub import fill_cache
@@ -129,22 +131,24 @@ def test_other_families_have_their_names_too(house: House, name: str, id_: str) 
 
 
 def test_no_name_means_two_models() -> None:
-    names = [n.casefold() for card in cards.known() for n in (card.id, *card.aliases)] + list(cards.STAND_INS)
+    names = [n.casefold() for card in registry.recognizer_cards() for n in (card.id, *card.aliases)] + list(
+        hosted_names.STAND_INS
+    )
     assert len(names) == len(set(names))
 
 
 def test_cards_say_what_is_known() -> None:
-    for card in cards.known():
+    for card in registry.recognizer_cards():
         assert card.created > 1_600_000_000 and card.owner and card.description
         if card.engine == "whisper":
             assert card.context_window == 448 and card.repository and (card.size_bytes or 0) > 50_000_000
             assert (Task.TRANSLATE in card.tasks) == (len(card.languages) > 1 and "turbo" not in card.id)
-    known = {card.id: card for card in cards.known()}
+    known = {card.id: card for card in registry.recognizer_cards()}
     assert len(known["whisper-large-v2"].languages) == 99 and len(known["whisper-large-v3"].languages) == 100
-    assert len(set(cards.WHISPER_LANGUAGES)) == 99
+    assert len(set(whisper_cards.WHISPER_LANGUAGES)) == 99
 
 
-@pytest.mark.parametrize("name", [None, "", "auto", *cards.STAND_INS, "WHISPER-1"])
+@pytest.mark.parametrize("name", [None, "", "auto", *hosted_names.STAND_INS, "WHISPER-1"])
 def test_absent_and_hosted_names_mean_the_default(house: House, name: str | None) -> None:
     house.install(BASE)
     assert house.catalogue().card(name).id == "whisper-base"
@@ -171,7 +175,7 @@ def test_own_aliases_come_before_everything(house: House) -> None:
     assert catalogue.card("Whisper-Large-V3").id == "whisper-base"
     assert catalogue.card("mine").id == "whisper-small"
     assert "whisper-1" not in catalogue.stand_ins or catalogue.aliases["whisper-1"] == "tiny"
-    assert house.catalogue().stand_ins == (*cards.STAND_INS, *cards.SPEAKING_STAND_INS)
+    assert house.catalogue().stand_ins == (*hosted_names.STAND_INS, *hosted_names.SPEAKING_STAND_INS)
 
 
 def test_aliases_may_mean_each_other_and_the_default(house: House) -> None:
@@ -221,7 +225,7 @@ def test_own_folders_are_models_under_their_names(house: House) -> None:
 
 def test_without_weights_the_embedded_model_serves(house: House) -> None:
     catalogue = house.catalogue()
-    assert catalogue.card().id == cards.EMBEDDED
+    assert catalogue.card().id == pocketsphinx_cards.EMBEDDED
     assert catalogue.installed(catalogue.card())
     assert "hearsay models pull whisper-base" in (catalogue.advice(catalogue.card()) or "")
 
@@ -268,9 +272,9 @@ def test_models_that_cannot_translate_say_so(house: House, name: str) -> None:
 
 def test_the_choice_is_remembered_for_a_moment(house: House) -> None:
     catalogue = house.catalogue()
-    assert catalogue.card().id == cards.EMBEDDED
+    assert catalogue.card().id == pocketsphinx_cards.EMBEDDED
     house.install(BASE)
-    assert catalogue.card().id == cards.EMBEDDED
+    assert catalogue.card().id == pocketsphinx_cards.EMBEDDED
     house.clock.now += 3
     assert catalogue.card().id == "whisper-base"
 
@@ -376,7 +380,7 @@ def connected(house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 def test_pulls_into_our_folder_and_switches_the_default(house: House, connected: LocalHub) -> None:
     catalogue = house.catalogue()
-    assert catalogue.card().id == cards.EMBEDDED
+    assert catalogue.card().id == pocketsphinx_cards.EMBEDDED
     folder = catalogue.pull("openai/whisper-base")
     assert folder == house.root / "models" / "Systran--faster-whisper-base"
     assert catalogue.card().id == "whisper-base"
@@ -428,7 +432,7 @@ def test_removes_what_was_pulled_also_half_of_it(house: House, connected: LocalH
     catalogue = house.catalogue()
     folder = catalogue.pull("base")
     assert catalogue.remove("base") == folder
-    assert not folder.exists() and catalogue.card().id == cards.EMBEDDED
+    assert not folder.exists() and catalogue.card().id == pocketsphinx_cards.EMBEDDED
     half = make(folder.with_name(f"{folder.name}.part"), {"model.bin.partial": b"x"})
     catalogue.remove("base")
     assert not half.exists()
@@ -447,7 +451,7 @@ def test_removes_nothing_by_a_name_for_the_default(house: House, name: str) -> N
 def test_waits_for_another_process_that_pulls_the_same_and_tells_how_far_it_is(
     house: House, connected: LocalHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hearsay.store._LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("hearsay.models.store._LOOK_SECONDS", 0.01)
     catalogue = house.catalogue()
     folder = house.root / "models" / "Systran--faster-whisper-base"
     make(folder.with_name(f"{folder.name}.part"), {"model.bin.partial": b"x" * 1000})
@@ -494,7 +498,9 @@ def ids(found: list[ModelCard]) -> list[str]:
 
 
 def test_lists_every_model_once(house: House) -> None:
-    assert sorted(ids(house.catalogue().cards())) == sorted(ids([*cards.known(), *speaking_cards.known()]))
+    assert sorted(ids(house.catalogue().cards())) == sorted(
+        ids([*registry.recognizer_cards(), *registry.synthesizer_cards()])
+    )
 
 
 # With the real engine

@@ -9,11 +9,16 @@ from typing import Any
 
 import pytest
 
-from hearsay import cards, loaders, speaking_cards
 from hearsay.domain import Gender, ModelCard, Task, Voice
-from hearsay.engines.fake_voice import FakeSynthesizer
+from hearsay.engines import registry
+from hearsay.engines.espeak import cards as espeak_cards
+from hearsay.engines.fake import cards as fake_cards
+from hearsay.engines.fake.synthesizer import FakeSynthesizer
+from hearsay.engines.pocketsphinx import cards as pocketsphinx_cards
+from hearsay.engines.sherpa import cards as sherpa_cards
 from hearsay.errors import ConfigurationError, ModelNotFound, ModelNotInstalled, UnsupportedOption
-from hearsay.models import Catalogue, Runtime
+from hearsay.models import hosted_names
+from hearsay.models.catalogue import Catalogue, Runtime
 from tests.local_hub import LocalHub, serving
 from tests.test_hub import SPEAKER, toy_voice
 from tests.test_models import BASE, House
@@ -52,17 +57,22 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         calls.append((*(part if isinstance(part, Path) else part.id for part in place), runtime))
         return FakeSynthesizer()
 
-    embedded = next(card for card in speaking_cards.known() if card.id == speaking_cards.EMBEDDED_VOICE)
-    monkeypatch.setattr(speaking_cards, "known", lambda: (NEURAL, embedded))
-    monkeypatch.setattr(loaders, "_is_there", lambda library: True)
-    monkeypatch.setattr("hearsay.engines.sherpa.load", load)
-    monkeypatch.setattr("hearsay.engines.sherpa.is_voice", lambda folder: (folder / "tokens.txt").is_file())
+    embedded = next(card for card in registry.synthesizer_cards() if card.id == espeak_cards.EMBEDDED_VOICE)
+    monkeypatch.setattr(sherpa_cards, "known", lambda: (NEURAL, embedded))
+    monkeypatch.setattr(registry, "_is_there", lambda library: True)
+    monkeypatch.setattr("hearsay.engines.sherpa.synthesizer.load", load)
     monkeypatch.setattr(
-        "hearsay.engines.sherpa.describe", lambda name, folder: replace(NEURAL, id=name, repository=None)
+        "hearsay.engines.sherpa.synthesizer.is_voice", lambda folder: (folder / "tokens.txt").is_file()
     )
-    monkeypatch.setattr("hearsay.engines.espeak.load", load)
-    monkeypatch.setattr("hearsay.engines.espeak.voices", lambda: (Voice("de", "German", ("de",)),))
-    monkeypatch.setattr("hearsay.engines.espeak.variants", lambda: (Voice("f3", "f3", ()),))
+    monkeypatch.setattr(
+        "hearsay.engines.sherpa.synthesizer.describe",
+        lambda name, folder: replace(NEURAL, id=name, repository=None),
+    )
+    monkeypatch.setattr("hearsay.engines.espeak.synthesizer.load", load)
+    monkeypatch.setattr(
+        "hearsay.engines.espeak.synthesizer.voices", lambda: (Voice("de", "German", ("de",)),)
+    )
+    monkeypatch.setattr("hearsay.engines.espeak.synthesizer.variants", lambda: (Voice("f3", "f3", ()),))
     return calls
 
 
@@ -84,9 +94,9 @@ def speaker(catalogue: Catalogue, name: str | None = None) -> str:
 # Names and defaults
 
 
-@pytest.mark.parametrize("name", [None, "", "auto", *cards.SPEAKING_STAND_INS, "TTS-1"])
+@pytest.mark.parametrize("name", [None, "", "auto", *hosted_names.SPEAKING_STAND_INS, "TTS-1"])
 def test_absent_and_hosted_names_mean_the_default_that_speaks(house: House, name: str | None) -> None:
-    assert speaker(house.catalogue(), name) == speaking_cards.EMBEDDED_VOICE
+    assert speaker(house.catalogue(), name) == espeak_cards.EMBEDDED_VOICE
     assert speaker(house.catalogue(speaking="toy"), name) == NEURAL.id
     install(house)
     assert speaker(house.catalogue(), name) == NEURAL.id
@@ -98,17 +108,17 @@ def test_each_task_has_a_default_of_its_own(house: House) -> None:
     catalogue = house.catalogue(aliases={"best": "auto", "narrator": "tts-1"})
     for name in (None, "", "best"):
         assert catalogue.card(name).id == "whisper-base"
-        assert speaker(catalogue, name) == speaking_cards.EMBEDDED_VOICE
-    assert speaker(catalogue, "narrator") == speaking_cards.EMBEDDED_VOICE
+        assert speaker(catalogue, name) == espeak_cards.EMBEDDED_VOICE
+    assert speaker(catalogue, "narrator") == espeak_cards.EMBEDDED_VOICE
     default = [card.id for card in catalogue.cards() if catalogue.is_default(card)]
-    assert default == ["whisper-base", speaking_cards.EMBEDDED_VOICE]
+    assert default == ["whisper-base", espeak_cards.EMBEDDED_VOICE]
     assert not catalogue.means_default("tts-1") and not catalogue.means_default("whisper-1", Task.SPEAK)
 
 
 def test_whatever_a_name_can_do_it_has_a_model(house: House) -> None:
     catalogue = house.catalogue()
-    assert catalogue.named("tts-1").id == catalogue.named("ESPEAK-NG").id == speaking_cards.EMBEDDED_VOICE
-    assert catalogue.named("whisper-1").id == catalogue.named("auto").id == cards.EMBEDDED
+    assert catalogue.named("tts-1").id == catalogue.named("ESPEAK-NG").id == espeak_cards.EMBEDDED_VOICE
+    assert catalogue.named("whisper-1").id == catalogue.named("auto").id == pocketsphinx_cards.EMBEDDED
     with pytest.raises(ModelNotFound):
         catalogue.named("tts-3")
 
@@ -159,7 +169,7 @@ def test_speakers_come_best_first(house: House) -> None:
     own = lay(house.root / "own", toy_voice())
     catalogue = house.catalogue(offer_fake=True, local={"mine": own, "ears": house.own("ears")})
     names = [card.id for card in catalogue.speakers()]
-    assert names == ["mine", speaking_cards.EMBEDDED_VOICE, cards.FAKE_VOICE]
+    assert names == ["mine", espeak_cards.EMBEDDED_VOICE, fake_cards.FAKE_VOICE]
     install(house)
     house.clock.now += 3
     assert [card.id for card in catalogue.speakers()][:2] == ["mine", NEURAL.id]
@@ -174,10 +184,10 @@ def test_own_voices_do_not_keep_a_whisper_from_being_wanted(house: House) -> Non
 
 
 def test_a_fake_voice_is_never_the_default(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loaders, "_is_there", lambda library: False)
+    monkeypatch.setattr(registry, "_is_there", lambda library: False)
     catalogue = house.catalogue(offer_fake=True)
-    assert [card.id for card in catalogue.speakers()] == [cards.FAKE_VOICE]
-    assert speaker(catalogue) == speaking_cards.EMBEDDED_VOICE
+    assert [card.id for card in catalogue.speakers()] == [fake_cards.FAKE_VOICE]
+    assert speaker(catalogue) == espeak_cards.EMBEDDED_VOICE
     assert speaker(catalogue, "fake-voice") == "fake-voice"
     with pytest.raises(ModelNotFound):
         house.catalogue().named("fake-voice")
@@ -197,19 +207,19 @@ def test_a_voice_that_cannot_be_loaded_leaves_its_place(house: House) -> None:
     install(house)
     catalogue = house.catalogue()
     catalogue.avoid(catalogue.named("toy"))
-    assert speaker(catalogue) == speaking_cards.EMBEDDED_VOICE
+    assert speaker(catalogue) == espeak_cards.EMBEDDED_VOICE
     assert speaker(catalogue, "toy") == "toy-voice"
 
 
 def test_neural_voices_need_what_runs_them(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     install(house)
-    monkeypatch.setattr(loaders, "_is_there", lambda library: library != "sherpa_onnx")
+    monkeypatch.setattr(registry, "_is_there", lambda library: library != "sherpa_onnx")
     catalogue = house.catalogue()
-    assert speaker(catalogue) == speaking_cards.EMBEDDED_VOICE
+    assert speaker(catalogue) == espeak_cards.EMBEDDED_VOICE
     with pytest.raises(ModelNotInstalled, match=r"cannot run here: `pip install 'hearsay\[speech\]'`"):
         catalogue.load(catalogue.named("toy"))
     assert "pip install" in (catalogue.voice_advice() or "")
-    monkeypatch.setattr(loaders, "_is_there", lambda library: False)
+    monkeypatch.setattr(registry, "_is_there", lambda library: False)
     with pytest.raises(ModelNotInstalled, match="cannot run here"):
         catalogue.load(catalogue.named("espeak-ng"))
 

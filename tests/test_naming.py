@@ -6,16 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from hearsay import cards
 from hearsay.domain import RECOGNITION, ModelCard, Task
+from hearsay.engines.fake import cards as fake_cards
 from hearsay.errors import ConfigurationError, ModelNotFound
-from hearsay.naming import AUTO, Names
+from hearsay.models import hosted_names
+from hearsay.models.names import AUTO, Names
 
 SPEECH = frozenset({Task.SPEAK})
 
 
 def named(id_: str, *aliases: str) -> ModelCard:
-    return replace(cards.fake(), id=id_, aliases=aliases)
+    return replace(fake_cards.fake(), id=id_, aliases=aliases)
 
 
 @pytest.mark.parametrize("name", [None, "", "auto", "AUTO"])
@@ -24,7 +25,7 @@ def test_no_name_means_a_default_for_everything(name: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "tasks"), [(cards.STAND_INS, RECOGNITION), (cards.SPEAKING_STAND_INS, SPEECH)]
+    ("names", "tasks"), [(hosted_names.STAND_INS, RECOGNITION), (hosted_names.SPEAKING_STAND_INS, SPEECH)]
 )
 def test_hosted_models_mean_a_default_for_what_they_do(
     names: tuple[str, ...], tasks: frozenset[Task]
@@ -60,7 +61,7 @@ def test_some_names_ask_for_a_language() -> None:
 
 
 def test_every_language_is_asked_for_by_a_stand_in() -> None:
-    assert set(cards.LANGUAGES_OF_STAND_INS) <= set(cards.SPEAKING_STAND_INS)
+    assert set(hosted_names.LANGUAGES_OF_STAND_INS) <= set(hosted_names.SPEAKING_STAND_INS)
 
 
 def test_what_has_no_meaning_is_told_with_the_nearest() -> None:

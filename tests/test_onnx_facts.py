@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay.engines.onnx_facts import facts
+from hearsay.engines.onnx_file import facts
 
 TOYS = Path(__file__).parent / "data"
 KOKORO = TOYS / "toy-kokoro" / "model.onnx"

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hearsay.asr.parallel import IN_FLIGHT, ParallelLoops
 from hearsay.domain import Audio, DecodeSettings, Segment, TranscribeOptions
+from hearsay.engines.jobs import Decode, DetectLanguage, Encode, Job, at_once
+from hearsay.engines.whisper.window_loop import Slice, WindowLoop
 from hearsay.errors import Cancelled, EngineFailed
-from hearsay.jobs import Decode, DetectLanguage, Encode, Job, at_once
-from hearsay.parallel import IN_FLIGHT, ParallelLoops
-from hearsay.sequential import Slice, WindowLoop
 from tests.pretend import Desk, Engine, PretendFeatures, PretendRecognizer, pretend
 
 N_PARTS = 6

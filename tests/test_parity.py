@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from hearsay import audio
 from hearsay.domain import Audio, DecodeSettings, Segment, Task, TranscribeOptions
 from hearsay.engines import whisper
 from hearsay.engines.whisper import WhisperRecognizer
-from hearsay.sequential import WindowLoop
+from hearsay.engines.whisper.window_loop import WindowLoop
+from hearsay.media import decoding
 from tests.scripted import segments_of
 
 DATA = Path(__file__).parent / "data"
@@ -92,7 +92,7 @@ def compare(model: WhisperRecognizer, answer: dict[str, Any]) -> Pair:
 
 @cache
 def read(file: str) -> Audio:
-    return audio.load(CLIPS / file)
+    return decoding.load(CLIPS / file)
 
 
 def test_there_is_enough_to_compare(pairs: list[Pair]) -> None:

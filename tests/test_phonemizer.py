@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hearsay.engines.pronunciation import mark_of
+from hearsay.engines.sherpa.phonemes import mark_of
 
 SCRIPT = """
 import json, sys, espeakng_loader

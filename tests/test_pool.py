@@ -18,14 +18,15 @@ from typing import Any
 
 import pytest
 
-from hearsay import audio, cards
+from hearsay.asr.transcription import Transcription
 from hearsay.domain import Audio, Chunking, ModelCard, Task, TranscribeOptions, Transcript
-from hearsay.engines.fake import FakeUtteranceRecognizer, FakeWindowRecognizer
+from hearsay.engines.fake import cards as fake_cards
+from hearsay.engines.fake.recognizer import FakeUtteranceRecognizer, FakeWindowRecognizer
 from hearsay.engines.protocols import Recognizer
 from hearsay.engines.whisper import load as load_whisper
 from hearsay.errors import Cancelled, EngineFailed, ModelNotFound, Overloaded
-from hearsay.pool import BatchLimits, Lease, ModelPool
-from hearsay.transcription import Transcription
+from hearsay.media import decoding
+from hearsay.scheduling.model_pool import BatchLimits, Lease, ModelPool
 from tests.engines import WAIT, Machine, encode
 
 KINDS = pytest.mark.parametrize("kind", [FakeUtteranceRecognizer, FakeWindowRecognizer])
@@ -56,7 +57,7 @@ class Shelf:
     def card(self, name: str | None = None, task: Task = Task.TRANSCRIBE) -> ModelCard:
         if name == "unknown":
             raise ModelNotFound()
-        return replace(cards.fake(), id=name or "default")
+        return replace(fake_cards.fake(), id=name or "default")
 
     def load(self, card: ModelCard) -> Recognizer:
         self.loads.append(card.id)
@@ -673,9 +674,9 @@ DATA = Path(__file__).parent / "data"
 
 def test_fifty_callers_at_once_are_told_what_each_would_be_alone() -> None:
     recognizer = load_whisper(DATA / "fixture-whisper", device="cpu")
-    card = replace(cards.fake(), id="fixture")
+    card = replace(fake_cards.fake(), id="fixture")
     clips = json.loads((DATA / "clips" / "manifest.json").read_text("utf-8"))
-    recordings = [audio.load(DATA / "clips" / clip["file"]) for clip in clips[::6]]
+    recordings = [decoding.load(DATA / "clips" / clip["file"]) for clip in clips[::6]]
     wishes = [
         TranscribeOptions(),
         TranscribeOptions(words=True),

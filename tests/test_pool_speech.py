@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from hearsay import cards
 from hearsay.domain import ModelCard, SpeakOptions, Task
-from hearsay.engines.fake import FakeUtteranceRecognizer, FakeWindowRecognizer, Mishaps
-from hearsay.engines.fake_voice import FakeSynthesizer
+from hearsay.engines.fake import cards as fake_cards
+from hearsay.engines.fake.recognizer import FakeUtteranceRecognizer, FakeWindowRecognizer, Mishaps
+from hearsay.engines.fake.synthesizer import FakeSynthesizer
 from hearsay.engines.protocols import Engine, Synthesizer
 from hearsay.errors import Cancelled, EngineFailed, UnsupportedOption
-from hearsay.pool import Lease, ModelPool
-from hearsay.synthesis import Synthesis
+from hearsay.scheduling.model_pool import Lease, ModelPool
+from hearsay.tts.synthesis import Synthesis
 from tests.test_booths import WAIT, Mute, Slow
 from tests.test_pool import Clock, until
 
@@ -36,9 +36,9 @@ class Shelf:
     def card(self, name: str | None = None, task: Task = Task.TRANSCRIBE) -> ModelCard:
         name = name or "light"
         if name.startswith("ear"):
-            return replace(cards.fake(), id=name)
+            return replace(fake_cards.fake(), id=name)
         engine = "sherpa" if name.startswith("heavy") else "fake_voice"
-        return replace(cards.fake_voice(), id=name, engine=engine)
+        return replace(fake_cards.fake_voice(), id=name, engine=engine)
 
     def load(self, card: ModelCard) -> Engine:
         self.loads.append(card.id)

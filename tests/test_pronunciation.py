@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay.engines.pronunciation import (
+from hearsay.engines.sherpa.phonemes import (
     FEWEST_PHONEMES,
     MOST_PHONEMES,
     Clause,

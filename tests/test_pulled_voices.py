@@ -14,8 +14,8 @@ import pytest
 
 from hearsay.api.app import from_settings
 from hearsay.domain import Task
-from hearsay.hub import Hub
-from hearsay.models import Catalogue
+from hearsay.models.catalogue import Catalogue
+from hearsay.models.hub import Hub
 from hearsay.settings import Settings
 from tests.local_hub import LocalHub
 from tests.local_hub import serving as serving_hub

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hearsay.domain import DecodeSettings, Hypothesis, Segment
-from hearsay.quality import compression_ratio, flags, is_silence, needs_fallback
+from hearsay.transcripts.quality import compression_ratio, flags, is_silence, needs_fallback
 
 OFF = {"compression_ratio_threshold": None, "logprob_threshold": None, "no_speech_threshold": None}
 

@@ -16,13 +16,12 @@ import httpx
 import numpy as np
 import pytest
 
-from hearsay import audio
-from hearsay.dialects.chunking import parse_chunking
-from hearsay.dialects.fields import Fields
+from hearsay.client.http_errors import pause
+from hearsay.client.parsing import parse_answer
+from hearsay.client.transcription_client import Limits, RemoteServer, endpoint, find_key, vendor_of
+from hearsay.dialects.chunking_strategy import parse_chunking
+from hearsay.dialects.form_fields import Fields
 from hearsay.domain import SAMPLE_RATE, Chunking, Task, TranscribeOptions, Transcript, VadThresholds
-from hearsay.engines.remote import Limits, RemoteServer, endpoint, find_key, vendor_of
-from hearsay.engines.remote_answers import parse_answer
-from hearsay.engines.remote_failures import pause
 from hearsay.errors import (
     EngineFailed,
     InvalidAudio,
@@ -31,6 +30,7 @@ from hearsay.errors import (
     Overloaded,
     Unauthorized,
 )
+from hearsay.media import decoding
 from tests.tones import SENTENCES, ToneRecognizer, hear, normal, speak
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def fields(content_type: str, body: bytes) -> tuple[dict[str, Any], bytes]:
 def decoded(content: bytes) -> np.ndarray[Any, Any]:
     path = Path(_folder) / "received"
     path.write_bytes(content)
-    return audio.load(path).samples()
+    return decoding.load(path).samples()
 
 
 _folder = ""
@@ -165,7 +165,7 @@ def answer(samples: np.ndarray[Any, Any], *, verbose: bool, words: bool) -> dict
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
     path = tmp_path / "talk.wav"
-    path.write_bytes(audio.encode(SPEECH, "wav"))
+    path.write_bytes(decoding.encode(SPEECH, "wav"))
     return path
 
 
@@ -304,7 +304,7 @@ def test_how_to_cut_is_passed_on(
 
 def test_a_name_that_vendors_do_not_know_is_sent_as_flac(tmp_path: Path) -> None:
     path = tmp_path / "talk.opus"
-    path.write_bytes(audio.encode(SPEECH, "flac"))
+    path.write_bytes(decoding.encode(SPEECH, "flac"))
     vendor = Vendor()
     assert normal(ask(vendor, path).text) == TEXT
     assert vendor.requests[0]["filename"] == "part.flac"
@@ -365,7 +365,7 @@ def test_parts_are_sent_side_by_side_but_not_all_at_once(recording: Path) -> Non
 def cut_at(path: Path, seconds: float, tmp_path: Path) -> Path:
     lead = np.zeros(int(seconds * SAMPLE_RATE), np.float32)
     shifted = tmp_path / "shifted.wav"
-    shifted.write_bytes(audio.encode(np.concatenate([lead, SPEECH]), "wav"))
+    shifted.write_bytes(decoding.encode(np.concatenate([lead, SPEECH]), "wav"))
     return shifted
 
 
@@ -415,9 +415,9 @@ def test_what_a_server_refused_once_is_not_sent_to_it_again(recording: Path) -> 
 
 def test_damage_that_decoding_found_is_told(tmp_path: Path) -> None:
     path = tmp_path / "cut.wav"
-    path.write_bytes(audio.encode(SPEECH, "wav")[:-100_000])
-    assert audio.load(path).warnings
-    assert ask(Vendor(), path, limits=SMALL).warnings == audio.load(path).warnings
+    path.write_bytes(decoding.encode(SPEECH, "wav")[:-100_000])
+    assert decoding.load(path).warnings
+    assert ask(Vendor(), path, limits=SMALL).warnings == decoding.load(path).warnings
 
 
 def test_413_without_a_number_halves(recording: Path) -> None:

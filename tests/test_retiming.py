@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearsay.domain import Pcm
-from hearsay.retiming import Retiming
+from hearsay.media.resampling import Retiming
 
 
 def tone(rate: int, seconds: float, pitch: float = 1000.0) -> Pcm:

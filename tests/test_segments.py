@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hearsay.client.stitching import cut, cut_quietly, merge, quietest, stitch
 from hearsay.domain import SAMPLE_RATE, Audio, Segment, Word
-from hearsay.segments import cut, cut_quietly, merge, offset, quietest, stitch
 
 SENTENCES = (
     "The harbour was quiet when the first boat came in.",
@@ -355,12 +355,12 @@ def test_merge_folds_many_parts() -> None:
 
 def test_offset_moves_words_and_seek() -> None:
     segment = Segment(1.0, 2.0, " a", words=(Word(1.25, 1.5, " a"),), seek=100)
-    moved = offset(segment, 10.0)
+    moved = segment.shifted(10.0)
     assert (moved.start, moved.end, moved.seek) == (11.0, 12.0, 1100)
     assert moved.words == (Word(11.25, 11.5, " a"),)
     assert moved.written is None
-    assert offset(replace(segment, words=None), 1.0).words is None
-    assert offset(replace(segment, written=(0.75, 2.5)), 10.0).written == (10.75, 12.5)
+    assert replace(segment, words=None).shifted(1.0).words is None
+    assert replace(segment, written=(0.75, 2.5)).shifted(10.0).written == (10.75, 12.5)
 
 
 @given(duration=st.floats(0.01, 4_000), part=st.floats(5, 2_000), share=st.floats(0, 0.9))

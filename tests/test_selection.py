@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay import cards, selection, speaking_cards
-from hearsay.selection import WHISPER, Selection, is_safe
+from hearsay.engines import registry
+from hearsay.models import repository_files
+from hearsay.models.repository_files import WHISPER, Selection, is_safe
 
 VOICE = Selection(("model.onnx", "espeak-ng-data/*"), ("model.onnx", "espeak-ng-data/*"), "voice")
 
@@ -28,9 +29,9 @@ def test_what_is_lacking_is_named() -> None:
 
 
 def test_every_model_that_can_be_pulled_says_of_which_files_it_is_made() -> None:
-    for card in (*cards.known(), *speaking_cards.known()):
+    for card in (*registry.recognizer_cards(), *registry.synthesizer_cards()):
         if card.repository is not None:
-            wanted = selection.of(card)
+            wanted = repository_files.of(card)
             assert wanted.required and wanted.landmark, card.id
             assert (wanted is WHISPER) == (card.engine == "whisper")
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hearsay.sentences import MOST_MARKS, clean, pieces
+from hearsay.text.sentences import MOST_MARKS, clean, pieces
 
 NASTY = st.text(
     st.sampled_from(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hearsay.asr.parallel import ParallelLoops
 from hearsay.domain import (
     AlignedWord,
     DecodeSettings,
@@ -21,10 +22,15 @@ from hearsay.domain import (
     TranscribeOptions,
     Word,
 )
+from hearsay.engines.jobs import Encode, at_once
+from hearsay.engines.whisper.window_loop import (
+    PROMPT_CHARACTERS,
+    Slice,
+    WindowLoop,
+    short_frames,
+    temperatures,
+)
 from hearsay.errors import Cancelled
-from hearsay.jobs import Encode, at_once
-from hearsay.parallel import ParallelLoops
-from hearsay.sequential import PROMPT_CHARACTERS, Slice, WindowLoop, short_frames, temperatures
 from tests.scripted import ScriptedFeatures, ScriptedRecognizer, hypothesis, segments_of
 
 GOLDEN = json.loads((Path(__file__).parent / "data" / "reference-loop.json").read_text())

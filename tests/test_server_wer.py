@@ -14,7 +14,7 @@ import numpy as np
 import pocketsphinx
 import pytest
 
-from hearsay import cards
+from hearsay.engines.pocketsphinx import cards as pocketsphinx_cards
 from tests.compat.serving import Scene
 from tests.server import serving
 
@@ -79,7 +79,7 @@ def error_rate(references: list[str], hypotheses: list[str]) -> float:
 @pytest.fixture
 def embedded_address(tmp_path: Path) -> Iterator[str]:
     """A server with the embedded engine alone."""
-    with serving(Scene(tmp_path, default=cards.EMBEDDED).app()) as address:
+    with serving(Scene(tmp_path, default=pocketsphinx_cards.EMBEDDED).app()) as address:
         yield address
 
 

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hearsay import speaking_cards
 from hearsay.domain import Pcm, SpeakOptions
-from hearsay.engines import sherpa
-from hearsay.engines.sherpa import SherpaSynthesizer
-from hearsay.engines.sherpa_process import pcm
+from hearsay.engines.sherpa import cards
+from hearsay.engines.sherpa import synthesizer as sherpa
+from hearsay.engines.sherpa.process import pcm
+from hearsay.engines.sherpa.synthesizer import SherpaSynthesizer
 from hearsay.errors import Cancelled, ConfigurationError, EngineFailed, UnsupportedOption
 
 DATA = Path(__file__).parent / "data"
@@ -140,7 +140,7 @@ def test_a_killed_process_is_replaced_and_its_piece_said_all_the_same() -> None:
 
 
 def test_voices_stand_in_the_order_of_the_card(kokoro: SherpaSynthesizer) -> None:
-    card = next(card for card in speaking_cards.known() if card.id == "kokoro-82m")
+    card = next(card for card in cards.known() if card.id == "kokoro-82m")
     voice = sherpa.load(KOKORO, card, n_threads=1)
     voice.close()
     assert [one.id for one in voice.voices] == ["af_heart", "bm_george", "ef_dora"]

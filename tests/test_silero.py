@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hearsay import audio
 from hearsay.domain import SAMPLE_RATE, Samples, SpeechSpan, VadThresholds
-from hearsay.engines import openvino, silero
+from hearsay.engines import openvino_runtime
 from hearsay.engines.protocols import SpeechDetector
+from hearsay.engines.silero import detector as silero
 from hearsay.errors import EngineFailed
-from hearsay.speech import CONTEXT, listen, spans
+from hearsay.media import decoding
+from hearsay.vad.chunking import listen
+from hearsay.vad.spans import CONTEXT, spans
 
 DATA = Path(__file__).parent / "data"
 CLIPS = DATA / "clips"
@@ -30,7 +32,7 @@ LOADERS = {"openvino": silero.load_openvino, "numpy": silero.load_numpy}
 
 @pytest.fixture(scope="module", params=LOADERS)
 def detector(request: pytest.FixtureRequest) -> silero.Silero:
-    if request.param == "openvino" and not openvino.is_usable():
+    if request.param == "openvino" and not openvino_runtime.is_usable():
         pytest.skip("OpenVINO cannot compute on this machine")
     return LOADERS[request.param]()
 
@@ -42,7 +44,7 @@ def heard(detector: SpeechDetector, samples: Samples, n_portion: int = 1 << 30) 
 
 
 def speech_of(detector: SpeechDetector, path: Path) -> list[SpeechSpan]:
-    recording = audio.load(path)
+    recording = decoding.load(path)
     probabilities = heard(detector, recording.samples())
     return spans(
         probabilities,
@@ -58,19 +60,19 @@ def test_it_is_a_detector(detector: silero.Silero) -> None:
 
 @pytest.mark.parametrize("clip", GOLDEN)
 def test_probabilities_are_those_of_onnxruntime(detector: silero.Silero, clip: str) -> None:
-    found = heard(detector, audio.load(CLIPS / clip).samples())
+    found = heard(detector, decoding.load(CLIPS / clip).samples())
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, GOLDEN[clip], atol=1e-4)
 
 
 @pytest.mark.parametrize("n_portion", [1, 511, 512, 513, 4000, 16_000])
 def test_portions_give_what_the_whole_gives(detector: silero.Silero, n_portion: int) -> None:
-    samples = audio.load(CLIPS / "en-1-a.flac").samples()[: 16_000 if n_portion == 1 else None]
+    samples = decoding.load(CLIPS / "en-1-a.flac").samples()[: 16_000 if n_portion == 1 else None]
     np.testing.assert_allclose(heard(detector, samples, n_portion), heard(detector, samples), atol=1e-5)
 
 
 def test_a_recording_longer_than_a_batch_goes_on_from_batch_to_batch(detector: silero.Silero) -> None:
-    clip = audio.load(CLIPS / "de-1-a.flac").samples()
+    clip = decoding.load(CLIPS / "de-1-a.flac").samples()
     samples = np.tile(clip, 12)
     assert len(samples) > 5 * silero.BATCH_FRAMES * silero.FRAME_SAMPLES
     np.testing.assert_allclose(heard(detector, samples), heard(detector, samples, 7000), atol=1e-4)
@@ -85,7 +87,7 @@ def test_every_frame_is_counted_once(detector: silero.Silero) -> None:
 
 
 def test_streams_of_several_threads_do_not_meet(detector: silero.Silero) -> None:
-    clips = [audio.load(CLIPS / name).samples() for name in GOLDEN]
+    clips = [decoding.load(CLIPS / name).samples() for name in GOLDEN]
     alone = [heard(detector, clip, 3000) for clip in clips]
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda clip: heard(detector, clip, 3000), clips * 5))
@@ -110,7 +112,7 @@ def test_every_word_of_the_clips_lies_within_speech(detector: silero.Silero) -> 
 @needs_recordings
 @pytest.mark.parametrize("name", sorted(path.name for path in REAL.glob("*.*") if path.suffix != ".json"))
 def test_real_speech_is_found(detector: silero.Silero, name: str) -> None:
-    recording = audio.load(REAL / name)
+    recording = decoding.load(REAL / name)
     found = speech_of(detector, REAL / name)
     assert sum(span.end - span.start for span in found) > 0.4 * recording.duration
     assert list(listen(recording, detector, VadThresholds()))
@@ -135,17 +137,17 @@ def test_without_openvino_numpy_does_the_work(monkeypatch: pytest.MonkeyPatch) -
     def refuse() -> silero.Silero:
         raise AssertionError("OpenVINO was asked")
 
-    monkeypatch.setattr(openvino, "is_usable", lambda: False)
+    monkeypatch.setattr(openvino_runtime, "is_usable", lambda: False)
     monkeypatch.setattr(silero, "load_openvino", refuse)
     assert silero.available()
     clip = "en-1-a.flac"
-    found = heard(silero.load(), audio.load(CLIPS / clip).samples())
+    found = heard(silero.load(), decoding.load(CLIPS / clip).samples())
     np.testing.assert_allclose(found, GOLDEN[clip], atol=1e-4)
 
 
 def test_openvino_is_preferred(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = silero.load_numpy()
-    monkeypatch.setattr(openvino, "is_usable", lambda: True)
+    monkeypatch.setattr(openvino_runtime, "is_usable", lambda: True)
     monkeypatch.setattr(silero, "load_openvino", lambda: chosen)
     assert silero.load() is chosen
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hearsay.engines import openvino, silero
-from hearsay.engines.silero_numpy import read_weights
+from hearsay.engines import openvino_runtime
+from hearsay.engines.silero import detector as silero
+from hearsay.engines.silero.numpy_network import read_weights
 
 
 def field(number: int, value: bytes | int) -> bytes:
@@ -56,7 +57,7 @@ def test_what_is_no_onnx_file_is_refused(content: bytes, tmp_path: Path) -> None
         read_weights(tmp_path / "net.onnx")
 
 
-@pytest.mark.skipif(not openvino.is_usable(), reason="OpenVINO cannot compute on this machine")
+@pytest.mark.skipif(not openvino_runtime.is_usable(), reason="OpenVINO cannot compute on this machine")
 @pytest.mark.parametrize("loudness", [0.0, 1e-3, 0.1, 1.0, 100.0])
 def test_it_computes_what_openvino_does_at_any_loudness(loudness: float) -> None:
     noise = np.random.default_rng(7).standard_normal(70_000).astype(np.float32) * np.float32(loudness)

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hearsay import audio, muxing
 from hearsay.domain import Pcm
 from hearsay.errors import UnsupportedOption
-from hearsay.retiming import Retiming
-from hearsay.sound import TEMPI, Container, Encoding, SoundEncoder, SoundFormat, check
-from hearsay.sound_formats import RATES, bit_rates, closest_rate
+from hearsay.media import decoding, libav_encoder
+from hearsay.media.encoding import TEMPI, Container, Encoding, SoundEncoder, SoundFormat, check
+from hearsay.media.formats import RATES, bit_rates, closest_rate
+from hearsay.media.resampling import Retiming
 
 SOURCE_RATE = 22_050
 SECONDS = 1.5
@@ -98,7 +98,7 @@ def test_a_file_is_the_sound_that_went_in(container: Container, rate: int, tmp_p
 
     path = tmp_path / "sound"
     path.write_bytes(file)
-    loaded = audio.load(path)
+    loaded = decoding.load(path)
     assert loaded.warnings == ()
     assert len(loaded.pcm) / 16_000 == pytest.approx(SECONDS, abs=2304 / rate + 0.01)
 
@@ -151,7 +151,7 @@ def test_samples_at_their_own_rate_are_not_touched() -> None:
 def test_the_head_of_a_whole_flac_file_states_its_length(rate: int, n_samples: int) -> None:
     pcm = voice(rate=SOURCE_RATE)[:n_samples]
     file = encoded(SoundFormat(Container.FLAC, rate), pcm)
-    head = muxing.flac_head(io.BytesIO(file))
+    head = libav_encoder.flac_head(io.BytesIO(file))
     assert head[:21] == file[:21]
     fields = int.from_bytes(head[18:], "big")
     assert fields >> 44 == rate
@@ -166,7 +166,7 @@ def test_the_head_of_a_whole_flac_file_states_its_length(rate: int, n_samples: i
 @pytest.mark.parametrize("file", [b"", b"fLaC", b"RIFF" + bytes(100)])
 def test_the_head_of_another_file_is_a_mistake(file: bytes) -> None:
     with pytest.raises(ValueError, match="no FLAC file"):
-        muxing.flac_head(io.BytesIO(file))
+        libav_encoder.flac_head(io.BytesIO(file))
 
 
 @pytest.mark.parametrize("tempo", [0.25, 0.5, 1.7, 5.0])
@@ -326,8 +326,8 @@ def test_a_bit_rate_is_kept_to() -> None:
 
 
 def test_a_container_that_libav_was_built_without_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    missing = muxing._Recipe("ogg", "libunheard", {}, {})
-    monkeypatch.setattr(muxing, "_recipe", lambda container, rate: missing)
+    missing = libav_encoder._Recipe("ogg", "libunheard", {}, {})
+    monkeypatch.setattr(libav_encoder, "_recipe", lambda container, rate: missing)
     with pytest.raises(UnsupportedOption, match="opus cannot be made: libav has no libunheard") as caught:
         SoundEncoder(SoundFormat(Container.OPUS, 24_000), source_rate=SOURCE_RATE)
     assert caught.value.param == "response_format"

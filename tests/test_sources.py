@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hearsay.api.sources import Encoded, decode_base64
+from hearsay.api.request.audio_source import Encoded, decode_base64
 
 
 def test_base64_goes_into_the_file_that_is_there(tmp_path: Path) -> None:

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 
 from hearsay.domain import SpeakOptions
-from hearsay.engines import speaking, speaking_child
-from hearsay.engines.frames import ROOM_BYTES
-from hearsay.engines.pieces import Piece
 from hearsay.engines.protocols import Speaking
-from hearsay.engines.speaking import SpeakingProcesses
+from hearsay.engines.tts_worker import child, pool
+from hearsay.engines.tts_worker.frames import ROOM_BYTES
+from hearsay.engines.tts_worker.pool import SpeakingProcesses
+from hearsay.engines.tts_worker.utterance import Piece
 from hearsay.errors import Cancelled, EngineFailed
 
 OPTIONS = SpeakOptions("any")
@@ -84,7 +84,7 @@ def test_a_piece_may_be_longer_than_the_memory_for_its_sound(start: Start) -> No
 
 @pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="this system has no memory with a descriptor")
 def test_nobody_can_cut_off_the_memory_that_the_server_reads() -> None:
-    with speaking_child._memory(10_000) as memory:
+    with child._memory(10_000) as memory:
         for n_bytes in (0, 9_999):
             with pytest.raises(PermissionError):
                 os.ftruncate(memory.fileno(), n_bytes)
@@ -247,7 +247,7 @@ def test_a_refused_piece_keeps_the_process(start: Start) -> None:
 
 
 def test_a_hung_process_is_killed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speaking_child, "_TICK", 0.05)
+    monkeypatch.setattr(child, "_TICK", 0.05)
     processes = start(patience=0.3)
     with pytest.raises(EngineFailed, match="no sign of life"):
         heard(processes.submit("HANG", OPTIONS))
@@ -255,8 +255,8 @@ def test_a_hung_process_is_killed(start: Start, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_what_goes_on_though_unwanted_is_killed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speaking_child, "_TICK", 0.05)
-    monkeypatch.setattr(speaking_child, "HUSH_SECONDS", 0.1)
+    monkeypatch.setattr(child, "_TICK", 0.05)
+    monkeypatch.setattr(child, "HUSH_SECONDS", 0.1)
     processes = start()
     (pid,) = processes.pids
     hung = processes.submit("a HANG", OPTIONS)
@@ -296,7 +296,7 @@ def test_stopping_a_piece_whose_process_is_lost_does_not_hush_the_next_one() -> 
         def dispose(self) -> None:
             piece.stop()
 
-    speaking._say(Dying(), speaking._Line("The toy"), piece)  # type: ignore[arg-type]
+    pool._say(Dying(), pool._Line("The toy"), piece)  # type: ignore[arg-type]
     assert not hushed
     with pytest.raises(Cancelled):
         list(piece)
@@ -353,7 +353,7 @@ def test_garbage_takes_its_processes_along() -> None:
 def test_ends_with_its_parent_whatever_it_is_at(text: str) -> None:
     root = str(Path(__file__).resolve().parents[1])
     program = (
-        "from hearsay.engines.speaking import SpeakingProcesses\n"
+        "from hearsay.engines.tts_worker.pool import SpeakingProcesses\n"
         "from hearsay.domain import SpeakOptions\n"
         "import os, signal, sys\n"
         "processes = SpeakingProcesses('tests.mouth', {}, n_processes=1, name='The toy')\n"

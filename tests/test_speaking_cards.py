@@ -8,12 +8,14 @@ from pathlib import Path
 import espeakng_loader
 import pytest
 
-from hearsay import selection, speaking_cards
 from hearsay.domain import ModelCard, Task
-from hearsay.engines import espeak
-from hearsay.engines.sherpa import reader
+from hearsay.engines.espeak import cards as espeak_cards
+from hearsay.engines.espeak import synthesizer as espeak
+from hearsay.engines.sherpa import cards
+from hearsay.engines.sherpa.synthesizer import reader
+from hearsay.models import repository_files
 
-CARDS = speaking_cards.known()
+CARDS = cards.known()
 NEURAL = [card for card in CARDS if card.engine == "sherpa"]
 
 
@@ -23,7 +25,7 @@ def test_no_name_means_two_models() -> None:
 
 
 def test_the_embedded_voice_comes_last() -> None:
-    assert CARDS[-1].id == speaking_cards.EMBEDDED_VOICE
+    assert CARDS[-1].id == espeak_cards.EMBEDDED_VOICE
     assert {card.engine for card in CARDS} == {"sherpa", "espeak"}
 
 
@@ -45,7 +47,7 @@ def test_a_neural_card_says_what_to_fetch_and_who_speaks(card: ModelCard) -> Non
     ids = [voice.id for voice in card.voices]
     assert ids
     assert len(ids) == len(set(ids))
-    chosen = selection.of(card)
+    chosen = repository_files.of(card)
     assert chosen.wants("tokens.txt")
     assert any(name.endswith(".onnx") for name in chosen.patterns)
     assert not chosen.wants("espeak-ng-data/phontab")

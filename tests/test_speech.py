@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hearsay import speech
 from hearsay.domain import SAMPLE_RATE, Audio, Samples, SpeechSpan, VadThresholds
-from hearsay.speech import Piece, Stretch, listen, pieces, spans, stretches
+from hearsay.vad import chunking
+from hearsay.vad import spans as speech
+from hearsay.vad.chunking import Stretch, listen, stretches
+from hearsay.vad.spans import Piece, pieces, spans
 
 FRAME = 512 / SAMPLE_RATE
 DEFAULT = VadThresholds()
@@ -226,11 +228,11 @@ def test_a_stretch_is_known_before_the_recording_is_heard_to_its_end() -> None:
     audio = sheet(probabilities, len(probabilities) * 512)
     first = next(listen(audio, Counting(), DEFAULT))
     assert first.end == pytest.approx(5 * 5.44 - 0.32)
-    assert n_heard <= 2 * speech.BLOCK_FRAMES * 512
+    assert n_heard <= 2 * chunking.BLOCK_FRAMES * 512
     n_heard = 0
     silent = drawn((40, 0), (3.2, 0.9), (4000, 0))
     next(listen(sheet(silent, len(silent) * 512), Counting(), DEFAULT))
-    assert n_heard <= 2 * speech.BLOCK_FRAMES * 512
+    assert n_heard <= 2 * chunking.BLOCK_FRAMES * 512
 
 
 @given(recordings(), thresholds_used, st.integers(1, 512), st.integers(1, 700))

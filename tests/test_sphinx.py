@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hearsay import audio
 from hearsay.domain import (
     SAMPLE_RATE,
     Audio,
@@ -22,10 +21,11 @@ from hearsay.domain import (
     TranscribeOptions,
     VadThresholds,
 )
-from hearsay.engines import sphinx
-from hearsay.engines.sphinx import SphinxRecognizer, SphinxStream
-from hearsay.engines.sphinx_process import recognize
+from hearsay.engines.pocketsphinx import recognizer as sphinx
+from hearsay.engines.pocketsphinx.process import recognize
+from hearsay.engines.pocketsphinx.recognizer import SphinxRecognizer, SphinxStream
 from hearsay.errors import EngineFailed, UnsupportedOption
+from hearsay.media import decoding
 from hearsay.samples import HELLO, hello_text
 
 HELLO_WORDS = "".join(letter for letter in hello_text().lower() if letter.isalpha() or letter == " ")
@@ -41,7 +41,7 @@ def engine() -> Iterator[SphinxRecognizer]:
 
 @pytest.fixture(scope="module")
 def hello() -> Audio:
-    return audio.load(HELLO)
+    return decoding.load(HELLO)
 
 
 def hear(stream: SphinxStream, samples: Samples, piece: int = SAMPLE_RATE) -> list[Segment]:

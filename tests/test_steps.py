@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import pytest
 
 from hearsay.errors import Cancelled
-from hearsay.steps import Steps
+from hearsay.scheduling.thread_stream import Steps
 from tests.engines import WAIT
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.testclient import TestClient
 
-from hearsay.api.straight import StraightRoute
+from hearsay.api.routes.raw_route import StraightRoute
 
 
 def made() -> FastAPI:

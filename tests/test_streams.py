@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from hearsay.api.streams import Exchange, HungUp
+from hearsay.api.request.exchange import Exchange, HungUp
 from hearsay.errors import Cancelled
 
 

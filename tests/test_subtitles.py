@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hearsay.domain import Segment
-from hearsay.subtitles import plain, srt, vtt
+from hearsay.transcripts.subtitles import plain, srt, vtt
 
 TIMES = st.floats(min_value=0, max_value=400 * 3600, allow_nan=False)
 TEXT = st.text() | st.lists(

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from hearsay.domain import Pcm, SpeakOptions
-from hearsay.engines.fake import Mishaps
-from hearsay.engines.fake_voice import SAMPLE_RATE, WORD_SECONDS, FakeSpeaking, FakeSynthesizer, tone
+from hearsay.engines.fake.recognizer import Mishaps
+from hearsay.engines.fake.synthesizer import SAMPLE_RATE, WORD_SECONDS, FakeSpeaking, FakeSynthesizer, tone
 from hearsay.errors import Cancelled, EngineFailed, InvalidRequest, UnsupportedOption
-from hearsay.sound import Container, SoundFormat
-from hearsay.synthesis import Synthesis, encoded
+from hearsay.media.encoding import Container, SoundFormat
+from hearsay.tts.synthesis import Synthesis, encoded
 
 LOW = SpeakOptions("low")
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from hearsay.domain import Pcm, SpeakOptions
-from hearsay.engines import espeak, sherpa
-from hearsay.engines.fake import Mishaps
-from hearsay.engines.fake_voice import FakeSynthesizer
+from hearsay.engines.espeak import synthesizer as espeak
+from hearsay.engines.fake.recognizer import Mishaps
+from hearsay.engines.fake.synthesizer import FakeSynthesizer
 from hearsay.engines.protocols import Synthesizer
+from hearsay.engines.sherpa import synthesizer as sherpa
 from hearsay.errors import Cancelled, EngineFailed, UnsupportedOption
 
 TEXT = "The sun is up, and the birds begin to sing."

@@ -10,7 +10,7 @@ import pytest
 from av.audio.frame import AudioFrame
 
 from hearsay.domain import SAMPLE_RATE
-from hearsay.tracks import MAX_GAP, MAX_SILENCE_RATIO, Track
+from hearsay.media.track import MAX_GAP, MAX_SILENCE_RATIO, Track
 
 
 def frames(*begins: float | None, n_samples: int = 1600) -> list[AudioFrame]:

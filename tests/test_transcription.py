@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from hearsay.asr.transcription import Transcription
 from hearsay.domain import (
     RECOGNITION,
     Audio,
@@ -32,18 +33,17 @@ from hearsay.domain import (
     VadThresholds,
     Window,
 )
-from hearsay.engines.fake import (
+from hearsay.engines.fake.recognizer import (
     FakeFeatures,
     FakeUtteranceRecognizer,
     FakeWindowRecognizer,
     Mishaps,
     expected_words,
 )
+from hearsay.engines.jobs import Job
 from hearsay.engines.protocols import Recognizer
 from hearsay.errors import Cancelled, EngineFailed, UnsupportedOption
-from hearsay.jobs import Job
-from hearsay.speech import listen
-from hearsay.transcription import Transcription
+from hearsay.vad.chunking import listen
 from tests.pretend import (
     Desk,
     Engine,

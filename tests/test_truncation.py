@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay.truncation import looks_cut, refusal
+from hearsay.media.truncation import looks_cut, refusal
 from tests.media import KINDS, tone, write
 
 

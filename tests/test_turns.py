@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay.turns import Turns
+from hearsay.scheduling.round_robin import Turns
 
 
 def filled(*items: tuple[str, str]) -> Turns[str, str]:

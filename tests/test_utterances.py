@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hearsay.engines.utterances import FRAME_SAMPLES, Cutting, Pcm, Utterance, UtteranceCutter
+from hearsay.engines.pocketsphinx.endpointing import FRAME_SAMPLES, Cutting, Pcm, Utterance, UtteranceCutter
 
 FEW = Cutting(pause=4, margin=2, shortest=2, longest=40, search=12)
 

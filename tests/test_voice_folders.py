@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from hearsay.domain import Gender, Task, Voice
-from hearsay.engines.pronunciation import MOST_PHONEMES, Spelling
-from hearsay.engines.voice_folders import describe, examine, is_voice, kokoro_speakers, kokoro_voice
+from hearsay.engines.sherpa.phonemes import MOST_PHONEMES, Spelling
+from hearsay.engines.sherpa.voice_folder import describe, examine, is_voice, kokoro_speakers, kokoro_voice
 from hearsay.errors import ConfigurationError
 
 DATA = Path(__file__).parent / "data"

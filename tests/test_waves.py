@@ -9,8 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from hearsay.sound_formats import Encoding
-from hearsay.waves import Waves, header, samples
+from hearsay.media.formats import Encoding
+from hearsay.media.wav import Waves, header, samples
 
 PCM = np.array([0, 1, -1, 32_767, -32_768], np.int16)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from hearsay import weights
 from hearsay.domain import Task
 from hearsay.errors import ConfigurationError
-from hearsay.weights import MANIFEST, Checks, Expected, is_intact, local_card
+from hearsay.models import checksums
+from hearsay.models.checksums import MANIFEST, Checks, Expected, is_intact, local_card
 from tests import toy_whisper
 from tests.local_hub import git_id, toy_model
 from tests.test_hub import REPOSITORY, fill_cache
@@ -43,11 +43,11 @@ def checks(tmp_path: Path) -> Checks:
 
 
 def test_tells_formats_apart(converted: Path, transformers: Path, tmp_path: Path) -> None:
-    assert weights.is_converted(converted) and not weights.is_transformers(converted)
-    assert weights.is_transformers(transformers) and not weights.is_converted(transformers)
+    assert checksums.is_converted(converted) and not checksums.is_transformers(converted)
+    assert checksums.is_transformers(transformers) and not checksums.is_converted(transformers)
     (transformers / "config.json").write_text('{"model_type": "bert"}', encoding="utf-8")
-    assert not weights.is_transformers(transformers)
-    assert not weights.is_converted(tmp_path) and not weights.is_transformers(tmp_path)
+    assert not checksums.is_transformers(transformers)
+    assert not checksums.is_converted(tmp_path) and not checksums.is_transformers(tmp_path)
 
 
 def test_reads_languages_off_the_vocabulary(converted: Path) -> None:
@@ -173,13 +173,13 @@ def test_what_was_checked_is_not_hashed_again_unless_it_changed(
 ) -> None:
     with_manifest(converted)
     hashed: list[str] = []
-    real = weights.digest_of
+    real = checksums.digest_of
 
     def spy(path: Path, kind: str) -> str:
         hashed.append(path.name)
         return real(path, kind)
 
-    monkeypatch.setattr(weights, "digest_of", spy)
+    monkeypatch.setattr(checksums, "digest_of", spy)
     checks.damaged(converted)
     assert len(hashed) == 5
     hashed.clear()

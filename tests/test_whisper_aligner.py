@@ -10,30 +10,33 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hearsay import audio
-from hearsay.engines import openvino
-from hearsay.engines.whisper import aligner, tokens
-from hearsay.engines.whisper.aligner import Reading, find_paths
-from hearsay.engines.whisper.binary import Weights
-from hearsay.engines.whisper.decoder import WhisperDecoder
-from hearsay.engines.whisper.decoder_graph import read_shape
+from hearsay.engines import openvino_runtime
+from hearsay.engines.whisper import tokenizer
+from hearsay.engines.whisper.dtw import Path as Way
 from hearsay.engines.whisper.encoder import OpenVinoEncoder, best_precision
-from hearsay.engines.whisper.features import LogMel
-from hearsay.engines.whisper.rules import Ids
-from hearsay.engines.whisper.timing import Path as Way
-from hearsay.engines.whisper.tokens import Vocabulary
-from hearsay.engines.whisper.weights import check
+from hearsay.engines.whisper.log_mel import LogMel
+from hearsay.engines.whisper.logit_rules import Ids
+from hearsay.engines.whisper.openvino import forced_alignment
+from hearsay.engines.whisper.openvino.decoder import WhisperDecoder
+from hearsay.engines.whisper.openvino.decoder_graph import read_shape
+from hearsay.engines.whisper.openvino.forced_alignment import Reading, find_paths
+from hearsay.engines.whisper.tokenizer import Vocabulary
+from hearsay.engines.whisper.weights.ctranslate2_file import Weights
+from hearsay.engines.whisper.weights.folder import check
 from hearsay.errors import ConfigurationError
+from hearsay.media import decoding
 
 DATA = Path(__file__).parent / "data"
 FIXTURE = DATA / "fixture-whisper"
 
-pytestmark = pytest.mark.skipif(not openvino.is_usable(), reason="OpenVINO has nothing for this machine")
+pytestmark = pytest.mark.skipif(
+    not openvino_runtime.is_usable(), reason="OpenVINO has nothing for this machine"
+)
 
 
 @pytest.fixture(scope="module")
 def vocabulary() -> Vocabulary:
-    return tokens.read(FIXTURE)
+    return tokenizer.read(FIXTURE)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +62,7 @@ def readings(vocabulary: Vocabulary) -> list[Reading]:
     clips = [clip for clip in manifest if clip["language"] and clip["text"]][:9]
     read = []
     for i, clip in enumerate(clips):
-        features = LogMel(audio.load(DATA / "clips" / clip["file"]), 80)
+        features = LogMel(decoding.load(DATA / "clips" / clip["file"]), 80)
         mel = features.window(0)[:, : 1500 if i % 3 == 2 else 3000]
         read.append(
             Reading(
@@ -122,7 +125,7 @@ def test_who_is_read_beside_a_text_changes_nothing(
 ) -> None:
     alone = [find_paths(exact, [reading])[0] for reading in readings]
     for most in (1, 256, 10_000):
-        monkeypatch.setattr(aligner, "_MOST_TOKENS", most)
+        monkeypatch.setattr(forced_alignment, "_MOST_TOKENS", most)
         for found, expected in zip(find_paths(exact, readings), alone, strict=True):
             assert enters(found.alignments) == enters(expected.alignments)
             np.testing.assert_allclose(found.text_token_probs, expected.text_token_probs, atol=1e-4)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hearsay.engines.whisper.binary import Quantized, Weights
+from hearsay.engines.whisper.weights.ctranslate2_file import Quantized, Weights
 from hearsay.errors import ConfigurationError, DownloadFailed
 
 FIXTURE = Path(__file__).parent / "data" / "fixture-whisper" / "model.bin"

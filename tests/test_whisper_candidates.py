@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hearsay.engines.whisper import rules
-from hearsay.engines.whisper.candidates import Candidates, Logits
-from hearsay.engines.whisper.decoder_graph import CHUNK, LEAST, DecoderShape, barred
-from hearsay.engines.whisper.rules import Allowed, Ids
+from hearsay.engines.whisper import logit_rules
+from hearsay.engines.whisper.logit_rules import Allowed, Ids
+from hearsay.engines.whisper.openvino.decoder_graph import CHUNK, LEAST, DecoderShape, barred
+from hearsay.engines.whisper.openvino.topk import Candidates, Logits
 from hearsay.errors import EngineFailed
 
 IDS = Ids(n_vocab=420, end_of_text=300, timestamp_begin=320, never=(3, 17, 129, 301, 305, 319))
@@ -47,7 +47,7 @@ def test_they_are_what_the_rules_give(rows: list[Allowed], n: int, seed: int, lo
     rng = np.random.default_rng(seed)
     whole = rng.normal(scale=4.0, size=(len(rows), IDS.n_vocab)).astype(np.float32)
     whole[:, IDS.timestamp_begin :] += np.float32(louder)
-    expected, ids = rules.best(rules.log_probabilities(whole, rows, IDS), n)
+    expected, ids = logit_rules.best(logit_rules.log_probabilities(whole, rows, IDS), n)
     found, found_ids = Candidates(SHAPE, IDS).best(logits(whole), rows, n)
     possible = expected > -np.inf
     np.testing.assert_allclose(found[possible], expected[possible], atol=1e-4)

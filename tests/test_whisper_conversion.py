@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hearsay.domain import Window
 from hearsay.engines import whisper
-from hearsay.engines.whisper.conversion import convert, converted
+from hearsay.engines.whisper.weights.conversion import convert, converted
 from hearsay.errors import ConfigurationError, DownloadFailed
 from tests import toy_whisper
 

@@ -9,21 +9,23 @@ import pytest
 import structlog
 from numpy.typing import NDArray
 
-from hearsay.engines import openvino
-from hearsay.engines.whisper import decoder as decoders
-from hearsay.engines.whisper import decoder_reference, tokens
-from hearsay.engines.whisper.binary import Weights
-from hearsay.engines.whisper.decoder import Feed, Session, WhisperDecoder
-from hearsay.engines.whisper.decoder_cache import Row
+from hearsay.engines import openvino_runtime
+from hearsay.engines.whisper import tokenizer
 from hearsay.engines.whisper.encoder import best_precision
-from hearsay.engines.whisper.rules import Ids
+from hearsay.engines.whisper.logit_rules import Ids
+from hearsay.engines.whisper.openvino import decoder as decoders
+from hearsay.engines.whisper.openvino import decoder_reference
+from hearsay.engines.whisper.openvino.decoder import Feed, Session, WhisperDecoder
+from hearsay.engines.whisper.openvino.kv_cache import Row
+from hearsay.engines.whisper.weights.ctranslate2_file import Weights
 from hearsay.errors import ConfigurationError, EngineFailed
 
 FOLDER = Path(__file__).parent / "data" / "fixture-whisper"
 N_VOCAB = 51865
 
 needs_bf16 = pytest.mark.skipif(
-    not openvino.is_usable() or best_precision() != "bf16", reason="this processor does not compute in bf16"
+    not openvino_runtime.is_usable() or best_precision() != "bf16",
+    reason="this processor does not compute in bf16",
 )
 BF16 = pytest.param("bf16", marks=needs_bf16)
 
@@ -35,7 +37,7 @@ def weights() -> Weights:
 
 @pytest.fixture(scope="module")
 def ids() -> Ids:
-    return Ids.of(tokens.read(FOLDER), N_VOCAB)
+    return Ids.of(tokenizer.read(FOLDER), N_VOCAB)
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay.engines.whisper.decoder_cache import Row, RowCache
-from hearsay.engines.whisper.decoder_graph import BLOCK, DecoderShape
+from hearsay.engines.whisper.openvino.decoder_graph import BLOCK, DecoderShape
+from hearsay.engines.whisper.openvino.kv_cache import Row, RowCache
 
 SHAPE = DecoderShape(n_layers=1, n_heads=1, width=1, n_vocab=9, end_of_text=5)
 

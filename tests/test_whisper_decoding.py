@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hearsay import audio
 from hearsay.domain import Hypothesis, Task, Window
 from hearsay.engines import whisper
 from hearsay.engines.protocols import ContinuousRecognizer
 from hearsay.engines.whisper import WhisperRecognizer
-from hearsay.engines.whisper.continuous import ContinuousWhisper
-from hearsay.engines.whisper.decoder import Session
-from hearsay.engines.whisper.decoding import recognize
+from hearsay.engines.whisper.openvino.continuous_batch import recognize
+from hearsay.engines.whisper.openvino.decoder import Session
+from hearsay.engines.whisper.openvino.recognizer import ContinuousWhisper
 from hearsay.errors import EngineFailed, UnsupportedOption
+from hearsay.media import decoding as audio
 
 DATA = Path(__file__).parent / "data"
 N_CLIPS = 6

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from hearsay.domain import SAMPLE_RATE, Audio, Window
 from hearsay.engines import whisper
-from hearsay.engines.whisper.continuous import ContinuousWhisper
-from hearsay.engines.whisper.decoder import Session
+from hearsay.engines.whisper.openvino.decoder import Session
+from hearsay.engines.whisper.openvino.recognizer import ContinuousWhisper
 
 FIXTURE = Path(__file__).parent / "data" / "fixture-whisper"
 

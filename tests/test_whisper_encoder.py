@@ -12,19 +12,22 @@ import pytest
 import structlog
 from numpy.typing import NDArray
 
-from hearsay import audio
-from hearsay.engines import openvino, whisper
-from hearsay.engines.whisper import encoder, encoder_graph
-from hearsay.engines.whisper.binary import Weights
+from hearsay.engines import openvino_runtime, whisper
+from hearsay.engines.whisper import encoder
 from hearsay.engines.whisper.encoder import CTranslate2Encoder, OpenVinoEncoder
-from hearsay.engines.whisper.features import LogMel
+from hearsay.engines.whisper.log_mel import LogMel
+from hearsay.engines.whisper.openvino import encoder_graph
+from hearsay.engines.whisper.weights.ctranslate2_file import Weights
 from hearsay.errors import ConfigurationError, EngineFailed
+from hearsay.media import decoding
 from tests import toy_whisper
 
 DATA = Path(__file__).parent / "data"
 FIXTURE = DATA / "fixture-whisper"
 
-pytestmark = pytest.mark.skipif(not openvino.is_usable(), reason="OpenVINO has nothing for this machine")
+pytestmark = pytest.mark.skipif(
+    not openvino_runtime.is_usable(), reason="OpenVINO has nothing for this machine"
+)
 
 Floats = NDArray[np.float32]
 
@@ -52,7 +55,7 @@ def native() -> Iterator[CTranslate2Encoder]:
 def speech() -> list[Floats]:
     """Windows of three recordings of the fixture's languages."""
     clips = [sorted((DATA / "clips").glob(f"{language}-*"))[0] for language in ("de", "en", "es")]
-    return [LogMel(audio.load(clip), 80).window(0) for clip in clips]
+    return [LogMel(decoding.load(clip), 80).window(0) for clip in clips]
 
 
 def far(states: NDArray[Any], expected: NDArray[Any]) -> float:
@@ -84,7 +87,7 @@ def test_it_computes_what_the_definition_says(tmp_path: Path, n_mels: int) -> No
 def test_smaller_formats_give_nearly_the_same(
     weights: Weights, exact: OpenVinoEncoder, speech: list[Floats], precision: str
 ) -> None:
-    if not openvino.computes_in(precision):
+    if not openvino_runtime.computes_in(precision):
         pytest.skip(f"this processor does not compute in {precision}")
     small = OpenVinoEncoder(weights, precision=precision, n_threads=2)
     assert small.precision == precision
@@ -179,7 +182,9 @@ def test_a_format_that_strays_is_given_up_and_the_log_says_so(
         return compiled(self, model if precision == "f32" else encoder_graph.whole(wrong), precision)
 
     monkeypatch.setattr(OpenVinoEncoder, "_compiled", miscompiled)
-    monkeypatch.setattr(openvino, "computes_in", lambda _: True)  # Where it does not, OpenVINO makes do.
+    monkeypatch.setattr(
+        openvino_runtime, "computes_in", lambda _: True
+    )  # Where it does not, OpenVINO makes do.
     with structlog.testing.capture_logs() as logs:
         fallen = OpenVinoEncoder(weights, precision="bf16", n_threads=2)
     assert fallen.precision == "f32"
@@ -207,7 +212,7 @@ def test_unknown_precisions_come_with_the_known_ones(weights: Weights) -> None:
 def test_what_the_processor_lacks_is_refused(
     weights: Weights, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openvino, "computes_in", lambda precision: precision == "f32")
+    monkeypatch.setattr(openvino_runtime, "computes_in", lambda precision: precision == "f32")
     with pytest.raises(ConfigurationError, match=f"no instructions.* {precision}; choose auto or f32"):
         OpenVinoEncoder(weights, precision=precision)
     assert OpenVinoEncoder(weights, precision="f32").precision == "f32"

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hearsay.domain import Audio
-from hearsay.engines.whisper import features
-from hearsay.engines.whisper.features import LogMel, log_mel, mel_filters
+from hearsay.engines.whisper import log_mel as features
+from hearsay.engines.whisper.log_mel import LogMel, log_mel, mel_filters
 
 REFERENCE = json.loads((Path(__file__).parent / "data" / "reference-mel.json").read_text())
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import structlog
 
-from hearsay.engines import openvino, whisper
-from hearsay.engines.whisper import decoder as decoders
+from hearsay.engines import openvino_runtime, whisper
 from hearsay.engines.whisper import encoder as encoders
-from hearsay.engines.whisper import room
-from hearsay.engines.whisper.batched import BatchedWhisper
-from hearsay.engines.whisper.continuous import NUMBER_FORMATS, ContinuousWhisper
+from hearsay.engines.whisper import gpu_batch_size
+from hearsay.engines.whisper.ctranslate2_recognizer import BatchedWhisper
 from hearsay.engines.whisper.encoder import CTranslate2Encoder, OpenVinoEncoder, best_precision
 from hearsay.engines.whisper.loading import DEFAULT_TYPES, choose_compute_type, choose_device
+from hearsay.engines.whisper.openvino import decoder as decoders
+from hearsay.engines.whisper.openvino.recognizer import NUMBER_FORMATS, ContinuousWhisper
 from hearsay.errors import ConfigurationError, DownloadFailed, EngineFailed
 from tests import toy_whisper
 
@@ -49,7 +49,9 @@ def test_a_number_format_that_is_not_there_is_refused_whatever_decodes(folder: P
         whisper.load(folder, device="cpu", compute_type="int3", decoder=decoder)
 
 
-needs_openvino = pytest.mark.skipif(not openvino.is_usable(), reason="OpenVINO has nothing for this machine")
+needs_openvino = pytest.mark.skipif(
+    not openvino_runtime.is_usable(), reason="OpenVINO has nothing for this machine"
+)
 
 
 @needs_openvino
@@ -61,7 +63,7 @@ def test_openvino_encodes_where_it_can(folder: Path, encoder: str) -> None:
 
 
 @needs_openvino
-@pytest.mark.parametrize("best", ["f32", best_precision() if openvino.is_usable() else "f32"])
+@pytest.mark.parametrize("best", ["f32", best_precision() if openvino_runtime.is_usable() else "f32"])
 def test_both_halves_run_on_openvino_whether_or_not_the_processor_has_bf16(
     folder: Path, monkeypatch: pytest.MonkeyPatch, best: str
 ) -> None:
@@ -87,7 +89,7 @@ def test_bfloat16_that_only_ctranslate2_has_is_refused_or_left_to_it(
         def __init__(self, _: str, *, compute_type: str, **__: object) -> None:
             opened.append(compute_type)
 
-    monkeypatch.setattr(openvino, "computes_in", lambda precision: precision == "f32")
+    monkeypatch.setattr(openvino_runtime, "computes_in", lambda precision: precision == "f32")
     monkeypatch.setattr(decoders, "best_precision", lambda: "f32")
     monkeypatch.setattr(ctranslate2, "get_supported_compute_types", lambda *_: {"bfloat16", "float32"})
     monkeypatch.setattr(ctranslate2.models, "Whisper", Pretended)
@@ -166,7 +168,7 @@ def test_unknown_encoders_come_with_the_known_ones(folder: Path) -> None:
 def test_where_openvino_has_nothing_the_model_encodes_itself(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openvino, "is_usable", lambda: False)
+    monkeypatch.setattr(openvino_runtime, "is_usable", lambda: False)
     with structlog.testing.capture_logs() as logs:
         assert isinstance(whisper.load(folder, device="cpu").encoder, CTranslate2Encoder)
     assert [(entry["event"], entry["half"]) for entry in logs] == [
@@ -219,7 +221,7 @@ def test_every_gpu_that_is_named_holds_a_replica(folder: Path, monkeypatch: pyte
     monkeypatch.setattr(ctranslate2, "get_supported_compute_types", lambda *_: {"float16", "float32"})
     monkeypatch.setattr(ctranslate2.models, "Whisper", Pretended)
     free = {0: 8 << 20, 2: 1 << 30}
-    monkeypatch.setattr(room, "free_memory", lambda index, _: free[index])
+    monkeypatch.setattr(gpu_batch_size, "free_memory", lambda index, _: free[index])
     model = whisper.load(folder, device="cuda", device_index=(0, 2), encoder="openvino")
     assert model.batch_windows == 1
     free[0] = 1 << 40

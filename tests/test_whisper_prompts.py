@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from hearsay.domain import RECOGNITION, Task, Window
-from hearsay.engines.whisper import tokens
+from hearsay.engines.whisper import tokenizer
 from hearsay.engines.whisper.prompts import prompt, start_sequence
 from hearsay.errors import UnsupportedOption
 
-VOCABULARY = tokens.read(Path(__file__).parent / "data" / "fixture-whisper")
+VOCABULARY = tokenizer.read(Path(__file__).parent / "data" / "fixture-whisper")
 ENCODING = np.zeros((2, 4), np.float32)
 
 

@@ -14,7 +14,7 @@ from hearsay.engines import whisper
 from hearsay.engines.protocols import ContinuousRecognizer, WindowRecognizer
 from hearsay.engines.whisper import WhisperRecognizer
 from hearsay.errors import EngineFailed, UnsupportedOption
-from hearsay.quality import compression_ratio
+from hearsay.transcripts.quality import compression_ratio
 from tests import toy_whisper
 
 

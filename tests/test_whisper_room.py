@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay.desks import BatchLimits
-from hearsay.engines.whisper.room import (
+from hearsay.engines.whisper.gpu_batch_size import (
     MOST_WINDOWS,
     batch_bytes,
     batch_windows,
     free_memory,
     windows_that_fit,
 )
-from hearsay.engines.whisper.weights import Shape
+from hearsay.engines.whisper.weights.folder import Shape
+from hearsay.scheduling.queue import BatchLimits
 
 GB = 10**9
 

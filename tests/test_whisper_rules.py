@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hearsay.engines.whisper import tokens
-from hearsay.engines.whisper.rules import Ids, allowed, best, log_probabilities
+from hearsay.engines.whisper import tokenizer
+from hearsay.engines.whisper.logit_rules import Ids, allowed, best, log_probabilities
 from hearsay.errors import EngineFailed
 from tests import toy_whisper
 
@@ -140,7 +140,7 @@ def test_the_best_ids_come_in_order_and_of_equals_the_smaller_first(rows: list[l
 
 
 def test_the_layout_comes_from_the_vocabulary(tmp_path: Path) -> None:
-    vocabulary = tokens.read(toy_whisper.write(tmp_path / "toy").folder)
+    vocabulary = tokenizer.read(toy_whisper.write(tmp_path / "toy").folder)
     ids = Ids.of(vocabulary, 2000)
     assert (ids.n_vocab, ids.end_of_text) == (2000, vocabulary.end_of_text)
     assert ids.timestamp_begin == vocabulary.timestamp_begin

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hearsay.engines.whisper.safetensors import Tensors
+from hearsay.engines.whisper.weights.safetensors_file import Tensors
 from hearsay.errors import ConfigurationError, DownloadFailed
 from tests.toy_whisper import tensors_file
 

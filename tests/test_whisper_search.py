@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hearsay.engines.whisper.rules import best as top
-from hearsay.engines.whisper.search import Beam, Sampled, Samples, Scored, Search, most_sampled
+from hearsay.engines.whisper.beam_search import Beam, Sampled, Samples, Scored, Search, most_sampled
+from hearsay.engines.whisper.logit_rules import best as top
 from hearsay.errors import EngineFailed
 
 N_VOCAB = 9

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hearsay.engines.whisper.timing import find_path, warp
+from hearsay.engines.whisper.dtw import find_path, warp
 from hearsay.errors import EngineFailed
 
 SIZES = st.integers(1, 12)

@@ -10,11 +10,11 @@ from ctranslate2.models import Whisper
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay import languages
 from hearsay.engines import whisper
-from hearsay.engines.whisper import tokens
-from hearsay.engines.whisper.tokens import Vocabulary
+from hearsay.engines.whisper import tokenizer
+from hearsay.engines.whisper.tokenizer import Vocabulary
 from hearsay.errors import ConfigurationError, DownloadFailed
+from hearsay.text import languages
 from tests import toy_whisper
 
 
@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def vocabulary(folder: Path) -> Vocabulary:
-    return tokens.read(folder)
+    return tokenizer.read(folder)
 
 
 @given(st.text())
@@ -93,17 +93,17 @@ def test_what_is_not_speech_is_never_sampled(vocabulary: Vocabulary) -> None:
 
 
 def test_a_vocabulary_in_one_file_is_the_same(vocabulary: Vocabulary, tmp_path: Path) -> None:
-    (tmp_path / "tokenizer.json").write_text(tokens.to_json(vocabulary))
-    again = tokens.read(tmp_path)
+    (tmp_path / "tokenizer.json").write_text(tokenizer.to_json(vocabulary))
+    again = tokenizer.read(tmp_path)
     assert again.special == vocabulary.special
     assert again.encode(" the über-thé") == vocabulary.encode(" the über-thé")
 
 
 def test_merges_written_as_words_are_read_too(vocabulary: Vocabulary, tmp_path: Path) -> None:
-    content = json.loads(tokens.to_json(vocabulary))
+    content = json.loads(tokenizer.to_json(vocabulary))
     content["model"]["merges"] = [" ".join(pair) for pair in content["model"]["merges"]]
     (tmp_path / "tokenizer.json").write_text(json.dumps(content))
-    assert tokens.read(tmp_path).encode(" the") == vocabulary.encode(" the")
+    assert tokenizer.read(tmp_path).encode(" the") == vocabulary.encode(" the")
 
 
 def test_added_tokens_may_be_in_the_configuration(folder: Path, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_added_tokens_may_be_in_the_configuration(folder: Path, tmp_path: Path) 
     added = json.loads((folder / "added_tokens.json").read_text())
     decoder = {str(id_): {"content": token} for token, id_ in added.items()}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": decoder}))
-    assert tokens.read(tmp_path).special == tokens.read(folder).special
+    assert tokenizer.read(tmp_path).special == tokenizer.read(folder).special
 
 
 def test_the_older_name_of_silence_is_known(vocabulary: Vocabulary) -> None:
@@ -124,7 +124,7 @@ def test_the_older_name_of_silence_is_known(vocabulary: Vocabulary) -> None:
 def test_the_real_vocabulary_never_samples_what_the_reference_does_not() -> None:
     """The list in the fixture's configuration was made with openai/whisper's own tokenizer."""
     fixture = Path(__file__).parent / "data" / "fixture-whisper"
-    real = tokens.read(fixture)
+    real = tokenizer.read(fixture)
     assert list(real.suppressed) == json.loads((fixture / "config.json").read_text())["suppress_ids"]
     assert (real.end_of_text, real.start, real.timestamp_begin) == (50257, 50258, 50364)
     assert tuple(real.languages) == tuple(languages.NAMES)[:99]
@@ -134,7 +134,7 @@ def test_the_real_vocabulary_never_samples_what_the_reference_does_not() -> None
 def test_other_tokenizers_are_refused(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text(json.dumps({"model": {"type": "Unigram", "vocab": []}}))
     with pytest.raises(ConfigurationError, match="Unigram"):
-        tokens.read(tmp_path)
+        tokenizer.read(tmp_path)
 
 
 def test_a_vocabulary_without_the_special_tokens_is_no_whisper(vocabulary: Vocabulary) -> None:
@@ -146,19 +146,19 @@ def test_a_vocabulary_without_the_special_tokens_is_no_whisper(vocabulary: Vocab
 def test_a_damaged_tokenizer_is_a_bad_download(tmp_path: Path, content: str) -> None:
     (tmp_path / "tokenizer.json").write_text(content)
     with pytest.raises(DownloadFailed, match="damaged"):
-        tokens.read(tmp_path)
+        tokenizer.read(tmp_path)
 
 
 def test_no_tokenizer_is_a_bad_download(tmp_path: Path) -> None:
     with pytest.raises(DownloadFailed, match=r"no tokenizer\.json"):
-        tokens.read(tmp_path)
+        tokenizer.read(tmp_path)
 
 
 @pytest.mark.parametrize("multilingual", [True, False])
 def test_the_vocabulary_says_whether_the_model_is_multilingual(tmp_path: Path, multilingual: bool) -> None:
     """As CTranslate2 does, whose prompts must be the same."""
     whisper.convert(toy_whisper.write(tmp_path / "toy", multilingual=multilingual).folder, tmp_path / "made")
-    found = tokens.read(tmp_path / "made")
+    found = tokenizer.read(tmp_path / "made")
     assert found.multilingual is multilingual
     assert Whisper(str(tmp_path / "made"), device="cpu").is_multilingual is multilingual
     assert len(found.languages) == 99  # English-only vocabularies have them, too.
@@ -171,4 +171,4 @@ def test_published_vocabularies_differ_in_one_token(multilingual: bool) -> None:
     pieces = {f"x{i}": i for i in range(50256)}
     special = {"<|endoftext|>": end, "<|startoftranscript|>": end + 1}
     for named in (pieces, pieces | ({"": 50256} if multilingual else {})):
-        assert tokens.Vocabulary(named, [], special).multilingual is multilingual
+        assert tokenizer.Vocabulary(named, [], special).multilingual is multilingual

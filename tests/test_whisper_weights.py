@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hearsay.engines.whisper import weights
-from hearsay.engines.whisper.conversion import convert
+from hearsay.engines.whisper.weights import folder as weights
+from hearsay.engines.whisper.weights.conversion import convert
 from hearsay.errors import ConfigurationError, DownloadFailed
 from tests import toy_whisper
 

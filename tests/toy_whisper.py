@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hearsay import languages
+from hearsay.text import languages
 
 Array = NDArray[np.float64]
 

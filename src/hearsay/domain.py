@@ -7,7 +7,8 @@ name says otherwise; nothing is rounded here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -143,6 +144,21 @@ class Segment:
     """Probability in [0, 1] that the window holds no speech."""
     written: tuple[float, float] | None = None
     """Start and end as the model wrote them, where those of the words took their place."""
+
+    def shifted(self, seconds: float) -> Segment:
+        """Return the segment and its words `seconds` later; `seek` moves along (10 ms frames)."""
+        words = self.words
+        if words is not None:
+            words = tuple(replace(word, start=word.start + seconds, end=word.end + seconds) for word in words)
+        written = self.written and (self.written[0] + seconds, self.written[1] + seconds)
+        return replace(
+            self,
+            start=self.start + seconds,
+            end=self.end + seconds,
+            words=words,
+            seek=self.seek + round(seconds * 100),
+            written=written,
+        )
 
 
 class DropReason(StrEnum):
@@ -368,3 +384,8 @@ class ModelCard:
     ignores: frozenset[str] = frozenset()
     """Wishes that it leaves unheeded, with a warning, by their names on the wire; others it refuses."""
     extra: dict[str, Any] = field(default_factory=dict)
+
+
+def unix_time(day: str) -> int:
+    """Return the Unix time at which a day (`2022-09-21`) begins in UTC."""
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp())

@@ -26,8 +26,8 @@ from pydantic import (
     model_validator,
 )
 
-from hearsay import languages
 from hearsay.errors import ConfigurationError, InvalidRequest
+from hearsay.text import languages
 
 PREFIX = "HEARSAY_"
 """How the name of every environment variable of ours begins."""

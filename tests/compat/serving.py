@@ -12,20 +12,20 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
-from hearsay import cards
 from hearsay.api.app import Limits, create_app
-from hearsay.api.audio import Detector, no_detector
-from hearsay.api.fetch import Fetcher, FetchPolicy
-from hearsay.decoders import DecoderPool
+from hearsay.api.request.url_fetch import Fetcher, FetchPolicy
+from hearsay.api.routes.transcriptions import Detector, no_detector
 from hearsay.domain import ModelCard, Task, TranscribeOptions
-from hearsay.engines.fake import FakeStream, FakeUtteranceRecognizer, Mishaps
+from hearsay.engines.fake import cards as fake_cards
+from hearsay.engines.fake.recognizer import FakeStream, FakeUtteranceRecognizer, Mishaps
 from hearsay.engines.protocols import Engine, Recognizer
-from hearsay.hub import Hub
-from hearsay.keys import Keyring
-from hearsay.models import Catalogue
-from hearsay.pool import ModelPool
+from hearsay.media.worker_pool import DecoderPool
+from hearsay.models.catalogue import Catalogue
+from hearsay.models.hub import Hub
+from hearsay.scheduling.model_pool import ModelPool
+from hearsay.storage.api_keys import Keyring
 
-ALIASES = {"whisper-large-v3": cards.FAKE, "openai/whisper-large-v3": cards.FAKE}
+ALIASES = {"whisper-large-v3": fake_cards.FAKE, "openai/whisper-large-v3": fake_cards.FAKE}
 """Names that clients' defaults and examples use, served by the fake engine here."""
 
 
@@ -83,13 +83,18 @@ class StagedCatalogue(Catalogue):
     """The real catalogue with the fake engine and its ill-behaved variants; nothing is ever downloaded."""
 
     def __init__(
-        self, folder: Path, gate: Gate, *, default: str = cards.FAKE, local: Mapping[str, Path] | None = None
+        self,
+        folder: Path,
+        gate: Gate,
+        *,
+        default: str = fake_cards.FAKE,
+        local: Mapping[str, Path] | None = None,
     ) -> None:
         super().__init__(
             models_folder=folder,
             local=local,
             aliases=ALIASES,
-            default=cards.FAKE if default in ENGINES else default,
+            default=fake_cards.FAKE if default in ENGINES else default,
             hub=Hub(allowed=False),
             offer_fake=True,
         )
@@ -98,9 +103,9 @@ class StagedCatalogue(Catalogue):
 
     def card(self, name: str | None = None, task: Task = Task.TRANSCRIBE) -> ModelCard:
         """Find a model, the ill-behaved ones included."""
-        card = super().card(cards.FAKE if name in ENGINES else name, task)
+        card = super().card(fake_cards.FAKE if name in ENGINES else name, task)
         staged = name if name in ENGINES else self._stands_for_default
-        return replace(card, id=staged) if staged and card.id == cards.FAKE else card
+        return replace(card, id=staged) if staged and card.id == fake_cards.FAKE else card
 
     def load(self, card: ModelCard) -> Engine:
         """Make an engine."""
@@ -123,7 +128,7 @@ class Scene:
     """What callers must know; empty lets everybody in."""
     gate: Gate = field(default_factory=Gate)
     max_waiting: int = 32
-    default: str = cards.FAKE
+    default: str = fake_cards.FAKE
     local: Mapping[str, Path] = field(default_factory=dict)
     """Folders of real weights by name."""
     limits: Limits = field(default_factory=Limits)

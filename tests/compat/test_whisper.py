@@ -12,7 +12,7 @@ from typing import Any
 import jiwer
 import pytest
 
-from hearsay import languages
+from hearsay.text import languages
 from tests.compat.clients import Client, Process, Session
 from tests.compat.conftest import KINDS, OpenSession
 from tests.compat.serving import Scene

@@ -21,27 +21,33 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Lifespan
 
 import hearsay
-from hearsay import composition
-from hearsay.api import openapi, pages, speech, system, voices
-from hearsay.api.audio import Decoders, Detector, Job, Studio, no_detector
-from hearsay.api.auth import BEARER, Guarded, Keys
-from hearsay.api.boundary import Bounded, answer_http_exception, answer_validation_error, told
-from hearsay.api.door import Door
-from hearsay.api.draining import Drained
-from hearsay.api.fetch import Fetcher, FetchPolicy
-from hearsay.api.forms import FormLimits
-from hearsay.api.mounting import Mounted
-from hearsay.api.observing import EXPOSED, Observed
-from hearsay.api.speech import Lectern
-from hearsay.api.straight import StraightRoute
-from hearsay.decoders import DecoderPool
+from hearsay import wiring
+from hearsay.api import openapi
+from hearsay.api.concurrency_limit import Door
+from hearsay.api.middleware.auth import BEARER, Guarded, Keys
+from hearsay.api.middleware.dialect_choice import Mounted
+from hearsay.api.middleware.drain_body import Drained
+from hearsay.api.middleware.error_responses import (
+    Bounded,
+    answer_http_exception,
+    answer_validation_error,
+    told,
+)
+from hearsay.api.middleware.request_trace import EXPOSED, Observed
+from hearsay.api.request.multipart_form import FormLimits
+from hearsay.api.request.url_fetch import Fetcher, FetchPolicy
+from hearsay.api.routes import health, models, pages, speech, voices
+from hearsay.api.routes.raw_route import StraightRoute
+from hearsay.api.routes.speech import Lectern
+from hearsay.api.routes.transcriptions import Decoders, Detector, Job, Studio, no_detector
 from hearsay.dialects import PREFIX
 from hearsay.domain import DecodeSettings, Task
 from hearsay.errors import ConfigurationError
-from hearsay.keys import KeyFile, Keyring
-from hearsay.models import Catalogue
-from hearsay.pool import ModelPool
+from hearsay.media.worker_pool import DecoderPool
+from hearsay.models.catalogue import Catalogue
+from hearsay.scheduling.model_pool import ModelPool
 from hearsay.settings import Settings
+from hearsay.storage.api_keys import KeyFile, Keyring
 
 Chore = Callable[[ModelPool], Awaitable[None]]
 """Something to do beside serving, from the server's start; a failure is logged and ends only the chore."""
@@ -107,8 +113,8 @@ def create_app(
         _audio_routes(studio),
         speech.routes(lectern),
         voices.routes(catalogue),
-        system.models(catalogue),
-        system.state(catalogue, pool),
+        models.models(catalogue),
+        health.state(catalogue, pool),
         pages.routes(),
     ):
         # Not included but joined: a router within a router matches each path twice.
@@ -123,7 +129,7 @@ def from_settings(
 
     Chores that change a catalogue give theirs, so that requests see at once what they did.
     """
-    catalogue = catalogue or composition.catalogue(settings)
+    catalogue = catalogue or wiring.catalogue(settings)
     _make_folder(settings.work_folder)
     limits = Limits(
         form=FormLimits(upload_bytes=round(settings.upload_limit_mb * _MEBIBYTE)),
@@ -139,7 +145,7 @@ def from_settings(
     )
     return create_app(
         catalogue=catalogue,
-        pool=composition.pool(settings, catalogue),
+        pool=wiring.pool(settings, catalogue),
         decoders=DecoderPool(
             n_workers=settings.decode_workers,
             timeout=settings.decode_timeout_seconds,
@@ -148,8 +154,8 @@ def from_settings(
         ),
         keys=Keyring(KeyFile(settings.keys_file), settings.all_api_keys),
         limits=limits,
-        decode=composition.decode_settings(settings),
-        detector=composition.detector_for,
+        decode=wiring.decode_settings(settings),
+        detector=wiring.detector_for,
         speech_language=settings.speech_language,
         folder=settings.work_folder,
         chores=chores,

@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from hearsay.dialects import ALIAS_PREFIX, PREFIX, chunking
-from hearsay.dialects.bodies import ErrorBody, ModelBody, ModelList, TranscriptBody, VerboseBody, VoiceList
-from hearsay.dialects.speech import FORMATS, MEDIA_TYPES, OCTETS, SPEEDS
+from hearsay.dialects import ALIAS_PREFIX, PREFIX, chunking_strategy
+from hearsay.dialects.schemas import ErrorBody, ModelBody, ModelList, TranscriptBody, VerboseBody, VoiceList
+from hearsay.dialects.speech_request import FORMATS, MEDIA_TYPES, OCTETS, SPEEDS
 from hearsay.domain import Task
-from hearsay.sound_formats import ANY_RATE, Encoding
+from hearsay.media.formats import ANY_RATE, Encoding
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -56,14 +56,14 @@ _CHUNKING = {
     "(or a `server_vad` with its numbers): at pauses, all parts at once. `sequential`: by the model's own "
     "times, one window after the other.",
     "anyOf": [
-        {"type": "string", "enum": [chunking.AUTO, chunking.SEQUENTIAL]},
+        {"type": "string", "enum": [chunking_strategy.AUTO, chunking_strategy.SEQUENTIAL]},
         {
             "type": "object",
             "properties": {
-                "type": {"type": "string", "enum": [chunking.SERVER_VAD]},
+                "type": {"type": "string", "enum": [chunking_strategy.SERVER_VAD]},
                 **{
                     name: {"type": "number", "minimum": 0, "maximum": most}
-                    for name, most in chunking.LIMITS.items()
+                    for name, most in chunking_strategy.LIMITS.items()
                 },
             },
             "required": ["type"],
@@ -250,7 +250,7 @@ def _fields(task: Task) -> dict[str, Any]:
         },
         "timestamp_granularities[]": _LIST
         | {"description": "`word` needs response_format verbose_json; only `word` leaves segments out."},
-        chunking.NAME: _CHUNKING,
+        chunking_strategy.NAME: _CHUNKING,
         "stream": {
             "type": "boolean",
             "default": False,

@@ -13,8 +13,8 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from hearsay.dialects.failures import render_status
-from hearsay.dialects.wire import encode
+from hearsay.dialects.error_status import render_status
+from hearsay.dialects.json_bytes import encode
 
 MAX_HEADER_BYTES = 64 << 10
 """Most bytes of request line and headers together."""

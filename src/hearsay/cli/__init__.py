@@ -48,16 +48,18 @@ class Subcommand:
 
 
 SUBCOMMANDS = {
-    "serve": Subcommand("hearsay.cli.serve", "serve", "Start the server."),
+    "serve": Subcommand("hearsay.cli.serve.command", "serve", "Start the server."),
     "transcribe": Subcommand(
-        "hearsay.cli.transcribe", "transcribe", "Write down what is said in recordings."
+        "hearsay.cli.transcribe.command", "transcribe", "Write down what is said in recordings."
     ),
-    "say": Subcommand("hearsay.cli.say", "say", "Say a text aloud, or write it to a sound file."),
+    "say": Subcommand("hearsay.cli.say.command", "say", "Say a text aloud, or write it to a sound file."),
     "voices": Subcommand("hearsay.cli.voices", "voices", "List the voices that are installed."),
     "models": Subcommand("hearsay.cli.models", "app", "List, install and remove models."),
     "keys": Subcommand("hearsay.cli.keys", "app", "Make and revoke API keys."),
     "config": Subcommand("hearsay.cli.config", "config", "Show the settings as they apply."),
-    "doctor": Subcommand("hearsay.cli.doctor", "doctor", "Check this machine, and transcribe a known clip."),
+    "doctor": Subcommand(
+        "hearsay.cli.doctor.command", "doctor", "Check this machine, and transcribe a known clip."
+    ),
 }
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hearsay.cli import console
+from hearsay.cli import terminal
 
 
 def config(
@@ -31,12 +31,12 @@ def config(
     """
     from hearsay.settings import Settings, default_file, shown
 
-    found = console.resolved()
+    found = terminal.resolved()
     values = shown(found.settings)
     origins = {name: found.origins.get(name, "default") for name in values}
     about = {name: field.description or "" for name, field in Settings.model_fields.items()}
     if as_json:
-        console.print_json(
+        terminal.print_json(
             {
                 name: {"value": value, "origin": origins[name], "about": about[name]}
                 for name, value in values.items()
@@ -47,8 +47,8 @@ def config(
         (name, _text(value), origins[name], *([about[name]] if explain else []))
         for name, value in values.items()
     ]
-    console.print_table(("Setting", "Value", "From", *(["What it is for"] if explain else [])), rows)
-    console.say(f"Settings file: {found.file or f'none; {default_file()} would be read'}")
+    terminal.print_table(("Setting", "Value", "From", *(["What it is for"] if explain else [])), rows)
+    terminal.say(f"Settings file: {found.file or f'none; {default_file()} would be read'}")
 
 
 def _text(value: Any) -> str:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hearsay.cli import console
+from hearsay.cli import terminal
 
 if TYPE_CHECKING:
-    from hearsay.keys import KeyFile
+    from hearsay.storage.api_keys import KeyFile
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", help="Make and revoke API keys."
@@ -27,7 +27,7 @@ def add(name: Annotated[str, typer.Argument(help="Who or what it is for.")]) -> 
     file = _file()
     key, record = file.add(name)
     typer.echo(key)
-    console.say(f"This is the key {record.id} for {name}; it cannot be shown again. Callers now need a key.")
+    terminal.say(f"This is the key {record.id} for {name}; it cannot be shown again. Callers now need a key.")
 
 
 @app.command("list")
@@ -35,15 +35,15 @@ def list_keys(as_json: Annotated[bool, typer.Option("--json", help="Print JSON."
     """List the keys: id, name, first and last characters, day."""
     records = _file().records()
     if as_json:
-        console.print_json(
+        terminal.print_json(
             [{k: v for k, v in dataclasses.asdict(r).items() if k != "digest"} for r in records]
         )
         return
     days = [f"{datetime.fromtimestamp(record.created, UTC):%Y-%m-%d}" for record in records]
     rows = [(r.id, r.name, r.hint, day) for r, day in zip(records, days, strict=True)]
-    console.print_table(("Id", "Name", "Key", "Made"), rows)
+    terminal.print_table(("Id", "Name", "Key", "Made"), rows)
     if not records:
-        console.say("There are no keys. `hearsay keys add NAME` makes one.")
+        terminal.say("There are no keys. `hearsay keys add NAME` makes one.")
 
 
 @app.command()
@@ -54,6 +54,6 @@ def revoke(which: Annotated[str, typer.Argument(metavar="ID|NAME", help="Which k
 
 
 def _file() -> KeyFile:
-    from hearsay.keys import KeyFile
+    from hearsay.storage.api_keys import KeyFile
 
-    return KeyFile(console.resolved().settings.keys_file)
+    return KeyFile(terminal.resolved().settings.keys_file)

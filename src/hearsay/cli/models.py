@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hearsay.cli import EXIT_INTERRUPTED, console
+from hearsay.cli import EXIT_INTERRUPTED, terminal
 
 if TYPE_CHECKING:
     from hearsay.domain import ModelCard
-    from hearsay.models import Catalogue
+    from hearsay.models.catalogue import Catalogue
 
 _VERBS = {"transcribe": "transcribes", "translate": "translates", "speak": "speaks"}
 """What a model does, by the name of the task."""
@@ -22,9 +22,9 @@ _VERBS = {"transcribe": "transcribes", "translate": "translates", "speak": "spea
 
 def _complete(incomplete: str) -> list[str]:
     """Offer the names of all models that can be installed to the shell."""
-    from hearsay import cards, speaking_cards
+    from hearsay.engines import registry
 
-    known = (*cards.known(), *speaking_cards.known())
+    known = (*registry.recognizer_cards(), *registry.synthesizer_cards())
     return [card.id for card in known if card.repository and card.id.startswith(incomplete)]
 
 
@@ -46,13 +46,13 @@ def list_models(
     models = [_described(catalogue, card) for card in catalogue.cards()]
     shown = [model for model in models if model["installed"] or not installed]
     if as_json:
-        console.print_json(shown)
+        terminal.print_json(shown)
         return
     heading = ("Model", "State", "Size", "Languages", "Can", "About")
-    console.print_table(heading, [_row(model) for model in shown], asides=1)
+    terminal.print_table(heading, [_row(model) for model in shown], asides=1)
     for advice in (catalogue.advice(catalogue.card()), catalogue.voice_advice()):
         if advice:
-            console.say(advice)
+            terminal.say(advice)
 
 
 @app.command(
@@ -87,17 +87,17 @@ def rm(
 
 
 def _catalogue() -> Catalogue:
-    from hearsay import composition
+    from hearsay import wiring
 
-    return composition.catalogue(console.resolved().settings)
+    return wiring.catalogue(terminal.resolved().settings)
 
 
 def _pull(catalogue: Catalogue, name: str) -> None:
     try:
-        with console.download_bar(name) as progress:
+        with terminal.download_bar(name) as progress:
             folder = catalogue.pull(name, progress)
     except KeyboardInterrupt:
-        console.say(f"Stopped. `hearsay models pull {name}` goes on from here.")
+        terminal.say(f"Stopped. `hearsay models pull {name}` goes on from here.")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     typer.echo(f"{name} is in {folder}")
 

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hearsay import languages
-from hearsay.cli import console
+from hearsay.cli import terminal
 from hearsay.domain import Gender, ModelCard, Persona, Task, Voice
 from hearsay.errors import InvalidRequest, UnsupportedOption
+from hearsay.text import languages
 
 if TYPE_CHECKING:
-    from hearsay.casting import Cast
-    from hearsay.models import Catalogue
+    from hearsay.models.catalogue import Catalogue
+    from hearsay.tts.voice_selection import Cast
 
 
 def voices(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help="Only the voices of this model.", autocompletion=console.complete_speaker
+            "--model", "-m", help="Only the voices of this model.", autocompletion=terminal.complete_speaker
         ),
     ] = None,
     language: Annotated[
@@ -35,7 +35,7 @@ def voices(
             "-l",
             metavar="CODE",
             help="Only voices that speak this language, such as de or german.",
-            autocompletion=console.complete_language,
+            autocompletion=terminal.complete_language,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -51,9 +51,9 @@ def voices(
 
         hearsay voices --model espeak-ng --json
     """
-    from hearsay import composition
+    from hearsay import wiring
 
-    catalogue = composition.catalogue(console.resolved().settings)
+    catalogue = wiring.catalogue(terminal.resolved().settings)
     code = _code(language)
     cards = [catalogue.card(model, Task.SPEAK)] if model else catalogue.speakers()
     own = [_Own(card, voice) for card in cards for voice in catalogue.voices(card) if _speaks(voice, code)]
@@ -63,14 +63,14 @@ def voices(
     if as_json:
         lists: dict[str, Sequence[_Own | _Part]] = {"voices": own, "aliases": aliases, "stand_ins": parts}
         told = {name: [each.told() for each in found] for name, found in lists.items()}
-        console.print_json({**told, "pull": better})
+        terminal.print_json({**told, "pull": better})
         return
     heading = ("Voice", "Model", "Languages", "Gender", "Name")
     rows = [each.row() for each in own] + [each.row() for each in (*aliases, *parts)]
-    console.print_table(heading, rows)
+    terminal.print_table(heading, rows)
     if better:
         more = " `hearsay models list` shows others." if len(better) > 1 else ""
-        console.say(f"`hearsay models pull {better[0]}` installs better voices.{more}")
+        terminal.say(f"`hearsay models pull {better[0]}` installs better voices.{more}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +127,14 @@ def _aliases(catalogue: Catalogue, model: str | None, language: str | None) -> I
         try:
             found = _cast(catalogue, name, model=model)
         except InvalidRequest as error:
-            console.say(f"{name}: {error.message}")
+            terminal.say(f"{name}: {error.message}")
             continue
         if _speaks(found.voice, language):
             yield _Part(name, found.language, found.voice.gender, found.card, found.voice, "is meant")
 
 
 def _parts(catalogue: Catalogue, model: str | None, language: str | None) -> Iterator[_Part]:
-    from hearsay.dialects.voices import PERSONAS
+    from hearsay.dialects.vendor_voices import PERSONAS
 
     for persona in PERSONAS.values():
         if language and persona.language not in (None, language):
@@ -156,7 +156,7 @@ def _cast(
     persona: Persona | None = None,
     language: str | None = None,
 ) -> Cast:
-    from hearsay.casting import cast
+    from hearsay.tts.voice_selection import cast
 
     aliases = catalogue.voice_aliases
     return cast(

@@ -15,8 +15,8 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from hearsay.engines import openvino
-from hearsay.engines.whisper import encoder_graph
+from hearsay.engines import openvino_runtime
+from hearsay.engines.whisper.openvino import encoder_graph
 from hearsay.errors import ConfigurationError, EngineFailed
 
 _log = structlog.get_logger("hearsay.whisper")
@@ -94,7 +94,7 @@ class OpenVinoEncoder:
             raise ConfigurationError(
                 f"There is no precision {precision!r}; choose one of {', '.join(PRECISIONS)}."
             )
-        if precision != "auto" and not openvino.computes_in(precision):
+        if precision != "auto" and not openvino_runtime.computes_in(precision):
             raise ConfigurationError(
                 f"This processor has no instructions for an encoder in {precision}; choose auto or f32."
             )
@@ -168,7 +168,7 @@ class OpenVinoEncoder:
         """
         length = n_frames if n_frames == self._full_frames else -1
         if length not in self._requests:
-            self._model.reshape(openvino.module().PartialShape([-1, self._n_mels, length]))
+            self._model.reshape(openvino_runtime.module().PartialShape([-1, self._n_mels, length]))
             self._requests[length] = self._compiled(self._model, self.precision).create_infer_request()
         return self._requests[length]
 
@@ -180,7 +180,7 @@ class OpenVinoEncoder:
             "NUM_STREAMS": 1,
             "ENABLE_CPU_PINNING": False,  # Others compute here, too.
         }
-        return openvino.core().compile_model(model, "CPU", config)
+        return openvino_runtime.core().compile_model(model, "CPU", config)
 
 
 def best_precision() -> str:
@@ -188,7 +188,7 @@ def best_precision() -> str:
 
     `bf16` it is only with AVX-512's instructions, and with these alone can attention be paged in bf16.
     """
-    name = openvino.core().get_property("CPU", "INFERENCE_PRECISION_HINT").get_type_name()
+    name = openvino_runtime.core().get_property("CPU", "INFERENCE_PRECISION_HINT").get_type_name()
     return str(name) if name in PRECISIONS else "f32"
 
 

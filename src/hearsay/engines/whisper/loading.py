@@ -14,19 +14,20 @@ from typing import Any, TypeVar
 import numpy as np
 import structlog
 
-from hearsay.engines import openvino
-from hearsay.engines.whisper import room, tokens, weights
-from hearsay.engines.whisper.batched import BatchedWhisper
-from hearsay.engines.whisper.binary import Weights
-from hearsay.engines.whisper.continuous import ContinuousWhisper
-from hearsay.engines.whisper.conversion import converted
-from hearsay.engines.whisper.decoder import WhisperDecoder
+from hearsay.engines import openvino_runtime
+from hearsay.engines.whisper import gpu_batch_size, tokenizer
+from hearsay.engines.whisper.ctranslate2_recognizer import BatchedWhisper
 from hearsay.engines.whisper.encoder import CTranslate2Encoder, OpenVinoEncoder
-from hearsay.engines.whisper.features import WINDOW_FRAMES
+from hearsay.engines.whisper.log_mel import WINDOW_FRAMES
+from hearsay.engines.whisper.logit_rules import Ids
+from hearsay.engines.whisper.openvino.decoder import WhisperDecoder
+from hearsay.engines.whisper.openvino.recognizer import ContinuousWhisper
 from hearsay.engines.whisper.recognizer import WhisperRecognizer
-from hearsay.engines.whisper.rules import Ids
-from hearsay.engines.whisper.tokens import Vocabulary
-from hearsay.engines.whisper.weights import Shape
+from hearsay.engines.whisper.tokenizer import Vocabulary
+from hearsay.engines.whisper.weights import folder as weights
+from hearsay.engines.whisper.weights.conversion import converted
+from hearsay.engines.whisper.weights.ctranslate2_file import Weights
+from hearsay.engines.whisper.weights.folder import Shape
 from hearsay.errors import ConfigurationError, EngineFailed
 
 _log = structlog.get_logger("hearsay.whisper")
@@ -92,7 +93,7 @@ def _source(folder: Path, conversions: Path | None, compute_type: str, n_threads
         raise ConfigurationError(f"There is no folder {folder}.")
     if not weights.is_converted(folder) and weights.is_transformers(folder):
         folder = converted(folder, conversions or folder.resolve().parent / ".converted")
-    return _Source(folder, weights.check(folder), tokens.read(folder), compute_type, n_threads)
+    return _Source(folder, weights.check(folder), tokenizer.read(folder), compute_type, n_threads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +109,8 @@ class _Source:
     def on_gpus(self, device: str, indices: list[int]) -> BatchedWhisper:
         """Load the model onto each GPU."""
         recognizer = BatchedWhisper(self._open(device, indices), self.vocabulary, self.shape, self.folder)
-        n_bytes = 4 if recognizer.compute_type.endswith("float32") else room.HALF
-        recognizer.batch_windows = room.batch_windows(
+        n_bytes = 4 if recognizer.compute_type.endswith("float32") else gpu_batch_size.HALF
+        recognizer.batch_windows = gpu_batch_size.batch_windows(
             indices, self.shape, n_bytes=n_bytes, otherwise=recognizer.batch_windows
         )
         return recognizer
@@ -130,7 +131,7 @@ class _Source:
         if wish == "ctranslate2":
             return None
         try:
-            if not openvino.is_usable():
+            if not openvino_runtime.is_usable():
                 raise ConfigurationError(
                     "OpenVINO is not installed, or knows no way to compute on this machine."
                 )

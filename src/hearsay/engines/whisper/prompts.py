@@ -7,7 +7,7 @@ Knows no runtime. Follows openai/whisper: `sot_sequence` of `tokenizer.py`, `_ge
 from __future__ import annotations
 
 from hearsay.domain import Task, Window
-from hearsay.engines.whisper.tokens import Vocabulary
+from hearsay.engines.whisper.tokenizer import Vocabulary
 from hearsay.errors import UnsupportedOption
 
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from hearsay.domain import AlignedWord, Audio, Hypothesis, Window
 from hearsay.engines.whisper import prompts
 from hearsay.engines.whisper.encoder import Encoder
-from hearsay.engines.whisper.features import WINDOW_FRAMES, LogMel
-from hearsay.engines.whisper.tokens import Vocabulary
-from hearsay.engines.whisper.weights import Shape
+from hearsay.engines.whisper.log_mel import WINDOW_FRAMES, LogMel
+from hearsay.engines.whisper.tokenizer import Vocabulary
+from hearsay.engines.whisper.weights.folder import Shape
 from hearsay.errors import UnsupportedOption
 
 Encoding = NDArray[Any]

@@ -1,0 +1,130 @@
+"""What the server does about its models beside serving: pull a better one, load the defaults beforehand.
+
+Knows no route. A pull runs in a thread that does not keep the process alive, and stops within a block when
+the server does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+import structlog
+
+from hearsay.domain import Task
+from hearsay.engines.registry import EMBEDDED_ENGINES
+from hearsay.errors import Cancelled, HearsayError, Overloaded
+from hearsay.models import hub
+from hearsay.models.catalogue import Catalogue
+from hearsay.scheduling.model_pool import ModelPool
+from hearsay.text import language_id
+
+T = TypeVar("T")
+
+_log = structlog.get_logger("hearsay.models")
+
+Chore = Callable[[ModelPool], Awaitable[None]]
+
+
+def preload(catalogue: Catalogue) -> Chore:
+    """Load the default models, so that the first requests do not wait for them: first the one that listens.
+
+    Where the best installed one cannot be loaded, the next best becomes the default; one that the operator
+    has named stays it. A neural voice is loaded only where that makes no other model go.
+    """
+
+    async def preload_defaults(pool: ModelPool) -> None:
+        await _preload(catalogue, pool, Task.TRANSCRIBE)
+        speaker = await asyncio.to_thread(catalogue.card, None, Task.SPEAK)
+        if speaker.engine in EMBEDDED_ENGINES or pool.has_room():
+            await _preload(catalogue, pool, Task.SPEAK)
+        # What the choice of a voice needs takes longer to load than the embedded voice itself.
+        await asyncio.to_thread(catalogue.voices, speaker)
+        await asyncio.to_thread(language_id.prepare)
+
+    return preload_defaults
+
+
+async def _preload(catalogue: Catalogue, pool: ModelPool, task: Task) -> None:
+    while True:
+        card = await asyncio.to_thread(catalogue.card, None, task)
+        try:
+            async with await pool.lease(card.id, task) as lease:
+                seconds, advice = round(lease.timings.loading, 3), catalogue.advice(card)
+                _log.info("model loaded", model=card.id, seconds=seconds, advice=advice)
+                return
+        except Overloaded:
+            return  # The server is shutting down, or callers have begun to load it already.
+        except HearsayError as error:
+            _log.error("model not loaded", model=card.id, reason=error.message)
+        catalogue.avoid(card)
+        if catalogue.card(None, task).id == card.id:
+            return
+
+
+def upgrade(catalogue: Catalogue) -> Chore:
+    """Pull the model that suits this machine, if none does, and switch the default over to it."""
+
+    async def pull_better_model(pool: ModelPool) -> None:
+        wanted = await asyncio.to_thread(catalogue.wanted)
+        if wanted is None:
+            return
+        serving = catalogue.card().id
+        problem = await asyncio.to_thread(catalogue.hub.problem)
+        if problem is not None:
+            _log.warning(
+                "no better model", serving=serving, reason=problem, advice=catalogue.advice(catalogue.card())
+            )
+            return
+        _log.info(
+            "pulling a better model",
+            serving=serving,
+            pulling=wanted.id,
+            size_mb=_megabytes(wanted.size_bytes),
+        )
+        stopped = threading.Event()
+        tell = hub.progress_lines(wanted.id, lambda text: _log.info("pulling", progress=text))
+
+        def progress(done: int, total: int) -> None:
+            if stopped.is_set():
+                raise Cancelled()
+            tell(done, total)
+
+        try:
+            await _in_thread(lambda: catalogue.pull(wanted.id, progress))
+        except asyncio.CancelledError:
+            stopped.set()
+            raise
+        except HearsayError as error:
+            _log.error("pull failed", model=wanted.id, reason=error.message, serving=serving)
+            return
+        try:
+            async with await pool.lease(wanted.id):
+                _log.info("switched over", serving=wanted.id, before=serving)
+        except HearsayError as error:
+            catalogue.avoid(wanted)
+            _log.error("not switched over", model=wanted.id, reason=error.message, serving=serving)
+
+    return pull_better_model
+
+
+async def _in_thread(function: Callable[[], T]) -> T:
+    """Call a function in a daemon thread: a download that hangs must not keep the process from ending."""
+    future: Future[T] = Future()
+    future.set_running_or_notify_cancel()
+
+    def work() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=work, name="pull", daemon=True).start()
+    return await asyncio.wrap_future(future)
+
+
+def _megabytes(n_bytes: int | None) -> int | None:
+    return round(n_bytes / 1e6) if n_bytes is not None else None

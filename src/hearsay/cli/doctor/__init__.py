@@ -1,0 +1,1 @@
+"""`hearsay doctor`: checks of this machine, and a known clip transcribed."""

@@ -1,0 +1,1 @@
+"""`hearsay say`: text to a player or an audio file."""

@@ -1,0 +1,1 @@
+"""`hearsay serve`: the server, its banner and its logs."""

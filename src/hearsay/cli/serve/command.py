@@ -1,0 +1,218 @@
+"""`hearsay serve`: from settings to a running server, and its clean end.
+
+Knows no route and no model; the app is made by `api.app`, the choice of models is the catalogue's.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import ipaddress
+import signal
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hearsay.cli import terminal
+from hearsay.cli.serve.banner import Announcement, address
+from hearsay.errors import ConfigurationError, ModelNotInstalled
+
+if TYPE_CHECKING:
+    from hearsay.models.catalogue import Catalogue
+    from hearsay.settings import Settings
+
+_BACKLOG = 2048
+
+
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]", show_default=False)
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", "-p", help="Port to listen on; 0 takes a free one.  [default: 8000]"),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Model for requests that name none; `hearsay models list` shows them.  [default: auto]",
+            autocompletion=terminal.complete_model,
+        ),
+    ] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--models",
+            metavar="NAME=FOLDER",
+            help="Own model, in CTranslate2 or Hugging Face format; repeatable.",
+        ),
+    ] = None,
+    aliases: Annotated[
+        list[str] | None,
+        typer.Option("--alias", metavar="NAME=MODEL", help="Another name for a model; repeatable."),
+    ] = None,
+    offline: Annotated[
+        bool | None,
+        typer.Option("--offline", help="Stay off the network: download nothing.", show_default=False),
+    ] = None,
+    allow_anonymous: Annotated[
+        bool | None,
+        typer.Option(
+            "--allow-anonymous",
+            help="Serve without API keys on an address that other machines reach.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    compute_type: Annotated[str | None, typer.Option(help="Arithmetic: int8, float16, float32, …")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+) -> None:
+    """Start the server.
+
+    It answers at once: with the best model that is installed, else with the embedded one, while a better
+    one is downloaded behind it (not with --offline or HEARSAY_DOWNLOADS=off). Only a model that you name
+    with --model and that is missing is downloaded first. Every option is also an environment variable
+    (HEARSAY_HOST, HEARSAY_PORT, …) and a line in the settings file; `hearsay config --explain` shows all of
+    them.
+
+    Without API keys it listens on this machine only; `hearsay keys add NAME` makes one.
+
+    Examples:
+
+        hearsay serve --port 9000 --model whisper-small
+
+        hearsay serve --models mine=./my-whisper --alias whisper-1=mine
+
+        hearsay keys add laptop && hearsay serve --host 0.0.0.0
+    """
+    from hearsay.settings import parse_pairs
+
+    try:
+        flags = {
+            "models": parse_pairs(models) if models else None,
+            "aliases": parse_pairs(aliases) if aliases else None,
+        }
+    except ValueError as error:
+        raise ConfigurationError(f"--models and --alias: {error}") from error
+    settings = terminal.resolved(
+        host=host,
+        port=port,
+        model=model,
+        offline=offline,
+        allow_anonymous=allow_anonymous,
+        device=device,
+        compute_type=compute_type,
+        log_level=log_level,
+        **flags,
+    ).settings
+    run(settings)
+
+
+def run(settings: Settings) -> None:
+    """Serve until told to stop. Raises: `ConfigurationError`, `ModelNotInstalled`, `DownloadFailed`."""
+    from hearsay import samples, wiring
+    from hearsay.api import startup
+    from hearsay.api.app import from_settings
+    from hearsay.api.server import configure
+    from hearsay.cli.serve import logs
+    from hearsay.storage.api_keys import KeyFile, Keyring
+
+    logs.configure(settings.log_level, settings.log_format)
+    keyring = Keyring(KeyFile(settings.keys_file), settings.all_api_keys)
+    check_exposure(settings, has_keys=keyring.required)
+    catalogue = wiring.catalogue(settings)
+    install_default(catalogue)
+    chores = [startup.upgrade(catalogue), *([startup.preload(catalogue)] if settings.preload else [])]
+    app = from_settings(settings, catalogue=catalogue, chores=chores)
+    listener = bind(settings.host, settings.port)
+    card = catalogue.card()
+    announcement = Announcement(
+        url=address(settings.host, listener.getsockname()[1]),
+        sample=Path(samples.HELLO),
+        needs_key=keyring.required,
+        model=card.id,
+        advice=catalogue.advice(card),
+    )
+    configuration = configure(
+        app,
+        host=settings.host,
+        port=settings.port,
+        keepalive=settings.keepalive_seconds,
+        drain=settings.drain_seconds,
+    )
+    _run(configuration, listener, announcement)
+
+
+def check_exposure(settings: Settings, *, has_keys: bool) -> None:
+    """Refuse to serve strangers by accident. Raises: `ConfigurationError`."""
+    if has_keys or settings.allow_anonymous or is_loopback(settings.host):
+        return
+    raise ConfigurationError(
+        f"On {settings.host} anyone who reaches this machine could use the server: there are no API keys. "
+        "Make one with `hearsay keys add NAME`, or say --allow-anonymous if that is what you want."
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address can be reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def install_default(catalogue: Catalogue) -> None:
+    """Download the default model if it was named and is missing.
+
+    Raises: `ModelNotInstalled`, `DownloadFailed`.
+    """
+    card = catalogue.card()
+    if catalogue.installed(card):
+        return
+    if (problem := catalogue.hub.problem()) is not None:
+        raise ModelNotInstalled(
+            f"The model `{card.id}` is not installed and cannot be downloaded now: {problem} "
+            f"`hearsay models pull {card.id}` installs it."
+        )
+    with terminal.download_bar(card.id) as progress:
+        catalogue.pull(card.id, progress)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Listen on an address. Raises: `ConfigurationError` saying what is wrong with it."""
+    try:
+        family, _, _, _, place = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(place[:2], family=family, backlog=_BACKLOG)
+    except OSError as error:
+        reasons = {
+            errno.EADDRINUSE: f"another program listens there already; `--port {port + 1}` may be free",
+            errno.EACCES: "this user may not use that port; take one above 1023",
+            errno.EADDRNOTAVAIL: "this machine does not have that address",
+        }
+        reason = reasons.get(error.errno or 0, error.strerror or str(error))
+        raise ConfigurationError(f"Cannot listen on {host} port {port}: {reason}.") from error
+
+
+def _run(configuration: Any, listener: socket.socket, announcement: Announcement) -> None:
+    import uvicorn
+
+    class Announcing(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets=sockets)
+            if self.started:
+                typer.echo(announcement.text())
+
+    # The server hands signals on after its clean end; by then they have been obeyed.
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: None)
+    # What is there by now lives as long as the server: the garbage collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    server = Announcing(configuration)
+    server.run(sockets=[listener])
+    if not server.started:
+        raise typer.Exit(1)

@@ -1,0 +1,127 @@
+"""What the operator's commands print with: tables for people, plain lines for programs, a bar for downloads.
+
+Knows no command. On a terminal a table has columns and colours; elsewhere it is tab-separated lines.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from hearsay.models.hub import Progress
+    from hearsay.settings import Resolved
+
+_WIDE = 110
+
+
+def resolved(**flags: Any) -> Resolved:
+    """Read the settings from file, environment and these flags. Raises: `ConfigurationError`."""
+    from hearsay.settings import resolve
+
+    return resolve(environment=os.environ, flags=flags)
+
+
+def print_json(data: Any) -> None:
+    """Print data for programs."""
+    typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def print_table(heading: Sequence[str], rows: Sequence[Sequence[str]], *, asides: int = 0) -> None:
+    """Print rows; columns on a terminal, tab-separated elsewhere.
+
+    The last `asides` columns are left out on terminals of less than `_WIDE` columns.
+    """
+    if not sys.stdout.isatty():
+        for row in rows:
+            typer.echo("\t".join(row))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    if asides and console.width < _WIDE:
+        heading, rows = heading[:-asides], [row[:-asides] for row in rows]
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for i, title in enumerate(heading):
+        # A name that is cut off cannot be copied; everything after it may wrap.
+        width = max((len(row[0]) for row in rows), default=0) if i == 0 else None
+        table.add_column(title, no_wrap=i == 0, min_width=width)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(table)
+
+
+def say(text: str) -> None:
+    """Say something on standard error."""
+    typer.echo(text, err=True)
+
+
+@contextmanager
+def download_bar(label: str) -> Iterator[Progress]:
+    """Show on standard error how far a download is: a bar on a terminal, a line every tenth elsewhere."""
+    if not sys.stderr.isatty():
+        from hearsay.models.hub import progress_lines
+
+        yield progress_lines(label, say)
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Offer model names to the shell."""
+    from hearsay.engines import registry
+
+    return [card.id for card in registry.recognizer_cards() if card.id.startswith(incomplete)]
+
+
+def complete_speaker(incomplete: str) -> list[str]:
+    """Offer the names of models that speak to the shell."""
+    from hearsay.engines import registry
+
+    return [card.id for card in registry.synthesizer_cards() if card.id.startswith(incomplete)]
+
+
+def complete_language(incomplete: str) -> list[tuple[str, str]]:
+    """Offer the codes of languages to the shell, with their names."""
+    from hearsay.text import languages
+
+    return [(code, name) for code, name in languages.NAMES.items() if code.startswith(incomplete)]
+
+
+def complete_voice(incomplete: str) -> list[str]:
+    """Offer the voices of what is installed to the shell, and the vendors' names that they stand in for."""
+    from hearsay import wiring
+    from hearsay.dialects.vendor_voices import PERSONAS
+
+    catalogue = wiring.catalogue(resolved().settings)
+    own = [voice.id for card in catalogue.speakers() for voice in catalogue.voices(card)]
+    names = dict.fromkeys((*own, *(part.name for part in PERSONAS.values())))
+    return [name for name in names if name.casefold().startswith(incomplete.casefold())]

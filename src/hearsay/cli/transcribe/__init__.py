@@ -1,0 +1,1 @@
+"""`hearsay transcribe`: recordings to files of text, here or through a server."""

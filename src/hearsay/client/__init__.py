@@ -1,0 +1,1 @@
+"""Client of transcription APIs: one request within a vendor's limits, parts stitched together."""

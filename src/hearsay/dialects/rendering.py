@@ -1,0 +1,220 @@
+"""Transcripts and models → the bodies that vendors' clients read.
+
+Knows neither HTTP nor JSON encoding. Times are rounded to milliseconds here, once. A number that a client
+demands and the model cannot know gets its `NEUTRAL` value, and the name of the field is listed in
+`x_hearsay.unknown`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from hearsay.dialects.dialect import Dialect
+from hearsay.dialects.schemas import (
+    DroppedBody,
+    FallbackBody,
+    FlaggedBody,
+    ModelBody,
+    ModelList,
+    ModelVoices,
+    Pricing,
+    ReportBody,
+    SegmentBody,
+    Serving,
+    TranscriptBody,
+    Usage,
+    VerboseBody,
+    VoiceList,
+    WordBody,
+)
+from hearsay.dialects.transcription_request import TranscriptionRequest
+from hearsay.domain import Dropped, Fallback, ModelCard, Report, Segment, Task, Transcript, Voice, Word
+from hearsay.text import languages
+from hearsay.transcripts import quality
+
+NEUTRAL = {"temperature": 0.0, "avg_logprob": 0.0, "compression_ratio": 1.0, "no_speech_prob": 0.0}
+"""Values that no usual threshold objects to, for numbers that the model cannot know."""
+
+UNKNOWN_LANGUAGE = "unknown"
+"""What verbose answers say where nobody can know the language."""
+
+
+def render_json(transcript: Transcript, request_id: str) -> TranscriptBody:
+    """Make the short answer."""
+    return {"text": transcript.text, "usage": usage(transcript.duration), "x_groq": {"id": request_id}}
+
+
+def render_verbose(
+    transcript: Transcript, asked: TranscriptionRequest, dialect: Dialect, request_id: str
+) -> VerboseBody:
+    """Make the long answer, with segments and words as asked for."""
+    body: VerboseBody = {
+        "id": request_id,
+        "task": "translate" if transcript.task is Task.TRANSLATE else "transcribe",
+        "language": _language(transcript, dialect),
+        "duration": _ms(transcript.duration),
+        "text": transcript.text,
+        "usage": usage(transcript.duration),
+        "x_groq": {"id": request_id},
+        "x_hearsay": serving(transcript),
+    }
+    if asked.segments:
+        body["segments"] = [_segment(i, segment) for i, segment in enumerate(transcript.segments)]
+    if asked.options.words:
+        body["words"] = [_word(word) for word in transcript.words]
+    return body
+
+
+def usage(duration: float) -> Usage:
+    """Count what a recording of `duration` seconds used."""
+    return {"type": "duration", "seconds": _ms(duration)}
+
+
+def serving(transcript: Transcript) -> Serving:
+    """Say how a request was served."""
+    return {
+        "model": transcript.model,
+        "language": transcript.language,
+        "unknown": _unknown(transcript.segments),
+        "warnings": list(transcript.warnings),
+        "quality": render_quality(transcript.segments),
+        "report": None if transcript.report is None else render_report(transcript.report),
+    }
+
+
+def render_quality(segments: Sequence[Segment]) -> list[FlaggedBody]:
+    """List the segments worth a second look, and why."""
+    return [
+        {"segment": number, "start": _ms(segment.start), "end": _ms(segment.end), "flags": list(flags)}
+        for number, segment in enumerate(segments)
+        if (flags := quality.flags(segment))
+    ]
+
+
+def render_report(report: Report) -> ReportBody:
+    """Say how a recording was worked through, and what was decided about its text."""
+    return {
+        "chunking": report.chunking.value,
+        "windows": report.n_windows,
+        "speech_seconds": (
+            None if report.speech is None else _ms(sum(span.end - span.start for span in report.speech))
+        ),
+        "dropped": [_dropped(dropped) for dropped in report.dropped],
+        "fallbacks": [_fallback(fallback) for fallback in report.fallbacks],
+    }
+
+
+def render_model(card: ModelCard, *, installed: bool, default: bool) -> ModelBody:
+    """Describe one model for every vendor's clients at once."""
+    return {
+        "id": card.id,
+        "object": "model",
+        "created": card.created,
+        "owned_by": card.owner,
+        "active": installed,
+        "installed": installed,
+        "default": default,
+        "aliases": list(card.aliases),
+        "tasks": sorted(task.value for task in card.tasks),
+        "languages": list(card.languages),
+        "description": card.description,
+        "size_bytes": card.size_bytes,
+        "context_window": card.context_window,
+        "context_length": card.context_window,
+        "public_apps": None,
+        "type": "audio" if Task.SPEAK in card.tasks else "transcribe",
+        "display_name": card.id,
+        "organization": card.owner,
+        "link": None,
+        "license": None,
+        "pricing": Pricing(base=0.0, finetune=0.0, hourly=0.0, input=0.0, output=0.0),
+    }
+
+
+def render_models(models: Sequence[ModelBody], dialect: Dialect) -> ModelList | list[ModelBody]:
+    """List models in the caller's accent."""
+    return list(models) if dialect.bare_model_list else {"object": "list", "data": list(models)}
+
+
+def render_voices(voices: Mapping[str, Sequence[Voice]]) -> VoiceList:
+    """List voices by the ids of their models."""
+    return {"object": "list", "data": [_voices(model, found) for model, found in voices.items()]}
+
+
+def _voices(model: str, voices: Iterable[Voice]) -> ModelVoices:
+    return {
+        "model": model,
+        "voices": [
+            {
+                "id": voice.id,
+                "name": voice.name,
+                "languages": ",".join(voice.languages),
+                "gender": voice.gender or "",
+            }
+            for voice in voices
+        ],
+    }
+
+
+def _language(transcript: Transcript, dialect: Dialect) -> str:
+    code = "en" if transcript.task is Task.TRANSLATE else transcript.language
+    if code is None:
+        return UNKNOWN_LANGUAGE
+    return code if dialect.language_codes else languages.name(code)
+
+
+def _unknown(segments: Iterable[Segment]) -> list[str]:
+    listed = list(segments)
+    return [name for name in NEUTRAL if any(_value(segment, name) is None for segment in listed)]
+
+
+def _value(segment: Segment, name: str) -> float | None:
+    value: float | None = getattr(segment, name)
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _known(segment: Segment, name: str) -> float:
+    value = _value(segment, name)
+    return NEUTRAL[name] if value is None else value
+
+
+def _segment(number: int, segment: Segment) -> SegmentBody:
+    return {
+        "id": number,
+        "seek": segment.seek,
+        "start": _ms(segment.start),
+        "end": _ms(segment.end),
+        "text": segment.text,
+        "tokens": list(segment.tokens),
+        "temperature": _known(segment, "temperature"),
+        "avg_logprob": _known(segment, "avg_logprob"),
+        "compression_ratio": _known(segment, "compression_ratio"),
+        "no_speech_prob": _known(segment, "no_speech_prob"),
+    }
+
+
+def _dropped(dropped: Dropped) -> DroppedBody:
+    return {
+        "start": _ms(dropped.start),
+        "end": _ms(dropped.end),
+        "text": dropped.text,
+        "reason": dropped.reason.value,
+    }
+
+
+def _fallback(fallback: Fallback) -> FallbackBody:
+    return {
+        "start": _ms(fallback.start),
+        "end": _ms(fallback.end),
+        "temperature": fallback.temperature,
+        "reason": fallback.reason.value,
+    }
+
+
+def _word(word: Word) -> WordBody:
+    return {"word": word.text.strip(), "start": _ms(word.start), "end": _ms(word.end)}
+
+
+def _ms(seconds: float) -> float:
+    return round(float(seconds), 3)

@@ -1,0 +1,165 @@
+"""Fields of a request in any vendor's spelling → what the rest of the house understands.
+
+Knows neither multipart nor HTTP. Source: OpenAI's, Groq's and Together's API references and their
+clients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hearsay.dialects.chunking_strategy import parse_chunking
+from hearsay.dialects.dialect import Dialect
+from hearsay.dialects.form_fields import Fields
+from hearsay.domain import Task, TranscribeOptions
+from hearsay.errors import InvalidRequest, UnsupportedOption
+from hearsay.text import languages
+
+
+class ResponseFormat(StrEnum):
+    """What the answer shall look like."""
+
+    JSON = "json"
+    TEXT = "text"
+    SRT = "srt"
+    VTT = "vtt"
+    VERBOSE_JSON = "verbose_json"
+
+
+_IGNORED = {
+    "keywords": "put the words into the prompt instead",
+    "languages": "name one in language, or leave it out to have it detected",
+    "known_speaker_names": "speakers are not told apart",
+    "known_speaker_references": "speakers are not told apart",
+}
+"""Hints that vendors know and that change nothing here, with what to do instead."""
+
+_SHOWN = 40
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptionRequest:
+    """What a caller asked for about one recording."""
+
+    model: str | None
+    """The name as the caller spelt it; None for the default."""
+    options: TranscribeOptions
+    response_format: ResponseFormat = ResponseFormat.JSON
+    stream: bool = False
+    """Whether the text is wanted as it is recognised."""
+    segments: bool = True
+    """Whether a verbose answer lists segments."""
+    warnings: tuple[str, ...] = ()
+    """What was asked for that changes nothing, one sentence each."""
+
+
+def parse_transcription(fields: Fields, *, task: Task, dialect: Dialect) -> TranscriptionRequest:
+    """Read a request to transcribe or translate.
+
+    Raises:
+        InvalidRequest: a value that cannot be right; `param` names the field.
+        UnsupportedOption: something that vendors offer and this server does not.
+    """
+    response_format = _response_format(fields)
+    _refuse_unsupported(fields)
+    granularities = _granularities(fields, response_format)
+    stream = _stream(fields, response_format)
+    words = "word" in granularities
+    wish = parse_chunking(fields)
+    return TranscriptionRequest(
+        model=fields.one("model"),
+        options=TranscribeOptions(
+            task=task,
+            language=_language(fields, task, dialect),
+            prompt=fields.one("prompt"),
+            temperature=_temperature(fields),
+            words=words,
+            chunking=wish.chunking,
+            vad=wish.vad,
+        ),
+        response_format=response_format,
+        stream=stream,
+        segments=dialect.keeps_segments or not words or "segment" in granularities,
+        warnings=(*_warnings(fields), *wish.warnings),
+    )
+
+
+def _response_format(fields: Fields) -> ResponseFormat:
+    text = (fields.one("response_format") or ResponseFormat.JSON).strip().lower()
+    if text == "diarized_json":
+        raise UnsupportedOption(
+            "This server does not tell speakers apart, so response_format diarized_json is not available.",
+            param="response_format",
+        )
+    try:
+        return ResponseFormat(text)
+    except ValueError as error:
+        known = ", ".join(ResponseFormat)
+        message = f"response_format must be one of {known}, not {text[:_SHOWN]!r}."
+        raise InvalidRequest(message, param="response_format") from error
+
+
+def _refuse_unsupported(fields: Fields) -> None:
+    if fields.flag("diarize"):
+        raise UnsupportedOption(
+            "This server does not tell speakers apart; leave diarize out.", param="diarize"
+        )
+    unknown = [item for item in fields.many("include") if item != "logprobs"]
+    if unknown:
+        raise InvalidRequest(f"include knows only logprobs, not {unknown[0][:_SHOWN]!r}.", param="include")
+    if fields.many("include"):
+        raise UnsupportedOption(
+            "Log probabilities of single tokens are not available; verbose_json has avg_logprob per segment.",
+            param="include",
+        )
+
+
+def _granularities(fields: Fields, response_format: ResponseFormat) -> frozenset[str]:
+    name = "timestamp_granularities"
+    found = frozenset(item.lower() for item in fields.many(name))
+    unknown = sorted(found - {"word", "segment"})
+    if unknown:
+        raise InvalidRequest(f"{name} may hold word and segment, not {unknown[0][:_SHOWN]!r}.", param=name)
+    if "word" in found and response_format is not ResponseFormat.VERBOSE_JSON:
+        raise InvalidRequest(f"{name} word needs response_format verbose_json.", param=name)
+    return found
+
+
+def _stream(fields: Fields, response_format: ResponseFormat) -> bool:
+    stream = fields.flag("stream")
+    if stream and response_format not in (ResponseFormat.JSON, ResponseFormat.TEXT):
+        raise InvalidRequest(
+            f"stream gives text only, so it needs response_format json or text, not {response_format.value}.",
+            param="stream",
+        )
+    return stream
+
+
+def _language(fields: Fields, task: Task, dialect: Dialect) -> str | None:
+    text = fields.one("language")
+    if text is None:
+        return None
+    language = languages.parse(text)
+    if task is Task.TRANSLATE and language == "en":
+        return None  # Clients name here what shall be written; what is spoken is to be detected.
+    if task is Task.TRANSLATE and dialect.language_is_target and language is not None:
+        raise InvalidRequest("Translations are into English only; leave language out.", param="language")
+    return language
+
+
+def _temperature(fields: Fields) -> float:
+    value = fields.number("temperature")
+    if value is None:
+        return 0.0
+    if not 0.0 <= value <= 1.0:
+        raise InvalidRequest(f"temperature must lie between 0 and 1, not {value:g}.", param="temperature")
+    return value
+
+
+def _warnings(fields: Fields) -> list[str]:
+    return [
+        f"{name} is not supported and was ignored; {advice}."
+        for name, advice in _IGNORED.items()
+        if fields.many(name)
+    ]

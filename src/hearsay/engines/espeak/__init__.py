@@ -1,0 +1,1 @@
+"""espeak-ng: speech synthesis by formants, in about a hundred languages."""

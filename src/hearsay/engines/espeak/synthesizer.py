@@ -1,0 +1,104 @@
+"""espeak-ng with the data of its wheel: the voice that needs no download, in a hundred languages.
+
+Clear and quick, and plainly a machine. The library runs in processes of its own (`espeak_process`), because
+it has one global state, and because its licence (GPL-3) is not ours. Knows no request, and nothing of how a
+language sounds.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+from hearsay.domain import SpeakOptions, Voice
+from hearsay.engines.espeak import voices as espeak_voices
+from hearsay.engines.espeak.voices import FEMALE_VARIANT, VoiceFile
+from hearsay.engines.tts_worker.pool import SpeakingProcesses
+from hearsay.engines.tts_worker.utterance import Piece
+from hearsay.errors import EngineFailed, UnsupportedOption
+
+SPEEDS = (0.8, 1.2)
+"""Here the length of what is said follows the speed within 5 %, whatever the language; beyond, it does not,
+because espeak-ng shortens pauses, vowels and consonants each in its own way."""
+
+PIECE_CHARACTERS = 800
+"""Some 48 s of speech, 2 MB: each piece costs the library's loading and a turn of the server."""
+
+
+def load(*, n_processes: int) -> EspeakSynthesizer:
+    """Start the processes and wait until they are ready. Raises `EngineFailed`."""
+    return EspeakSynthesizer(n_processes)
+
+
+@cache
+def voices() -> tuple[Voice, ...]:
+    """List the voices, best first, without starting anything; each comes again with a female variant.
+
+    Any other `variants()` may be put to any voice's id too: `de+m3`. Raises `EngineFailed`.
+    """
+    plain = [entry.voice for entry in _voices().values()]
+    _, female = _variants()[FEMALE_VARIANT]
+    return tuple(plain + [voice.varied(female) for voice in plain])
+
+
+@cache
+def variants() -> tuple[Voice, ...]:
+    """List what may follow a voice's id and a plus sign. Raises `EngineFailed`."""
+    return tuple(variant for _, variant in _variants().values())
+
+
+class EspeakSynthesizer:
+    """A `Synthesizer` that speaks many languages in as many processes as it was given."""
+
+    speeds = SPEEDS
+    piece_characters = PIECE_CHARACTERS
+
+    def __init__(self, n_processes: int) -> None:
+        """Start the processes. Raises `EngineFailed`."""
+        self.voices = voices()
+        loader = _loader()
+        start = {"library": loader.get_library_path(), "data": loader.get_data_path()}
+        self._processes = SpeakingProcesses(
+            "hearsay.engines.espeak.process", start, n_processes=n_processes, name="espeak-ng"
+        )
+        self.sample_rate = int(self._processes.about["sample_rate"])
+
+    def synthesize(self, text: str, options: SpeakOptions) -> Piece:
+        """Begin to say one piece. Raises `UnsupportedOption` for an unknown voice, `EngineFailed`."""
+        return self._processes.submit(text, replace(options, voice=_file(options.voice)))
+
+    def close(self) -> None:
+        """End the processes."""
+        self._processes.close()
+
+
+def _file(voice_id: str) -> str:
+    """Say what the process knows a voice by. Raises `UnsupportedOption`."""
+    tag, plus, variant_id = voice_id.lower().partition("+")
+    entry, variant = _voices().get(tag), _variants().get(variant_id)
+    if entry is None or (plus and variant is None):
+        raise UnsupportedOption(f"espeak-ng has no voice {voice_id!r}.", param="voice")
+    return entry.path if variant is None else f"{entry.path}+{variant[0]}"
+
+
+@cache
+def _voices() -> dict[str, VoiceFile]:
+    return espeak_voices.read_voices(Path(_loader().get_data_path()))
+
+
+@cache
+def _variants() -> dict[str, tuple[str, Voice]]:
+    return espeak_voices.read_variants(Path(_loader().get_data_path()))
+
+
+def _loader() -> ModuleType:
+    """Import what knows where library and data are; it loads neither. Raises `EngineFailed`."""
+    try:
+        return importlib.import_module("espeakng_loader")
+    except ImportError as error:
+        raise EngineFailed(
+            f"espeak-ng is not there ({error}); install it with: pip install espeakng-loader"
+        ) from error

@@ -1,0 +1,1 @@
+"""The test engine: predictable answers, without weights."""

@@ -1,0 +1,47 @@
+"""The models of the test engine.
+
+Knows no other engine.
+"""
+
+from __future__ import annotations
+
+from hearsay.domain import RECOGNITION, ModelCard, Task, unix_time
+
+FAKE = "fake"
+"""The deterministic test engine; offered only where the operator says so."""
+
+
+FAKE_VOICE = "fake-voice"
+"""Its counterpart that speaks."""
+
+
+def fake() -> ModelCard:
+    """Give the card of the test engine that recognises."""
+    return ModelCard(
+        id=FAKE,
+        engine="fake",
+        owner="hearsay",
+        created=unix_time("2026-11-20"),
+        tasks=RECOGNITION,
+        languages=("en", "de", "es", "fr"),
+        context_window=448,
+        aliases=(),
+        description="hears one word in every loud half second; for people who write clients",
+    )
+
+
+def fake_voice() -> ModelCard:
+    """Give the card of the test engine that speaks."""
+    from hearsay.engines.fake.synthesizer import VOICES
+
+    return ModelCard(
+        id=FAKE_VOICE,
+        engine="fake_voice",
+        owner="hearsay",
+        created=unix_time("2026-11-21"),
+        tasks=frozenset({Task.SPEAK}),
+        languages=VOICES[0].languages,
+        context_window=0,
+        description="says every word as a tone; for people who write clients",
+        voices=VOICES,
+    )

@@ -1,0 +1,1 @@
+"""PocketSphinx: US English recognition that needs no download."""

@@ -1,0 +1,1 @@
+"""Neural voices (Kokoro, Piper) through sherpa-onnx."""

@@ -1,0 +1,140 @@
+"""Neural voices, Kokoro and Piper, on sherpa-onnx: an extra, `pip install 'hearsay[speech]'`.
+
+Knows no server, and never imports what it runs: model, runtime and the espeak-ng that reads for them live in
+a process of their own (`sherpa_process`). One process has all threads, and pieces take turns.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hearsay.domain import ModelCard, SpeakOptions, Voice
+from hearsay.engines.espeak.voices import read_voices
+from hearsay.engines.protocols import Speaking
+from hearsay.engines.sherpa.voice_folder import VoiceFolder, describe, examine, is_voice
+from hearsay.engines.tts_worker.pool import SpeakingProcesses
+from hearsay.errors import ConfigurationError, EngineFailed, UnsupportedOption
+
+__all__ = ["SherpaSynthesizer", "describe", "is_voice", "load"]
+
+REMEDY = "`pip install 'hearsay[speech]'` installs what runs neural voices."
+
+_MODULE = "hearsay.engines.sherpa.process"
+_SPEEDS = (0.5, 2.0)
+"""Beyond these the voices slur or drag; the rest is left to time stretching."""
+_PIECE_CHARACTERS = 300
+"""Some 20 s of speech, so that pieces of several callers take turns often."""
+
+
+def load(folder: Path, card: ModelCard, *, n_threads: int = 0, n_processes: int = 1) -> SherpaSynthesizer:
+    """Load a voice from its folder; 0 threads are one for each core.
+
+    Raises: `ConfigurationError` where the extra is not installed or the folder holds no such voice,
+    `EngineFailed` where the model cannot be loaded.
+    """
+    data = _espeak_data(card)
+    try:
+        found = examine(folder)
+    except ConfigurationError as error:
+        raise EngineFailed(f"{card.id} cannot be loaded. {error.message}") from error
+    voices = _voices(card, found)
+    processes = SpeakingProcesses(
+        _MODULE,
+        _start(found, data, n_threads or os.cpu_count() or 1),
+        n_processes=n_processes,
+        name=card.id,
+    )
+    return SherpaSynthesizer(processes, voices)
+
+
+class SherpaSynthesizer:
+    """A `Synthesizer`: one model, whose speakers are its voices."""
+
+    speeds = _SPEEDS
+    piece_characters = _PIECE_CHARACTERS
+
+    def __init__(self, processes: SpeakingProcesses, voices: tuple[Voice, ...]) -> None:
+        """Speak through processes that are ready."""
+        self.voices = voices
+        self.sample_rate = int(processes.about["sample_rate"])
+        self._processes = processes
+        self._ids = {voice.id for voice in voices}
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes now alive."""
+        return self._processes.pids
+
+    def synthesize(self, text: str, options: SpeakOptions) -> Speaking:
+        """Begin to say one piece. Raises `UnsupportedOption` for an unknown voice, `EngineFailed`."""
+        if options.voice not in self._ids:
+            raise UnsupportedOption(f"{self._processes.name} has no voice {options.voice!r}.", param="voice")
+        slowest, fastest = self.speeds
+        return self._processes.submit(text, replace(options, speed=min(max(options.speed, slowest), fastest)))
+
+    def close(self) -> None:
+        """End the processes."""
+        self._processes.close()
+
+
+def _espeak_data(card: ModelCard) -> Path:
+    """Find the data of espeak-ng. Raises `ConfigurationError` where anything is not installed."""
+    found = None
+    for library in ("sherpa_onnx", "espeakng_loader"):
+        found = importlib.util.find_spec(library)
+        if found is None or found.origin is None:
+            raise ConfigurationError(f"{card.id} needs {library}, which is not installed. {REMEDY}")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent / "espeak-ng-data"
+
+
+def _voices(card: ModelCard, found: VoiceFolder) -> tuple[Voice, ...]:
+    """Give the folder's voices, in the card's order and words where it knows them."""
+    there = {speaker.voice.id: speaker.voice for speaker in found.speakers}
+    known = {voice.id: voice for voice in card.voices if voice.id in there}
+    return (*known.values(), *(voice for id_, voice in there.items() if id_ not in known))
+
+
+def _start(found: VoiceFolder, data: Path, n_threads: int) -> Mapping[str, Any]:
+    """Say to a process what it needs to know. Raises `EngineFailed` for a language that cannot be read."""
+    speakers = {}
+    for speaker in found.speakers:
+        name = reader(speaker.language, data)
+        if name is None:
+            raise EngineFailed(f"espeak-ng does not read {speaker.language!r}, which {found.model} speaks.")
+        speakers[speaker.voice.id] = (speaker.number, name)
+    return {
+        "family": found.family,
+        "model": str(found.model.resolve()),
+        "tokens": str(found.tokens.resolve()),
+        "styles": str(found.styles.resolve()) if found.styles else None,
+        "spelling": found.spelling.value,
+        "most_phonemes": found.most_phonemes,
+        "speakers": speakers,
+        "threads": n_threads,
+    }
+
+
+def reader(tag: str, data: Path) -> str | None:
+    """Say by what name espeak-ng, with these data, reads a language; None for one that it cannot read."""
+    names = _names(data)
+    return names.get(tag) or names.get(tag.partition("-")[0])
+
+
+@cache
+def _names(data: Path) -> Mapping[str, str]:
+    """Say for each language what espeak-ng knows its best reader by: the name of a file, in lower case."""
+    names: dict[str, str] = {}
+    for id_, entry in read_voices(data).items():
+        name = entry.path.rpartition("/")[2].lower()
+        names[id_] = name
+        for tag in entry.voice.languages:
+            names.setdefault(tag, name)
+    return names

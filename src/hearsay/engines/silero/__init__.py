@@ -1,0 +1,1 @@
+"""Silero VAD: probabilities of speech, frame by frame."""

@@ -1,0 +1,137 @@
+"""Silero VAD v6: the probability of speech, 32 ms by 32 ms.
+
+Knows neither spans nor thresholds: those are `speech`'s. The network sees 512 samples with the 64 before
+them, and carries the state of an LSTM from frame to frame; its graph takes many frames in one call.
+Source: github.com/snakers4/silero-vad; the graph is faster-whisper's (`assets/LICENSE` names both).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hearsay.domain import Samples
+from hearsay.engines import openvino_runtime
+from hearsay.engines.silero.numpy_network import Floats, NumpyNetwork, read_weights
+from hearsay.errors import EngineFailed
+
+ASSET = Path(__file__).parent / "assets" / "silero_vad_v6.onnx"
+
+FRAME_SAMPLES = 512
+"""Samples in a frame: 32 ms."""
+
+CONTEXT_SAMPLES = 64
+"""Samples before a frame that the network sees with it."""
+
+STATE_SHAPE = (1, 1, 128)
+"""Shape of each of the LSTM's two states, h and c."""
+
+BATCH_FRAMES = 128
+"""Frames in a call; more are no faster (measured from 128 to 18,750)."""
+
+Network = Callable[[Floats, Floats, Floats], tuple[Floats, Floats, Floats]]
+"""Takes `float32[n, 576]`, h and c; gives `float32[n]` and the h and c after it."""
+
+
+def available() -> bool:
+    """Say whether speech can be detected on this machine: wherever the package is whole."""
+    return ASSET.is_file()
+
+
+def load() -> Silero:
+    """Read the network that comes with the package, onto OpenVINO where that can compute, else into NumPy.
+
+    NumPy's is 0.6 times as fast (measured), but holds the interpreter's lock. Raises `EngineFailed`.
+    """
+    return load_openvino() if openvino_runtime.is_usable() else load_numpy()
+
+
+def load_openvino() -> Silero:
+    """Compile the network for OpenVINO. Raises `EngineFailed`."""
+    # One thread: frames follow each other, and a second would win a fifth of the time at most. Precision f32:
+    # bf16 moves probabilities by up to 0.3. No pinning: streams of several recordings share the cores.
+    config = {
+        "INFERENCE_NUM_THREADS": 1,
+        "NUM_STREAMS": 1,
+        "INFERENCE_PRECISION_HINT": "f32",
+        "ENABLE_CPU_PINNING": False,
+    }
+    try:
+        core = openvino_runtime.core()
+        compiled = core.compile_model(core.read_model(ASSET), "CPU", config)
+    except (ImportError, RuntimeError) as error:
+        raise EngineFailed(f"Silero's speech detector could not be loaded: {error}") from error
+    return Silero(lambda: partial(_infer, compiled.create_infer_request()))
+
+
+def load_numpy() -> Silero:
+    """Read the network into NumPy. Raises `EngineFailed`."""
+    try:
+        network = NumpyNetwork(read_weights(ASSET))
+    except (OSError, ValueError, KeyError) as error:
+        raise EngineFailed(f"Silero's speech detector could not be loaded: {error}") from error
+    return Silero(lambda: network)
+
+
+def _infer(request: Any, frames: Floats, h: Floats, c: Floats) -> tuple[Floats, Floats, Floats]:
+    """Run OpenVINO's network. Raises `EngineFailed`."""
+    try:
+        request.infer({"input": frames, "h": h, "c": c}, share_inputs=True)
+    except RuntimeError as error:
+        raise EngineFailed(f"Silero's speech detector broke down: {error}") from error
+    # The request writes its next results where these lie.
+    probabilities, h, c = (request.get_output_tensor(n).data.copy() for n in range(3))
+    return probabilities.reshape(-1), h, c
+
+
+class Silero:
+    """A `SpeechDetector`; holds the network, which all streams share."""
+
+    frame_samples = FRAME_SAMPLES
+
+    def __init__(self, network: Callable[[], Network]) -> None:
+        """Take what gives a network that one stream may run whatever others do."""
+        self._network = network
+
+    def open(self) -> SileroStream:
+        """Begin a recording."""
+        return SileroStream(self._network())
+
+
+class SileroStream:
+    """A `SpeechStream`: one recording, with a state of its own."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._rest = np.zeros(
+            CONTEXT_SAMPLES, np.float32
+        )  # the context of the next frame, and what it has yet
+        self._h = np.zeros(STATE_SHAPE, np.float32)
+        self._c = np.zeros(STATE_SHAPE, np.float32)
+
+    def feed(self, samples: Samples) -> Floats:
+        """Give the probability of speech of each whole frame: `float32[n]`. Raises `EngineFailed`."""
+        heard = np.concatenate([self._rest, samples], dtype=np.float32)
+        n_frames = (len(heard) - CONTEXT_SAMPLES) // FRAME_SAMPLES
+        self._rest = heard[n_frames * FRAME_SAMPLES :].copy()
+        if n_frames == 0:
+            return np.zeros(0, np.float32)
+        every = np.lib.stride_tricks.sliding_window_view(heard, CONTEXT_SAMPLES + FRAME_SAMPLES)
+        frames = every[::FRAME_SAMPLES]
+        found = np.empty(n_frames, np.float32)
+        for start in range(0, n_frames, BATCH_FRAMES):
+            batch = slice(start, start + BATCH_FRAMES)
+            inputs = np.ascontiguousarray(frames[batch])
+            found[batch], self._h, self._c = self._network(inputs, self._h, self._c)
+        return found
+
+    def finish(self) -> Floats:
+        """Give the probability of the last, unfinished frame, filled up with zeros: `float32[0 or 1]`."""
+        n_missing = FRAME_SAMPLES - (len(self._rest) - CONTEXT_SAMPLES)
+        if n_missing == FRAME_SAMPLES:
+            return np.zeros(0, np.float32)
+        return self.feed(np.zeros(n_missing, np.float32))

@@ -1,0 +1,1 @@
+"""Child processes that synthesize speech, whatever the synthesizer."""

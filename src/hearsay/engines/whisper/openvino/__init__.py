@@ -1,0 +1,1 @@
+"""Whisper's decoder on OpenVINO, with sequences that join and leave a running batch."""

@@ -1,0 +1,87 @@
+"""Whisper with a decoder of our own on OpenVINO, as a `ContinuousRecognizer`.
+
+Knows no search and no graph: `decoding` has them, and `aligner` has what word times are made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hearsay.domain import AlignedWord, Hypothesis, Window
+from hearsay.engines.whisper.encoder import Encoder
+from hearsay.engines.whisper.logit_rules import Ids
+from hearsay.engines.whisper.openvino import continuous_batch
+from hearsay.engines.whisper.openvino.continuous_batch import Model, WindowDecoding
+from hearsay.engines.whisper.openvino.decoder import WhisperDecoder
+from hearsay.engines.whisper.openvino.forced_alignment import Reading, find_paths
+from hearsay.engines.whisper.openvino.language_detection import Ear
+from hearsay.engines.whisper.recognizer import Encoding, WhisperRecognizer
+from hearsay.engines.whisper.tokenizer import Vocabulary
+from hearsay.engines.whisper.weights.folder import Shape
+
+NUMBER_FORMATS = {"f32": "float32", "bf16": "bfloat16", "int8": "int8_float32"}
+"""What CTranslate2 calls the formats in which the decoder computes."""
+
+
+class ContinuousWhisper(WhisperRecognizer):
+    """A loaded Whisper whose windows may join each other while they are decoded; for one thread at a time.
+
+    Beam search and its limits are those of openai/whisper, and samples of a window are always the same.
+    """
+
+    device = "cpu"
+    n_replicas = 1
+    batch_windows = continuous_batch.LIKED_WINDOWS
+
+    def __init__(
+        self, vocabulary: Vocabulary, shape: Shape, folder: Path, *, encoder: Encoder, decoder: WhisperDecoder
+    ) -> None:
+        """Put an encoder and a decoder of the same weights together."""
+        super().__init__(vocabulary, shape, folder, encoder)
+        self.decoder = decoder
+        ids = Ids.of(vocabulary, shape.n_vocab)
+        self._ear = Ear(decoder, vocabulary)
+        self._whole = Model(decoder, vocabulary, ids, shape.n_text_ctx, self.multilingual, self._ear)
+
+    @property
+    def compute_type(self) -> str:
+        """The number format in which the decoder computes, by CTranslate2's names."""
+        return NUMBER_FORMATS[self.decoder.precision]
+
+    def decoding(self) -> WindowDecoding:
+        """Give a new, empty decoding."""
+        return WindowDecoding(self._whole)
+
+    def recognize(self, windows: Sequence[Window]) -> list[Hypothesis]:
+        """Decode each window once at its own temperature, some of them at a time."""
+        return continuous_batch.recognize(self.decoding(), windows)
+
+    def close(self) -> None:
+        """Give the weights' memory back."""
+        self._ear.forget()
+        self.encoder.close()
+        self.decoder.close()
+
+    def _detect(self, encodings: Sequence[Encoding]) -> list[Mapping[str, float]]:
+        for encoding in encodings:
+            self._whole.check(encoding)
+        return list(self._ear.detect(encodings))
+
+    def _align_all(self, jobs: Sequence[tuple[Window, Sequence[int], int]]) -> list[list[AlignedWord]]:
+        """Read texts together, whatever their lengths, languages and tasks."""
+        readings = {
+            place: Reading(
+                encoding=window.encoding,
+                start=(*self._start_sequence(window), self._vocabulary.timestamp_begin - 1),
+                text=tuple(tokens),
+                n_frames=n_frames,
+            )
+            for place, (window, tokens, n_frames) in enumerate(jobs)
+            if tokens
+        }
+        paths = dict(zip(readings, find_paths(self.decoder, list(readings.values())), strict=True))
+        return [
+            words_on_path(self._vocabulary, window.language, tokens, paths[place]) if tokens else []
+            for place, (window, tokens, _) in enumerate(jobs)
+        ]

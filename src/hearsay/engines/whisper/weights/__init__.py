@@ -1,0 +1,1 @@
+"""Readers of Whisper weights: folders, CTranslate2 files, safetensors, conversion."""

@@ -1,0 +1,333 @@
+"""A recording through a recogniser that sees 30 s at a time: seek by timestamps, fall back, carry text along.
+
+Knows no runtime, no queue and no wire. Step by step the algorithm of openai/whisper `transcribe.py`
+(20250625); the segments that it blanks, because they have no text or no length, are left out here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from hearsay.domain import (
+    DecodeSettings,
+    Fallback,
+    FallbackReason,
+    Hypothesis,
+    Segment,
+    Task,
+    TranscribeOptions,
+    Window,
+)
+from hearsay.engines.jobs import Align, Decode, DetectLanguage, Encode, Jobs
+from hearsay.engines.protocols import Features, WindowRecognizer
+from hearsay.engines.whisper.word_timestamps import attach_words, last_word_end
+from hearsay.transcripts import quality
+
+PROMPT_CHARACTERS = 8192
+"""Last characters of a prompt that are looked at: far more than fit, and few enough to be read at once."""
+
+RESET_TEMPERATURE = 0.5
+"""Text sampled at a temperature above this one is too wild to prompt the next window."""
+
+SHORT_STEP = 5.0
+"""Seconds by which short windows grow: few sizes, so that clips of about one length can share a call."""
+
+SHORT_MARGIN = 2.0
+"""Least seconds of padding in a short window, in which the model may find that nothing more is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The part of a recording that a loop works on, where it is not the whole."""
+
+    begin: float
+    """Seconds of the recording at which it starts, on the grid of frames."""
+    until: float = inf
+    """Seconds of the recording after which nobody speaks: no further window begins from there on."""
+
+
+class WindowLoop:
+    """The windows of a recording, or of a slice of one, decoded one after the other as a generator of jobs.
+
+    What is found in a slice has the times of the recording, though everything is worked out as for a
+    recording that starts there. The language of a slice is heard in the encoding that is decoded; that of a
+    whole recording in one of its own that ends in silence, as the reference does it.
+    """
+
+    def __init__(
+        self,
+        features: Features,
+        options: TranscribeOptions,
+        recognizer: WindowRecognizer,
+        *,
+        decode: DecodeSettings,
+        part: Slice | None = None,
+    ) -> None:
+        """Prepare a recording or slice; nothing is asked of the model before `jobs` is driven."""
+        self.language: str | None = options.language if recognizer.multilingual else "en"
+        """Code of the language, None while unknown; may be set before the first result is sent in."""
+        self.seek = 0
+        """First frame that has not been decoded yet, counted from the slice's start."""
+        self.warnings: list[str] = []
+        """What the caller should know, one sentence each."""
+        self.found: list[list[Segment]] = []
+        """Segments of each window, in order, none where nothing is said; whoever took them may clear it."""
+        self.fallbacks: list[Fallback] = []
+        """Hypotheses that were refused, in order."""
+        self._features = features
+        self._options = options
+        self._recognizer = recognizer
+        self._decode = decode
+        self._part = part
+        self._begin = part.begin if part else 0.0
+        self._temperatures = temperatures(options.temperature, decode)
+        self._spoken = 0.0
+        self._previous = self._prompt(options.prompt)
+        if options.words and options.task is Task.TRANSLATE:
+            self.warnings.append("Word times of translations are rough: the words were never said.")
+
+    @property
+    def seek_seconds(self) -> float:
+        """Where decoding has come to, in seconds of the recording."""
+        return self._begin + self.seek / frames_per_second(self._recognizer)
+
+    def jobs(self) -> Jobs[None]:
+        """Ask for window after window, filling `found` as they are decoded."""
+        encoding = None if self._part else (yield from self._detect_apart())
+        while self.seek < self._features.n_frames and not self._is_over():
+            n_frames = min(self._recognizer.window_frames, self._features.n_frames - self.seek)
+            if encoding is None:
+                encoding = yield self._encode(n_frames)
+            if self.language is None:
+                self.language = likeliest((yield DetectLanguage(encoding)))
+            segments = yield from self._window(encoding, n_frames)
+            self.found.append([self._placed(segment) for segment in segments])
+            encoding = None
+
+    def _placed(self, segment: Segment) -> Segment:
+        """Move a segment from the slice to its place in the recording."""
+        return segment.shifted(self._begin) if self._begin else segment
+
+    def _is_over(self) -> bool:
+        """Say whether nobody speaks in what is left."""
+        return self._part is not None and self.seek_seconds >= self._part.until
+
+    def _detect_apart(self) -> Jobs[Any]:
+        """Detect the language where it is not known; give the first window's encoding if that made one."""
+        if self.language is not None or self._features.n_frames == 0:
+            return None
+        heard = yield Encode(self._features.window(0, pad_silence=True))
+        self.language = likeliest((yield DetectLanguage(heard)))
+        return heard if self._features.n_frames >= self._recognizer.window_frames else None
+
+    def _encode(self, n_frames: int) -> Encode:
+        """Cut the window at `seek`, shorter than the model's own where that was chosen."""
+        features = self._features.window(self.seek)
+        if self._is_short(n_frames):
+            n_short = short_frames(n_frames, frames_per_second(self._recognizer))
+            features = np.ascontiguousarray(features[:, :n_short])
+        return Encode(features)
+
+    def _is_short(self, n_frames: int) -> bool:
+        n_short = short_frames(n_frames, frames_per_second(self._recognizer))
+        return self._decode.short_windows and n_short < self._recognizer.window_frames
+
+    def _window(self, encoding: Any, n_frames: int) -> Jobs[list[Segment]]:
+        """Decode the window at `seek`, and move on."""
+        window = Window(
+            encoding=encoding,
+            duration=n_frames / frames_per_second(self._recognizer),
+            language=self.language if self._recognizer.multilingual else None,
+            task=self._options.task,
+            previous=tuple(self._previous),
+            beam_size=self._decode.beam_size,
+            best_of=self._decode.best_of,
+        )
+        window, hypothesis = yield from self._recognize(window, n_frames)
+        begin, end = self.seek, self.seek + n_frames
+        if quality.is_silence(hypothesis, self._decode):
+            self.seek = end
+            return []
+        cut = cut_window(hypothesis, begin, n_frames, self._recognizer)
+        segments, self.seek = cut.segments, cut.seek
+        if self._options.words:
+            segments = yield from self._add_words(window, cut, n_frames)
+        if self.seek <= begin:
+            self.seek = end
+        segments = [self._with_text(segment) for segment in segments]
+        kept = [segment for segment in segments if segment.start != segment.end and segment.text.strip()]
+        self._remember(kept, hypothesis.temperature)
+        return kept
+
+    def _recognize(self, window: Window, n_frames: int) -> Jobs[tuple[Window, Hypothesis]]:
+        """Decode at rising temperatures until the result is good enough, or there is none left.
+
+        A short window whose first result will not do is encoded in full before anything else is tried.
+        """
+        if self._is_short(n_frames):
+            window = replace(window, temperature=self._temperatures[0])
+            hypothesis = yield Decode(window)
+            if not quality.needs_fallback(hypothesis, self._decode):
+                return window, hypothesis
+            self._refuse(window, hypothesis)
+            window = replace(window, encoding=(yield Encode(self._features.window(self.seek))))
+        for temperature in self._temperatures:
+            window = replace(window, temperature=temperature)
+            hypothesis = yield Decode(window)
+            if not quality.needs_fallback(hypothesis, self._decode):
+                break
+            if temperature != self._temperatures[-1]:
+                self._refuse(window, hypothesis)
+        return window, hypothesis
+
+    def _refuse(self, window: Window, hypothesis: Hypothesis) -> None:
+        """Note a hypothesis in whose place another is asked for."""
+        repetitive = quality.is_repetitive(hypothesis, self._decode)
+        reason = FallbackReason.REPETITION if repetitive else FallbackReason.LOW_PROBABILITY
+        start = self.seek_seconds
+        self.fallbacks.append(Fallback(start, start + window.duration, window.temperature, reason))
+
+    def _add_words(self, window: Window, cut: Cut, n_frames: int) -> Jobs[list[Segment]]:
+        """Time the words of all segments in one call; the next window begins after the last word."""
+        text_tokens = [self._text_tokens(segment) for segment in cut.segments]
+        flat = tuple(token for tokens in text_tokens for token in tokens)
+        words = yield Align(window, flat, n_frames)
+        per_second = frames_per_second(self._recognizer)
+        begin = cut.segments[0].seek / per_second
+        segments = attach_words(
+            cut.segments, [len(tokens) for tokens in text_tokens], words, offset=begin, spoken=self._spoken
+        )
+        end = last_word_end(segments)
+        if end is not None:
+            self._spoken = end
+            if not cut.is_complete and end > begin:
+                self.seek = round(end * per_second)
+        return [self._mended(*pair) for pair in zip(segments, cut.segments, strict=True)]
+
+    def _mended(self, timed: Segment, written: Segment) -> Segment:
+        """Keep the times that the model wrote; in a slice they hold where all words fell on one moment.
+
+        The reference blanks such text, which a recording that is cut at pauses has more often: at its end.
+        """
+        mended = replace(timed, written=(written.start, written.end))
+        if self._part is None or timed.start != timed.end:
+            return mended
+        return replace(mended, start=min(timed.start, written.start), end=max(timed.end, written.end))
+
+    def _with_text(self, segment: Segment) -> Segment:
+        return replace(segment, text=self._recognizer.decode_text(self._text_tokens(segment)))
+
+    def _text_tokens(self, segment: Segment) -> list[int]:
+        return [token for token in segment.tokens if token < self._recognizer.end_of_text]
+
+    def _remember(self, segments: Sequence[Segment], temperature: float) -> None:
+        """Keep as much text as the next window can be prompted with."""
+        said = [token for segment in segments for token in segment.tokens]
+        self._previous = [*self._previous, *said][-self._recognizer.previous_limit :]
+        if not self._decode.condition_on_previous_text or temperature > RESET_TEMPERATURE:
+            self._previous = []
+
+    def _prompt(self, text: str | None) -> list[int]:
+        if text is None or not text.strip():
+            return []
+        whole = " " + text.strip()
+        tokens = self._recognizer.encode_text(whole[-PROMPT_CHARACTERS:])
+        limit = self._recognizer.previous_limit
+        if len(whole) > PROMPT_CHARACTERS:
+            self.warnings.append(f"The prompt has {len(whole)} characters; only its end was used.")
+        elif len(tokens) > limit:
+            self.warnings.append(f"The prompt has {len(tokens)} tokens; only the last {limit} were used.")
+        return list(tokens[-limit:])
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A window's hypothesis, cut at its timestamps."""
+
+    segments: list[Segment]
+    """With tokens and times, still without text."""
+    seek: int
+    """Frame at which the next window should begin."""
+    is_complete: bool
+    """Whether a single last timestamp says that nothing is said after it."""
+
+
+def cut_window(hypothesis: Hypothesis, seek: int, n_frames: int, recognizer: WindowRecognizer) -> Cut:
+    """Cut a hypothesis into segments where two timestamps meet, and find where the next window begins.
+
+    What follows the last pair belongs to the next window, unless a single timestamp ends the hypothesis.
+    """
+    begin = recognizer.timestamp_begin
+    tokens = hypothesis.tokens
+    is_time = [token >= begin for token in tokens]
+    is_complete = is_time[-2:] == [False, True]
+    edges = [i for i, pair in enumerate(pairwise(is_time), start=1) if all(pair)]
+    place = _Place(hypothesis, seek, recognizer)
+    if not edges:
+        last = next((token - begin for token in reversed(tokens) if token >= begin), 0)
+        duration = last * recognizer.timestamp_seconds if last else n_frames / frames_per_second(recognizer)
+        return Cut([place.segment(tokens, 0.0, duration)], seek + n_frames, is_complete)
+    if is_complete:
+        edges.append(len(tokens))
+    segments = [place.between(tokens[first:last]) for first, last in pairwise([0, *edges])]
+    if is_complete:
+        return Cut(segments, seek + n_frames, is_complete)
+    frames_per_time = round(recognizer.timestamp_seconds / recognizer.frame_seconds)
+    return Cut(segments, seek + (tokens[edges[-1] - 1] - begin) * frames_per_time, is_complete)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Makes segments of one window."""
+
+    hypothesis: Hypothesis
+    seek: int
+    recognizer: WindowRecognizer
+
+    def between(self, tokens: Sequence[int]) -> Segment:
+        """Make a segment from tokens whose first and last are times."""
+        first, last = (token - self.recognizer.timestamp_begin for token in (tokens[0], tokens[-1]))
+        step = self.recognizer.timestamp_seconds
+        return self.segment(tokens, first * step, last * step)
+
+    def segment(self, tokens: Sequence[int], start: float, end: float) -> Segment:
+        """Make a segment whose times count from the window's start."""
+        offset = self.seek / frames_per_second(self.recognizer)
+        return Segment(
+            start=offset + start,
+            end=offset + end,
+            text="",
+            tokens=tuple(tokens),
+            seek=self.seek,
+            temperature=self.hypothesis.temperature,
+            avg_logprob=self.hypothesis.avg_logprob,
+            compression_ratio=self.hypothesis.compression_ratio,
+            no_speech_prob=self.hypothesis.no_speech_prob,
+        )
+
+
+def frames_per_second(recognizer: WindowRecognizer) -> int:
+    """Give the number of frames in a second, a whole number, by which times divide without error."""
+    return round(1 / recognizer.frame_seconds)
+
+
+def temperatures(first: float, decode: DecodeSettings) -> tuple[float, ...]:
+    """List the temperatures to try: the caller's own, then the operator's higher ones."""
+    return (first, *sorted(t for t in decode.temperatures if t > first))
+
+
+def likeliest(probabilities: Mapping[str, float]) -> str:
+    """Give the code of the language that is most probable."""
+    return max(probabilities, key=lambda code: probabilities[code])
+
+
+def short_frames(n_frames: int, per_second: int) -> int:
+    """Give the frames of a short window that holds so many frames of audio, a margin of padding included."""
+    step = round(SHORT_STEP * per_second)
+    return -(-(n_frames + round(SHORT_MARGIN * per_second)) // step) * step

@@ -1,0 +1,40 @@
+"""Names of vendors' hosted models that mean a default here.
+
+A table of data that knows no vendor's API.
+"""
+
+from __future__ import annotations
+
+STAND_INS = (
+    "whisper-1",
+    "gpt-4o-transcribe",
+    "gpt-4o-mini-transcribe",
+    "gpt-4o-mini-transcribe-2025-03-20",
+    "gpt-4o-mini-transcribe-2025-12-15",
+    "gpt-transcribe",
+)
+"""Names of hosted models whose weights nobody can have; each means whatever the operator made the default."""
+
+
+SPEAKING_STAND_INS = (
+    "tts-1",
+    "tts-1-hd",
+    "tts-1-1106",
+    "tts-1-hd-1106",
+    "gpt-4o-mini-tts",
+    "gpt-4o-mini-tts-2025-03-20",
+    "gpt-4o-mini-tts-2025-12-15",
+    "playai-tts",
+    "playai-tts-arabic",
+    "canopylabs/orpheus-v1-english",
+    "canopylabs/orpheus-arabic-saudi",
+    "canopylabs/orpheus-3b-0.1-ft",
+    "cartesia/sonic",
+    "cartesia/sonic-2",
+    "cartesia/sonic-3",
+)
+"""The same for hosted models that speak; some have weights, but no engine of ours runs them."""
+
+
+LANGUAGES_OF_STAND_INS = {"playai-tts-arabic": "ar", "canopylabs/orpheus-arabic-saudi": "ar"}
+"""Code of the language that whoever names one of these wants to hear."""

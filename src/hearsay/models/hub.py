@@ -1,0 +1,340 @@
+"""The model hub: is it there, what is in its cache on this machine, and getting weights from it.
+
+Knows repositories and folders, not models. Follows the hub's own HTTP interface
+(`api/models/ID?blobs=true` names sizes and checksums, `ID/resolve/REVISION/FILE` gives bytes). The bytes
+are fetched here, in ranges, because the hub's library (2.4) deletes a partial file when it is
+interrupted, and a pull must go on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from hearsay import __version__
+from hearsay.errors import DownloadFailed
+from hearsay.models.checksums import MANIFEST, Expected, is_converted, is_intact
+from hearsay.models.repository_files import WHISPER, Selection, is_safe
+from hearsay.storage.atomic import write_atomically
+
+if TYPE_CHECKING:
+    import httpx
+
+PROBE_SECONDS = 3.0
+"""How long the hub may take to answer before `auto` gives up on it."""
+
+PARTIAL = ".partial"
+"""How the name of a file that is not complete ends."""
+
+_OFF = {"off", "0", "false", "no"}
+_ATTEMPTS = 5
+_READ_SECONDS = 30.0
+_BLOCK = 1 << 18
+_RESERVE_BYTES = 64 << 20
+
+Progress = Callable[[int, int], None]
+"""Told bytes that are here and bytes wanted in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """Where the hub is and whether it may be used."""
+
+    endpoint: str | None = None
+    """Its address; None means what `HF_ENDPOINT` says, else the public hub."""
+    allowed: bool = True
+    """Whether anything may be asked of it at all."""
+    cache: Path | None = None
+    """The hub library's cache on this machine; None means where that library keeps it."""
+
+    def address(self) -> str:
+        """Give the endpoint without a slash at its end."""
+        from huggingface_hub import constants
+
+        return (self.endpoint or constants.ENDPOINT).rstrip("/")
+
+    def closed(self) -> bool:
+        """Tell whether nothing may be asked: by choice, or because the environment forbids the public hub.
+
+        The latter holds for whoever makes a hub without reading settings, tests above all.
+        """
+        return not self.allowed or (
+            self.endpoint is None and os.environ.get("HEARSAY_DOWNLOADS", "").lower() in _OFF
+        )
+
+    def problem(self, timeout: float = PROBE_SECONDS) -> str | None:
+        """Say in a sentence why the hub cannot be used; None where it answers within `timeout` seconds."""
+        if self.closed():
+            return "Downloads are switched off (--offline, HEARSAY_DOWNLOADS=off or HF_HUB_OFFLINE=1)."
+        address, found = self.address(), Future[str | None]()
+        try:
+            client = _client(timeout=timeout)  # which reads certificates, and that is not the hub's time
+        except DownloadFailed as error:
+            return error.message
+
+        def ask() -> None:
+            try:
+                found.set_result(_silence(client, address))
+            except BaseException as error:
+                found.set_exception(error)
+
+        # The library's limits hold for each step, and none for the resolver; the caller's is for all of it.
+        threading.Thread(target=ask, name="probe", daemon=True).start()
+        try:
+            return found.result(timeout)
+        except TimeoutError:
+            return f"{address} does not answer within {timeout:g} seconds."
+
+    def cached(self, repository: str, wanted: Selection = WHISPER) -> Path | None:
+        """Find a complete snapshot of a repository in the hub library's cache, whoever left it there."""
+        from huggingface_hub import constants, try_to_load_from_cache
+
+        # Most are not there, which the library finds out in twenty times the time.
+        if not Path(self.cache or constants.HF_HUB_CACHE, _folder_name(repository)).is_dir():
+            return None
+        landmark = "model.bin" if wanted is WHISPER else wanted.landmark
+        found = landmark and try_to_load_from_cache(repository, landmark, cache_dir=self.cache)
+        if not isinstance(found, str) or landmark is None:
+            return None
+        folder = Path(found).parents[landmark.count("/")]
+        complete = is_converted(folder) if wanted is WHISPER else _is_complete(folder, wanted)
+        return folder if complete else None
+
+    def download(
+        self,
+        repository: str,
+        folder: Path,
+        progress: Progress = lambda done, total: None,
+        *,
+        wanted: Selection = WHISPER,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Fetch a repository's model into `folder`, going on where an earlier attempt stopped, and verify it.
+
+        The folder appears under its name when it is complete; in one that exists already, damaged files are
+        replaced.
+        Raises: `DownloadFailed`; what is there by then stays for the next attempt.
+        """
+        import httpx
+        from huggingface_hub import get_token
+
+        if self.closed():
+            raise DownloadFailed(f"{repository} was not downloaded. {self.problem()}")
+        headers = {"User-Agent": f"hearsay/{__version__}", "Accept-Encoding": "identity"}
+        if token := get_token():
+            headers["Authorization"] = f"Bearer {token}"
+        with _client(timeout=_READ_SECONDS, follow_redirects=True, headers=headers) as client:
+            try:
+                _Download(client, self.address(), repository, wanted, pause).into(folder, progress)
+            except httpx.HTTPStatusError as error:
+                raise DownloadFailed(_refusal(repository, error.response.status_code)) from error
+            except OSError as error:
+                raise DownloadFailed(
+                    f"{repository} could not be stored in {folder.parent}: {error}"
+                ) from error
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise DownloadFailed(
+                    f"{repository} could not be downloaded from {self.address()} "
+                    f"({type(error).__name__}: {error}). What has arrived is kept; try again to go on."
+                ) from error
+
+
+class _Download:
+    """One repository on its way to a folder."""
+
+    def __init__(
+        self,
+        client: httpx.Client,
+        address: str,
+        repository: str,
+        wanted: Selection,
+        pause: Callable[[float], None],
+    ) -> None:
+        self._client = client
+        self._address = address
+        self._repository = repository
+        self._wanted = wanted
+        self._pause = pause
+
+    def into(self, folder: Path, progress: Progress) -> None:
+        revision, files = self._listing()
+        target = folder if folder.is_dir() else folder.with_name(f"{folder.name}.part")
+        target.mkdir(parents=True, exist_ok=True)
+        missing = [file for file in files if not is_intact(target / file.name, file)]
+        total = sum(file.size or 0 for file in files)
+        done = total - sum(file.size or 0 for file in missing)
+        _check_space(target, missing)
+        for file in missing:
+            arrived = done
+
+            def report(n_bytes: int, arrived: int = arrived) -> None:
+                progress(arrived + n_bytes, total)
+
+            self._fetch_verified(revision, file, target, report)
+            done += file.size or 0
+        progress(total, total)
+        listed = {file.name: asdict(file) for file in files}
+        manifest = {"repository": self._repository, "revision": revision, "files": listed}
+        write_atomically(target / MANIFEST, json.dumps(manifest, indent=1))
+        if target != folder:
+            target.rename(folder)
+
+    def _listing(self) -> tuple[str, list[Expected]]:
+        answer = self._client.get(f"{self._address}/api/models/{self._repository}", params={"blobs": "true"})
+        answer.raise_for_status()
+        try:
+            data = answer.json()
+            revision = str(data["sha"])
+            siblings = [sib for sib in data["siblings"] if self._wanted.wants(str(sib["rfilename"]))]
+            files = [_expected(sibling) for sibling in siblings]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DownloadFailed(f"{self._address} does not answer like a model hub ({error!r}).") from error
+        unsafe = next((file.name for file in files if not _is_storable(file.name)), None)
+        if unsafe is not None:
+            raise DownloadFailed(f"{self._repository} names a file that may not be stored: {unsafe!r}.")
+        if lacking := self._wanted.lacking(file.name for file in files):
+            names = ", ".join(lacking)
+            raise DownloadFailed(f"{self._repository} holds no {self._wanted.what}: {names} is missing.")
+        return revision, files
+
+    def _fetch_verified(
+        self, revision: str, file: Expected, target: Path, report: Callable[[int], None]
+    ) -> None:
+        url = f"{self._address}/{self._repository}/resolve/{revision}/{quote(file.name)}"
+        partial = target / f"{file.name}{PARTIAL}"
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        resumed = partial.exists() and partial.stat().st_size > 0
+        # What was resumed may belong to another revision, so it has a second chance from the start.
+        for _ in range(2 if resumed else 1):
+            self._fetch(url, partial, report)
+            if is_intact(partial, file):
+                partial.replace(target / file.name)
+                return
+            partial.unlink()
+        raise DownloadFailed(
+            f"{file.name} of {self._repository} arrived damaged (wrong checksum) and was deleted; try again."
+        )
+
+    def _fetch(self, url: str, partial: Path, report: Callable[[int], None]) -> None:
+        """Fetch until the file has its size; give up after five attempts in a row that brought nothing."""
+        import httpx
+
+        failures = 0
+        while failures < _ATTEMPTS:
+            before = partial.stat().st_size if partial.exists() else 0
+            try:
+                self._fetch_some(url, partial, before, report)
+            except httpx.TransportError:
+                failures = 0 if partial.exists() and partial.stat().st_size > before else failures + 1
+                if failures == _ATTEMPTS:
+                    raise
+                self._pause(min(2.0**failures, 30.0))
+                continue
+            return
+
+    def _fetch_some(self, url: str, partial: Path, begin: int, report: Callable[[int], None]) -> None:
+        headers = {"Range": f"bytes={begin}-"} if begin else {}
+        with self._client.stream("GET", url, headers=headers) as answer:
+            if answer.status_code == 416:
+                return  # nothing is left to send: complete, or too long; the checksum will tell
+            answer.raise_for_status()
+            begin = begin if answer.status_code == 206 else 0
+            with partial.open("ab" if begin else "wb") as out:
+                for block in answer.iter_bytes(_BLOCK):
+                    out.write(block)
+                    begin += len(block)
+                    report(begin)
+
+
+def _silence(client: httpx.Client, address: str) -> str | None:
+    """Say why nothing useful comes from an address; None where something answers."""
+    import httpx
+
+    try:
+        with client:
+            answer = client.head(f"{address}/api/models", params={"limit": 1})
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+        return f"{address} does not answer ({type(error).__name__})."
+    return None if answer.status_code < 500 else f"{address} answers {answer.status_code}."
+
+
+def _client(**wanted: Any) -> httpx.Client:
+    """Make a client. Raises: `DownloadFailed` where the environment names a proxy that cannot be used."""
+    import httpx
+
+    try:
+        return httpx.Client(**wanted)
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        raise DownloadFailed(
+            f"The proxy that the environment names (HTTPS_PROXY, ALL_PROXY) cannot be used: {error}"
+        ) from error
+
+
+def _folder_name(repository: str) -> str:
+    """Name the folder of a repository in the hub library's cache."""
+    from huggingface_hub.file_download import repo_folder_name
+
+    return repo_folder_name(repo_id=repository, repo_type="model")
+
+
+def _is_complete(folder: Path, wanted: Selection) -> bool:
+    """Look whether all that is needed is there, as far as that can be told without asking the hub."""
+    if any((folder.parents[1] / "blobs").glob("*.incomplete")):
+        return False
+    return not wanted.lacking(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
+
+
+def _is_storable(name: str) -> bool:
+    return is_safe(name, reserved={MANIFEST}) and not name.endswith(PARTIAL)
+
+
+def _expected(sibling: dict[str, Any]) -> Expected:
+    """Read one file of the hub's listing: large files carry a SHA-256, small ones git's id."""
+    large = sibling.get("lfs")
+    size, digest = (large["size"], large["sha256"]) if large else (sibling["size"], sibling["blobId"])
+    return Expected(str(sibling["rfilename"]), int(size), str(digest))
+
+
+def _check_space(target: Path, missing: list[Expected]) -> None:
+    here = sum(p.stat().st_size for p in target.rglob(f"*{PARTIAL}"))
+    needed = sum(file.size or 0 for file in missing) - here
+    free = shutil.disk_usage(target).free
+    if missing and free < needed + _RESERVE_BYTES:
+        raise DownloadFailed(f"{target} has {free / 1e9:.1f} GB free; {needed / 1e9:.1f} GB are needed.")
+
+
+def _refusal(repository: str, status: int) -> str:
+    if status in {401, 403}:
+        return f"The hub does not give {repository} to everyone ({status}); set HF_TOKEN to a token that may."
+    if status == 404:
+        return f"The hub has no repository {repository}."
+    return f"The hub answers {status} for {repository}; try again later."
+
+
+_PERCENT_STEP = 10
+"""Percent between two progress lines where there is no terminal."""
+
+
+def progress_lines(label: str, tell: Callable[[str], None]) -> Progress:
+    """Turn progress into a line for every tenth that is done."""
+    told = -1
+
+    def progress(done: int, total: int) -> None:
+        nonlocal told
+        tenth = _PERCENT_STEP * (100 * done // total // _PERCENT_STEP) if total else 100
+        if tenth > told:
+            told = tenth
+            tell(f"{label}: {tenth} % of {total / 1e6:.0f} MB")
+
+    return progress

@@ -1,0 +1,1 @@
+"""Loaded models, leases, and the queue from which batches are made."""

@@ -1,0 +1,1 @@
+"""Text to a stream of sound: choice of voice, synthesis sentence by sentence."""

@@ -1,0 +1,1 @@
+"""Voice activity: probabilities to spans of speech, spans to chunks."""

@@ -1,0 +1,99 @@
+"""From settings to a catalogue and a pool: the wiring that the server and the command line share.
+
+Knows neither HTTP nor the terminal; whoever else needs these objects makes them with plain named arguments.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+
+from hearsay.domain import Chunking, DecodeSettings, ModelCard, VadThresholds
+from hearsay.engines.protocols import SpeechDetector
+from hearsay.engines.silero import detector as silero
+from hearsay.models.catalogue import Catalogue, Runtime
+from hearsay.models.hub import Hub
+from hearsay.scheduling.batcher import BatchLimits
+from hearsay.scheduling.model_pool import ModelPool
+from hearsay.settings import Settings
+
+
+def catalogue(settings: Settings) -> Catalogue:
+    """Make the catalogue that the settings describe. Raises: `ConfigurationError`."""
+    return Catalogue(
+        models_folder=settings.models_folder,
+        local=settings.models,
+        aliases=settings.aliases,
+        voices=settings.voices,
+        default=settings.model,
+        speaking=settings.speech_model,
+        hub=Hub(endpoint=settings.hub_endpoint, allowed=settings.may_download),
+        runtime=Runtime(
+            device=settings.device,
+            device_indices=settings.device_index,
+            compute_type=settings.compute_type,
+            cpu_threads=settings.cpu_threads,
+            encoder=settings.whisper_encoder,
+            decoder=settings.whisper_decoder,
+            speech_processes=settings.speech_processes,
+        ),
+        offer_fake=settings.fake_engine,
+    )
+
+
+def pool(settings: Settings, models: Catalogue) -> ModelPool:
+    """Make the pool that serves from a catalogue; needs a running event loop."""
+    return ModelPool(
+        models,
+        max_waiting=settings.max_waiting,
+        max_loaded=settings.max_loaded_models,
+        idle_seconds=settings.idle_unload_seconds,
+        limits=batch_limits(settings),
+    )
+
+
+def batch_limits(settings: Settings) -> BatchLimits | None:
+    """Say how many windows are decoded together; None leaves that to the engine."""
+    return BatchLimits.of(settings.batch_size) if settings.batch_size else None
+
+
+def decode_settings(settings: Settings) -> DecodeSettings:
+    """Give the operator's choices about the search of window recognisers."""
+    return DecodeSettings(
+        temperatures=settings.temperatures,
+        condition_on_previous_text=settings.condition_on_previous_text,
+        beam_size=settings.beam_size,
+        best_of=settings.best_of,
+        chunking=Chunking(settings.chunking),
+        vad=VadThresholds(
+            threshold=settings.vad_threshold,
+            min_silence=settings.vad_min_silence_seconds,
+            padding=settings.vad_padding_seconds,
+        ),
+        short_windows=settings.short_windows,
+    )
+
+
+def detector_for(card: ModelCard) -> SpeechDetector | None:
+    """Give the detector of speech that goes with a model; None for engines that do without.
+
+    The fake engine takes any sound for speech, which no real detector does. Raises: `EngineFailed`.
+    """
+    return detector() if card.engine == "whisper" else None
+
+
+def detector() -> SpeechDetector:
+    """Give the detector of speech that this process shares; the first who asks waits for it to be loaded.
+
+    Raises: `EngineFailed`.
+    """
+    with _loading:
+        return _detector()
+
+
+_loading = threading.Lock()
+
+
+@cache
+def _detector() -> SpeechDetector:
+    return silero.load()
