@@ -19,6 +19,7 @@ from hearsay.engines.whisper.openvino.language_detection import Ear
 from hearsay.engines.whisper.recognizer import Encoding, WhisperRecognizer
 from hearsay.engines.whisper.tokenizer import Vocabulary
 from hearsay.engines.whisper.weights.folder import Shape
+from hearsay.engines.whisper.word_timestamps import words_on_path
 
 NUMBER_FORMATS = {"f32": "float32", "bf16": "bfloat16", "int8": "int8_float32"}
 """What CTranslate2 calls the formats in which the decoder computes."""
