@@ -330,7 +330,7 @@ def test_hours_of_sound_need_no_more_memory_than_minutes(tmp_path: Path) -> None
     path = tmp_path / "long.wav"
     path.write_bytes(riff(bytes([128]) * (3 * 3600 * 8000), channels=1, rate=8000, width=1))
     script = (
-        "import resource, sys; from pathlib import Path; from hearsay import audio\n"
+        "import resource, sys; from pathlib import Path; from hearsay.media import decoding as audio\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "decoded = audio.decode(Path(sys.argv[1]), Path(sys.argv[2]))\n"
         "after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"

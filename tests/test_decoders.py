@@ -45,7 +45,7 @@ def workers(parent: int | None = None) -> list[int]:
     """Find the living worker processes of this process, or of another, that a test has made."""
     threads = Path(f"/proc/{parent or os.getpid()}/task").iterdir()
     children = [int(pid) for thread in threads for pid in _read(thread / "children").split()]
-    found = [pid for pid in children if "decoder_process" in _read(Path(f"/proc/{pid}/cmdline"))]
+    found = [pid for pid in children if "hearsay.media.worker_process" in _read(Path(f"/proc/{pid}/cmdline"))]
     return [pid for pid in found if pid not in STRANGERS]
 
 

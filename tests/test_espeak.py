@@ -201,12 +201,12 @@ def test_says_what_a_machine_without_proc_lacks() -> None:
     """In a process of its own, as always."""
     program = (
         "import sys\n"
-        "from hearsay.engines import espeak_process\n"
-        "espeak_process._DESCRIPTORS = '/nowhere/fd'\n"
-        "mouth = espeak_process.Espeak({'library': sys.argv[1], 'data': sys.argv[2]})\n"
+        "from hearsay.engines.espeak import process\n"
+        "process._DESCRIPTORS = '/nowhere/fd'\n"
+        "mouth = process.Espeak({'library': sys.argv[1], 'data': sys.argv[2]})\n"
         "try:\n"
         "    mouth.say({'text': 'Hallo', 'voice': 'gmw/de', 'speed': 1.0}, lambda block: True)\n"
-        "except espeak_process.CannotSpeak as error:\n"
+        "except process.CannotSpeak as error:\n"
         "    print(error)\n"
     )
     loader = espeak._loader()
@@ -217,9 +217,9 @@ def test_says_what_a_machine_without_proc_lacks() -> None:
 
 LOSSES = (
     "import sys\n"
-    "from hearsay.engines import espeak_process\n"
-    "espeak_process._LOST_BYTES = 16 << 20\n"
-    "mouth = espeak_process.Espeak({'library': sys.argv[1], 'data': sys.argv[2]})\n"
+    "from hearsay.engines.espeak import process\n"
+    "process._LOST_BYTES = 16 << 20\n"
+    "mouth = process.Espeak({'library': sys.argv[1], 'data': sys.argv[2]})\n"
     "for voice, text in (('gmw/en-US', 'Good morning.'), ('gmw/de', 'Guten Tag, 你好')):\n"
     "    n_pieces = 0\n"
     "    while n_pieces < 300 and not mouth.is_spent:\n"
@@ -242,15 +242,15 @@ def test_a_process_is_spent_when_the_library_has_lost_much_memory() -> None:
 
 WAYS = (
     "import hashlib, sys\n"
-    "from hearsay.engines import espeak_process\n"
+    "from hearsay.engines.espeak import process\n"
     "\n"
     "class NoImage:\n"
     "    def __init__(self, path):\n"
     "        raise OSError\n"
     "\n"
     "if sys.argv[3] == 'loads':\n"
-    "    espeak_process.LibraryImage = NoImage\n"
-    "mouth = espeak_process.Espeak({'library': sys.argv[1], 'data': sys.argv[2]})\n"
+    "    process.LibraryImage = NoImage\n"
+    "mouth = process.Espeak({'library': sys.argv[1], 'data': sys.argv[2]})\n"
     "for voice in ('gmw/de+f2', 'gmw/en-US', 'gmw/de+f2', 'gmw/de+f2'):\n"
     "    heard = []\n"
     "    piece = {'text': 'Guten Morgen, my friend.', 'voice': voice, 'speed': 1.0}\n"

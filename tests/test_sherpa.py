@@ -187,7 +187,7 @@ def test_clips_what_is_too_loud_and_silences_what_is_no_number() -> None:
 
 def test_the_servers_process_loads_neither_library() -> None:
     code = (
-        "import sys; from pathlib import Path; from hearsay.engines import sherpa\n"
+        "import sys; from pathlib import Path; from hearsay.engines.sherpa import synthesizer as sherpa\n"
         f"folder = Path({str(KOKORO)!r}); voice = sherpa.load(folder, sherpa.describe('toy', folder))\n"
         "voice.close()\n"
         "maps = Path('/proc/self/maps'); text = maps.read_text() if maps.exists() else ''\n"
