@@ -18,7 +18,7 @@ _MELS = 80
 
 
 def of(folder: Path, files: Sequence[Path], *, compute_type: str = "float32", beam: int = 5) -> list[str]:
-    """Give language and text of each recording."""
+    """Return language and text of each recording."""
     model = ctranslate2.models.Whisper(str(folder), device="cpu", compute_type=compute_type, intra_threads=2)
     vocabulary = tokenizer.read(folder)
     return [_hear(model, vocabulary, file, beam) for file in files]

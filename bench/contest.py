@@ -198,7 +198,7 @@ def _load_row(
 
 
 def _versus(us: Score, them: Score, target: float | None) -> list[str]:
-    """Say how much faster we are: ratio of the medians, and round by round where both played it."""
+    """Return how much faster we are: ratio of the medians, and round by round where both played it."""
     ratio = them.median / us.median
     pairs = [theirs / ours for ours, theirs in zip(us.rounds, them.rounds, strict=False)]
     spread = f"{ratio:.2f} x ({min(pairs):.2f} to {max(pairs):.2f})"

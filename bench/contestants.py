@@ -31,7 +31,7 @@ class Contestant(Protocol):
     name: str
 
     def hear(self, path: Path, language: str | None) -> str:
-        """Give the words of a recording; without a language it is detected. Callable from many threads."""
+        """Return the words of a recording; without a language it is detected. Callable from many threads."""
         ...
 
 

@@ -35,7 +35,7 @@ KINDS = [
 
 
 def read(path: Path) -> tuple[Pcm, int]:
-    """Give the samples of a WAV file and their rate."""
+    """Return the samples of a WAV file and their rate."""
     with wave.open(str(path)) as file:
         if (file.getnchannels(), file.getsampwidth()) != (1, 2):
             raise SystemExit("The file must be mono, with 16 bits a sample.")

@@ -45,7 +45,7 @@ class Measurement:
         return len(self.times)
 
     def percentile(self, share: float) -> float:
-        """Give the milliseconds that `share` percent of the answers did not exceed."""
+        """Return the milliseconds that `share` percent of the answers did not exceed."""
         return float(np.percentile(self.times, share))
 
     def __str__(self) -> str:

@@ -62,7 +62,7 @@ def write(
 
 
 def named(weights: Mapping[str, Floats]) -> Iterator[tuple[str, Floats]]:
-    """Give every tensor by its name in transformers; fused projections come apart, keys lose their bias."""
+    """Return every tensor by its name in transformers; fused projections come apart, keys lose their bias."""
     for name, values in weights.items():
         if name == "decoder/projection/weight":
             continue  # tied to the embedding

@@ -67,12 +67,12 @@ def long_recording(seconds: float) -> bytes:
 
 
 def clips() -> list[Path]:
-    """Give the recordings of the fixture's clips in the order of their manifest."""
+    """Return the recordings of the fixture's clips in the order of their manifest."""
     return [CLIPS / clip["file"] for clip in _manifest(CLIPS)]
 
 
 def short(n_clips: int) -> list[Recording]:
-    """Give recordings of 3 to 10 s with speech, the languages taking turns.
+    """Return recordings of 3 to 10 s with speech, the languages taking turns.
 
     Raises: `ValueError` if there are not as many.
     """
@@ -126,7 +126,7 @@ def sentences(language: str) -> list[Sentence]:
 
 
 def compression(texts: list[str]) -> float:
-    """Say how repetitive text is, as Whisper does: its bytes, by its bytes when compressed."""
+    """Return how repetitive text is, as Whisper does: its bytes, by its bytes when compressed."""
     data = " ".join(texts).encode()
     return len(data) / len(zlib.compress(data))
 

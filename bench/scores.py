@@ -40,16 +40,16 @@ class Score:
         return statistics.median(self.rounds)
 
     def latency(self, share: float) -> float:
-        """Give the seconds that `share` percent of the answers did not exceed."""
+        """Return the seconds that `share` percent of the answers did not exceed."""
         return float(np.percentile(self.latencies, share))
 
     def word_errors(self, recordings: Sequence[Recording]) -> float:
-        """Give the share of wrong words in percent, against what is said."""
+        """Return the share of wrong words in percent, against what is said."""
         pairs = [(r.text, text) for r in recordings for text in self.texts[r.path]]
         return 100.0 * jiwer.wer([plain(said) for said, _ in pairs], [plain(heard) for _, heard in pairs])
 
     def agreement(self, others: Mapping[Path, str]) -> float:
-        """Give the share of answers that are letter by letter those of others, in percent."""
+        """Return the share of answers that are letter by letter those of others, in percent."""
         pairs = [(others[path], text) for path, texts in self.texts.items() for text in texts]
         return 100.0 * sum(left == right for left, right in pairs) / len(pairs)
 

@@ -68,7 +68,10 @@ def shape_of(weights: Mapping[str, Floats]) -> Shape:
 
 
 def inflated(weights: Mapping[str, Floats], shape: Shape) -> dict[str, Floats]:
-    """Give the weights of a model of that shape with the same answers. Raises: `ValueError` if impossible."""
+    """Return the weights of a model of that shape with the same answers.
+
+    Raises: `ValueError` if impossible.
+    """
     old = shape_of(weights)
     times = _times(old, shape)
     names = [name for name in weights if not name.endswith("_scale") and np.ndim(weights[name])]
@@ -103,7 +106,7 @@ def wider(name: str, values: Floats, times: int) -> Floats:
 
 
 def repeated_heads(heads: list[list[int]], old: Shape, shape: Shape) -> list[list[int]]:
-    """Give the (layer, head) pairs that do what those of the model did."""
+    """Return the (layer, head) pairs that do what those of the model did."""
     times = _times(old, shape)
     return [[layer, head + old.n_heads * copy] for layer, head in heads for copy in range(times)]
 

@@ -188,7 +188,7 @@ class Accounts:
             self._pids[who].append(pid)
 
     def read(self) -> dict[str, float]:
-        """Give the seconds of each."""
+        """Return the seconds of each."""
         if not self.are_kept:
             return dict.fromkeys(self._pids, 0.0)
         return {who: sum(map(_processor_seconds, pids)) for who, pids in self._pids.items()}
@@ -209,7 +209,7 @@ class Round:
 
 
 def _descendants(pid: int) -> Iterator[tuple[int, int]]:
-    """Give each descendant of a process, and its parent."""
+    """Return each descendant of a process, and its parent."""
     for child in [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]:
         with suppress(OSError):  # one that has ended meanwhile
             if int(_stat(child)[1]) == pid:
@@ -321,7 +321,7 @@ def _tell_throughput(
 
 
 def _tell_accounts(direct: Sequence[Round], ours: Sequence[Round]) -> None:
-    """Say what a second of speech took of the processor, and which share that alone would give."""
+    """Return what a second of speech took of the processor, and which share that alone would give."""
 
     def spent(rounds: Sequence[Round], who: str) -> float:
         return statistics.median(each.spent[who] for each in rounds)

@@ -62,5 +62,5 @@ def hear(contestant: Contestant, recording: Recording, score: Score, *, named: b
 
 
 def alone(contestant: Contestant, recordings: Sequence[Recording], *, named: bool) -> dict[Path, str]:
-    """Give what one hears in each recording when nobody else asks."""
+    """Return what one hears in each recording when nobody else asks."""
     return {each.path: contestant.hear(each.path, each.language if named else None) for each in recordings}

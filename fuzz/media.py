@@ -26,7 +26,7 @@ from rich.table import Table
 from tests.media import KINDS, tone, write
 
 from hearsay.errors import HearsayError, InvalidAudio
-from hearsay.media.worker_pool import DecoderPool
+from hearsay.media.worker_pool import MediaDecoderPool
 from hearsay.samples import HELLO
 
 TIMEOUT = 20.0
@@ -177,7 +177,7 @@ def specimens(count: int, seed: int, first: int = 0) -> Iterator[Specimen]:
         yield Specimen(number, kind, damage, bytes(data))
 
 
-async def judge(pool: DecoderPool, path: Path) -> str:
+async def judge(pool: MediaDecoderPool, path: Path) -> str:
     """Decode one file and name what came of it."""
     try:
         heard = await pool.decode(path)
@@ -210,7 +210,7 @@ async def post(client: httpx.AsyncClient, path: Path) -> str:
 async def examine(
     found: Iterator[Specimen], verdict: Callable[[Path], Awaitable[str]], *, at_once: int, folder: Path
 ) -> Findings:
-    """Give every specimen to `verdict` as a file, so many at once, and count what it says."""
+    """Return every specimen to `verdict` as a file, so many at once, and count what it says."""
     findings = Findings()
 
     async def work() -> None:
@@ -231,7 +231,7 @@ async def examine(
 
 async def decode_all(found: Iterator[Specimen], *, n_workers: int, folder: Path) -> Findings:
     """Decode every specimen in a pool, which must still work in the end."""
-    pool = DecoderPool(n_workers=n_workers, timeout=TIMEOUT)
+    pool = MediaDecoderPool(n_workers=n_workers, timeout=TIMEOUT)
     try:
         findings = await examine(found, lambda path: judge(pool, path), at_once=2 * n_workers, folder=folder)
         assert (await pool.decode(HELLO)).n_samples == 105_600, "the pool does not work any more"

@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from hearsay.dialects.vendor_voices import FAMILIES
-from hearsay.domain import Persona
+from hearsay.domain import VendorVoice
 from hearsay.text import languages
 
 PAGE = Path(__file__).parents[1] / "docs" / "speech.md"
@@ -19,7 +19,7 @@ _LISTED = "Together, Sonic"
 
 
 def written(page: str) -> str:
-    """Give the page with the table as the code has it."""
+    """Return the page with the table as the code has it."""
     return _TABLE.sub(lambda found: f"{found[1]}\n{table()}\n{found[2]}", page)
 
 
@@ -32,7 +32,7 @@ def table() -> str:
     return "\n".join(parts)
 
 
-def _rows(personas: tuple[Persona, ...]) -> str:
+def _rows(personas: tuple[VendorVoice, ...]) -> str:
     head = "| voice | sounds | espeak-ng | Kokoro |\n| --- | --- | --- | --- |\n"
     lines = [
         f"| `{each.name}` | {each.gender} | `{each.parts['espeak']}` | {_code(each.parts.get('sherpa'))} |\n"
@@ -41,8 +41,8 @@ def _rows(personas: tuple[Persona, ...]) -> str:
     return head + "".join(lines)
 
 
-def _list(personas: tuple[Persona, ...]) -> str:
-    def kind(each: Persona) -> tuple[str, str]:
+def _list(personas: tuple[VendorVoice, ...]) -> str:
+    def kind(each: VendorVoice) -> tuple[str, str]:
         spoken = languages.name(each.language).capitalize() if each.language else "any language"
         return spoken, each.gender
 

@@ -90,9 +90,11 @@ def models_page() -> str:
         f"| `{row.model}` | {_cell(row.why)} |\n"
         for row in recommendation.RECOMMENDATIONS
     )
-    listening = MODELS_HEAD + rows + STAND_INS.format(names="`, `".join(hosted_names.STAND_INS)) + suits
+    listening = (
+        MODELS_HEAD + rows + STAND_INS.format(names="`, `".join(hosted_names.HOSTED_RECOGNIZERS)) + suits
+    )
     voices = "".join(_speaker(card) for card in registry.synthesizer_cards())
-    names = "`, `".join(hosted_names.SPEAKING_STAND_INS)
+    names = "`, `".join(hosted_names.HOSTED_SYNTHESIZERS)
     return listening + SPEAKING_HEAD + voices + SPEAKING_STAND_INS.format(names=names)
 
 

@@ -62,7 +62,7 @@ def golden(request: pytest.FixtureRequest) -> Golden:
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
-    """Give a server that is not yet started: change it, then `with stage.open() as server`."""
+    """Return a server that is not yet started: change it, then `with stage.open() as server`."""
     from tests.server import Stage
 
     return Stage(tmp_path)

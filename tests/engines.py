@@ -52,7 +52,7 @@ def align(name: Any) -> Align:
 
 
 def text_of(window: Window) -> Hypothesis:
-    """Say what a window holds: its name."""
+    """Return what a window holds: its name."""
     return Hypothesis((), str(window.encoding), -0.1, 0.0, window.temperature, 1.0)
 
 
@@ -84,7 +84,7 @@ class Machine:
         return self.called.get(timeout=WAIT)
 
     def is_idle(self) -> bool:
-        """Tell whether nothing was called since."""
+        """Return whether nothing was called since."""
         return self.called.empty()
 
     def go(self) -> None:
@@ -110,7 +110,7 @@ class Machine:
         return ScriptedFeatures(audio.n_samples // 160)
 
     def encode(self, inputs: Sequence[NDArray[np.float32]]) -> list[Any]:
-        """Give the names."""
+        """Return the names."""
         names = [float(one[0]) for one in inputs]
         self.perform("encode", names)
         return names
@@ -121,7 +121,7 @@ class Machine:
         return [{str(name): 1.0} for name in encodings]
 
     def recognize(self, windows: Sequence[Window]) -> list[Hypothesis]:
-        """Give the names as texts."""
+        """Return the names as texts."""
         self.perform("decode", [one.encoding for one in windows])
         return [text_of(one) for one in windows]
 
@@ -132,12 +132,12 @@ class Machine:
     def align(
         self, windows: Sequence[Window], tokens: Sequence[Sequence[int]], n_frames: Sequence[int]
     ) -> list[list[AlignedWord]]:
-        """Give the names as words."""
+        """Return the names as words."""
         self.perform("align", [one.encoding for one in windows])
         return [[AlignedWord(str(one.encoding), 1, 0.0, 1.0, 1.0)] for one in windows]
 
     def encode_text(self, text: str) -> tuple[int, ...]:
-        """Give one token a character."""
+        """Return one token a character."""
         return tuple(map(ord, text))
 
     def decode_text(self, tokens: Sequence[int]) -> str:
@@ -175,7 +175,7 @@ class Steps:
         return len(self._left)
 
     def has_room(self, window: Window) -> bool:
-        """Tell whether there are rows left, and whether the temperature is that of the others."""
+        """Return whether there are rows left, and whether the temperature is that of the others."""
         alike = all(one.temperature == window.temperature for one, _ in self._left.values())
         return alike and len(self._left) < self._machine.n_rows
 

@@ -72,7 +72,7 @@ class LocalHub:
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
 
     def ranges(self, name: str = "model.bin") -> list[str | None]:
-        """Give the Range headers of all requests for a file."""
+        """Return the Range headers of all requests for a file."""
         return [
             headers.get("range")
             for method, path, headers in self.requests

@@ -11,8 +11,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from hearsay.engines.tts_worker.frames import HEADER, SOUND
-from hearsay.engines.tts_worker.process import CannotSpeak, Give, run
+from hearsay.engines.tts_worker.frames import AUDIO, HEADER
+from hearsay.engines.tts_worker.process import CannotSynthesize, EmitAudio, run
 
 
 class Mouth:
@@ -20,23 +20,23 @@ class Mouth:
 
     def __init__(self, start: Mapping[str, Any]) -> None:
         if "refuse" in start:
-            raise CannotSpeak(start["refuse"])
+            raise CannotSynthesize(start["refuse"])
         if "die" in start:
             os._exit(3)
         self._n_pieces = 0
         self.is_spent = False
         self.about: Mapping[str, Any] = {"sample_rate": 8000, "pid": os.getpid()}
 
-    def say(self, piece: Mapping[str, Any], give: Give) -> None:
+    def say(self, piece: Mapping[str, Any], give: EmitAudio) -> None:
         """Say a piece word by word; a few words are told to do something else."""
         self._n_pieces += 1
         for word in piece["text"].split():
             if word == "DIE":
                 os._exit(1)
             if word == "FAIL":
-                raise CannotSpeak("It hurts.")
+                raise CannotSynthesize("It hurts.")
             if word == "RAVE":
-                os.write(0, HEADER.pack(SOUND, 0xFFFFFFFF))
+                os.write(0, HEADER.pack(AUDIO, 0xFFFFFFFF))
             if word == "SPEND":
                 self.is_spent = True
             if word == "HANG":

@@ -66,7 +66,7 @@ class PretendRecognizer:
         return PretendFeatures(audio)
 
     def encode(self, inputs: Sequence[NDArray[np.float32]]) -> list[Any]:
-        """Give windows back as they are."""
+        """Return windows back as they are."""
         return list(inputs)
 
     def detect_language(self, encodings: Sequence[Any]) -> list[Mapping[str, float]]:
@@ -136,7 +136,7 @@ class PretendStream:
         self._rest = np.zeros(0, np.float32)
 
     def feed(self, samples: Samples) -> NDArray[np.float32]:
-        """Say which frames are loud."""
+        """Return which frames are loud."""
         self._detector.n_heard += len(samples)
         samples = np.concatenate([self._rest, samples])
         n_frames = len(samples) // 512
@@ -145,7 +145,7 @@ class PretendStream:
         return np.where(loud, np.float32(0.95), np.float32(0.02))
 
     def finish(self) -> NDArray[np.float32]:
-        """Say whether the rest is loud."""
+        """Return whether the rest is loud."""
         loud = self._rest.max(initial=0.0) > 0
         return np.array([0.95 if loud else 0.02] if len(self._rest) else [], np.float32)
 

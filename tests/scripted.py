@@ -21,7 +21,7 @@ class ScriptedFeatures:
         self.n_frames = n_frames
 
     def window(self, start: int, *, pad_silence: bool = False) -> NDArray[np.float32]:
-        """Give `[start, pad_silence]`."""
+        """Return `[start, pad_silence]`."""
         return np.array([start, pad_silence], np.float32)
 
 
@@ -59,7 +59,7 @@ class ScriptedRecognizer:
         return ScriptedFeatures(audio.n_samples // 160)
 
     def encode(self, inputs: Sequence[NDArray[np.float32]]) -> list[Any]:
-        """Give windows back as they are."""
+        """Return windows back as they are."""
         self.encoded.append([window.tolist() for window in inputs])
         return list(inputs)
 
@@ -80,7 +80,7 @@ class ScriptedRecognizer:
         return [next(self._alignments) for _ in windows]
 
     def encode_text(self, text: str) -> tuple[int, ...]:
-        """Give the tokens of the script's prompt, or one token a character."""
+        """Return the tokens of the script's prompt, or one token a character."""
         return self._prompt_tokens or tuple(map(ord, text))
 
     def decode_text(self, tokens: Sequence[int]) -> str:
@@ -95,7 +95,7 @@ class ScriptedRecognizer:
 def segments_of(loop: WindowLoop, recognizer: WindowRecognizer) -> list[Segment]:
     """Run a loop to its end in this thread."""
     drive(loop.jobs(), at_once(recognizer))
-    return [segment for window in loop.found for segment in window]
+    return [segment for window in loop.segments_by_window for segment in window]
 
 
 def hypothesis(*tokens: int | str, **changes: Any) -> Hypothesis:

@@ -18,7 +18,7 @@ from hearsay.api.app import Limits
 from hearsay.api.request.multipart_form import FormLimits
 from hearsay.api.request.url_fetch import FetchPolicy
 from hearsay.domain import Audio
-from hearsay.engines.fake.recognizer import FakeUtteranceRecognizer, FakeWindowRecognizer, Mishaps
+from hearsay.engines.fake.recognizer import FakeUtteranceRecognizer, FakeWindowRecognizer, Faults
 from tests.server import InlineDecoders, Running, Stage, speech
 
 TRANSCRIBE = "/v1/audio/transcriptions"
@@ -167,7 +167,7 @@ def test_deltas_come_as_they_are_recognised(stage: Stage) -> None:
         if len(steps) > 40:
             assert may_go_on.wait(30)
 
-    stage.make = lambda: FakeUtteranceRecognizer(mishaps=Mishaps(pause=pause))
+    stage.make = lambda: FakeUtteranceRecognizer(mishaps=Faults(pause=pause))
     recording = speech(120.0, silence=(2.0, 3.0))
     with (
         stage.open() as server,
@@ -181,7 +181,7 @@ def test_deltas_come_as_they_are_recognised(stage: Stage) -> None:
 
 
 def test_an_error_in_mid_stream(stage: Stage) -> None:
-    stage.make = lambda: FakeUtteranceRecognizer(mishaps=Mishaps(fail_after=1))
+    stage.make = lambda: FakeUtteranceRecognizer(mishaps=Faults(fail_after=1))
     with stage.open() as server:
         answer = server.post(file=SPEECH, data={"stream": "true"})
     assert answer.status_code == 200
@@ -239,7 +239,7 @@ def test_a_task_that_the_model_lacks(server: Running) -> None:
 
 
 def test_a_model_that_breaks(stage: Stage) -> None:
-    stage.make = lambda: FakeWindowRecognizer(mishaps=Mishaps(fail_after=0))
+    stage.make = lambda: FakeWindowRecognizer(mishaps=Faults(fail_after=0))
     with stage.open() as server:
         answer = server.post(file=SPEECH)
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "engine_failed")
@@ -432,7 +432,7 @@ def test_a_full_house_is_told_before_the_body(stage: Stage) -> None:
         working.set()
         assert may_go_on.wait(30)
 
-    stage.make = lambda: FakeWindowRecognizer(mishaps=Mishaps(pause=pause))
+    stage.make = lambda: FakeWindowRecognizer(mishaps=Faults(pause=pause))
     stage.limits = Limits(max_requests=1)
     first: list[httpx.Response] = []
     with stage.open() as server:
@@ -460,7 +460,7 @@ def test_too_many_waiting(stage: Stage) -> None:
         working.set()
         assert may_go_on.wait(30)
 
-    stage.make = lambda: FakeWindowRecognizer(mishaps=Mishaps(pause=pause))
+    stage.make = lambda: FakeWindowRecognizer(mishaps=Faults(pause=pause))
     stage.max_waiting = 0
     first: list[httpx.Response] = []
     with stage.open() as server:

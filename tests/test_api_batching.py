@@ -42,7 +42,7 @@ class Told:
 
 
 def events(answer: httpx.Response) -> Iterator[dict[str, Any]]:
-    """Give the events of a stream as they come, up to its end."""
+    """Return the events of a stream as they come, up to its end."""
     assert answer.status_code == 200, answer.read()
     for line in answer.iter_lines():
         if line == "data: [DONE]":

@@ -10,7 +10,7 @@ import pytest
 from hearsay.api.app import Limits
 from hearsay.api.request.multipart_form import FormLimits
 from hearsay.dialects import DIALECTS
-from hearsay.engines.fake.recognizer import FakeWindowRecognizer, Mishaps
+from hearsay.engines.fake.recognizer import FakeWindowRecognizer, Faults
 from hearsay.storage.api_keys import Keyring
 from tests.golden import Golden
 from tests.server import Running, Stage, speech
@@ -92,7 +92,7 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Serve with a key, a small limit and an engine that breaks."""
     stage = Stage(
         tmp_path_factory.mktemp("narrow"),
-        make=lambda: FakeWindowRecognizer(mishaps=Mishaps(fail_after=0)),
+        make=lambda: FakeWindowRecognizer(mishaps=Faults(fail_after=0)),
         keys=Keyring(fixed=["sk-right"]),
         limits=Limits(form=FormLimits(upload_bytes=200_000)),
     )

@@ -21,7 +21,7 @@ from starlette.types import Message, Scope
 from hearsay.api.app import Limits
 from hearsay.dialects.speech_request import FORMATS
 from hearsay.engines.fake import cards as fake_cards
-from hearsay.engines.fake.recognizer import Mishaps
+from hearsay.engines.fake.recognizer import Faults
 from hearsay.engines.fake.synthesizer import WORD_SECONDS, FakeSynthesizer
 from tests.server import Running, Stage, serving
 from tests.test_api_streams import connected, opened
@@ -46,7 +46,7 @@ def refusal(answer: httpx.Response) -> tuple[int, str | None, str | None]:
 
 
 def heard(sound: bytes, **bare: Any) -> tuple[str, int, float]:
-    """Give codec, rate and length of a file."""
+    """Return codec, rate and length of a file."""
     with av.open(io.BytesIO(sound), **bare) as container:
         (stream,) = container.streams.audio
         n_samples = sum(frame.samples for frame in container.decode(stream))
@@ -54,7 +54,7 @@ def heard(sound: bytes, **bare: Any) -> tuple[str, int, float]:
 
 
 def events_of(answer: httpx.Response) -> list[str]:
-    """Give what follows `data: `; there must be no other lines."""
+    """Return what follows `data: `; there must be no other lines."""
     lines = [line for line in answer.text.split("\n") if line]
     assert all(line.startswith("data: ") for line in lines)
     return [line.removeprefix("data: ") for line in lines]
@@ -399,7 +399,7 @@ class Gate:
 
 def test_a_full_house_is_told_before_the_body(stage: Stage) -> None:
     gate = Gate()
-    stage.make_voice = lambda: FakeSynthesizer(Mishaps(pause=gate))
+    stage.make_voice = lambda: FakeSynthesizer(Faults(pause=gate))
     stage.limits = Limits(max_requests=1)
     first: list[httpx.Response] = []
     with stage.open() as server:
@@ -418,7 +418,7 @@ def test_a_full_house_is_told_before_the_body(stage: Stage) -> None:
 
 
 def test_a_voice_that_breaks_at_once(stage: Stage) -> None:
-    stage.make_voice = lambda: FakeSynthesizer(Mishaps(fail_after=0))
+    stage.make_voice = lambda: FakeSynthesizer(Faults(fail_after=0))
     with stage.open() as server:
         for stream_format in ("audio", "sse"):
             answer = speak(server, stream_format=stream_format)
@@ -427,7 +427,7 @@ def test_a_voice_that_breaks_at_once(stage: Stage) -> None:
 
 
 def test_a_voice_that_breaks_underway_cuts_the_connection(stage: Stage) -> None:
-    stage.make_voice = lambda: FakeSynthesizer(Mishaps(fail_after=5))
+    stage.make_voice = lambda: FakeSynthesizer(Faults(fail_after=5))
     with (
         stage.open() as server,
         server.http.stream("POST", SPEAK, json=HELLO | {"response_format": "wav"}) as answer,
@@ -441,7 +441,7 @@ def test_a_voice_that_breaks_underway_cuts_the_connection(stage: Stage) -> None:
 def test_a_voice_that_breaks_underway_says_so_in_events(
     stage: Stage, more: dict[str, Any], headers: dict[str, str]
 ) -> None:
-    stage.make_voice = lambda: FakeSynthesizer(Mishaps(fail_after=5))
+    stage.make_voice = lambda: FakeSynthesizer(Faults(fail_after=5))
     with stage.open() as server:
         *before, last = events_of(speak(server, headers=headers, response_format="pcm", **more))
     assert len(before) == 5
@@ -450,7 +450,7 @@ def test_a_voice_that_breaks_underway_says_so_in_events(
 
 def test_hanging_up_ends_the_work(stage: Stage) -> None:
     gate = Gate()
-    stage.make_voice = lambda: FakeSynthesizer(Mishaps(pause=gate))
+    stage.make_voice = lambda: FakeSynthesizer(Faults(pause=gate))
     body = json.dumps(HELLO).encode()
     head = f"POST {SPEAK} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
     with structlog.testing.capture_logs() as logs, opened(stage) as (server, finished):
@@ -499,7 +499,7 @@ async def spoken_into(stage: Stage, body: dict[str, Any], send: Any) -> None:
 def test_sound_is_sent_as_it_is_made(stage: Stage) -> None:
     """Words are held back one by one; each is heard before the next may be made."""
     words = threading.Semaphore(1)
-    stage.make_voice = lambda: FakeSynthesizer(Mishaps(pause=lambda: assert_acquired(words)))
+    stage.make_voice = lambda: FakeSynthesizer(Faults(pause=lambda: assert_acquired(words)))
     n_sent = 0
 
     async def send(message: Message) -> None:
@@ -518,7 +518,7 @@ def assert_acquired(words: threading.Semaphore) -> None:
 
 def test_a_slow_reader_is_waited_for(stage: Stage) -> None:
     """No more than one word is made ahead of the one that is being sent."""
-    mishaps = Mishaps()
+    mishaps = Faults()
     stage.make_voice = lambda: FakeSynthesizer(mishaps)
     n_sent, most_ahead = 0, 0
 

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hearsay.api.app import Limits
 from hearsay.api.request.url_fetch import FetchPolicy
 from hearsay.domain import Audio, Segment
-from hearsay.engines.fake.recognizer import FakeWindowRecognizer, Mishaps
+from hearsay.engines.fake.recognizer import FakeWindowRecognizer, Faults
 from hearsay.scheduling.model_pool import Lease
 from tests.server import InlineDecoders, Running, Stage, serving, speech
 
@@ -84,7 +84,7 @@ def request_of(file: bytes, *, stream: bool = False) -> bytes:
 @pytest.fixture
 def gate(stage: Stage) -> Gate:
     made = Gate()
-    stage.make = lambda: FakeWindowRecognizer(mishaps=Mishaps(pause=made))
+    stage.make = lambda: FakeWindowRecognizer(mishaps=Faults(pause=made))
     return made
 
 
@@ -221,7 +221,7 @@ def test_plain_text_is_never_begun_early(stage: Stage, gate: Gate) -> None:
 
 def test_an_error_after_the_beginning_cuts_the_connection(stage: Stage) -> None:
     gate = Gate()
-    stage.make = lambda: FakeWindowRecognizer(mishaps=Mishaps(pause=gate, fail_after=0))
+    stage.make = lambda: FakeWindowRecognizer(mishaps=Faults(pause=gate, fail_after=0))
     stage.limits = Limits(pulse_seconds=0.02)
     with (
         structlog.testing.capture_logs() as logs,

@@ -107,7 +107,10 @@ def modules() -> tuple[Module, ...]:
 
 
 def imports(module: Module) -> Iterator[str]:
-    """Give every absolute dotted name that a module imports, at any depth; `from a import b` gives `a.b`."""
+    """Return every absolute dotted name that a module imports, at any depth.
+
+    `from a import b` gives `a.b`.
+    """
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -122,14 +125,14 @@ def imports(module: Module) -> Iterator[str]:
 
 
 def inner_imports(module: Module) -> Iterator[str]:
-    """Give the imports of our own modules, without the package's name."""
+    """Return the imports of our own modules, without the package's name."""
     for name in imports(module):
         if name.startswith("hearsay."):
             yield name.removeprefix("hearsay.")
 
 
 def top_level_imports(tree: ast.Module) -> Iterator[str]:
-    """Give the packages imported with the module; not those in functions or for type checkers alone."""
+    """Return the packages imported with the module; not those in functions or for type checkers alone."""
     waiting: list[ast.stmt] = list(tree.body)
     while waiting:
         node = waiting.pop()
@@ -145,7 +148,7 @@ def top_level_imports(tree: ast.Module) -> Iterator[str]:
 
 
 def identifiers(tree: ast.Module) -> Iterator[str]:
-    """Give every name that the code itself chooses or uses."""
+    """Return every name that the code itself chooses or uses."""
     for node in ast.walk(tree):
         match node:
             case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name):
@@ -159,7 +162,7 @@ def identifiers(tree: ast.Module) -> Iterator[str]:
 
 
 def strings(tree: ast.Module) -> Iterator[str]:
-    """Give every string literal that is not a docstring (of a module, class, function or field)."""
+    """Return every string literal that is not a docstring (of a module, class, function or field)."""
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:

@@ -17,7 +17,7 @@ from hearsay.domain import Hypothesis
 from hearsay.engines.jobs import Encode, Job
 from hearsay.engines.protocols import ContinuousRecognizer, SortingRecognizer
 from hearsay.errors import Cancelled, EngineFailed
-from hearsay.scheduling.batcher import Batcher, BatchLimits, Desk
+from hearsay.scheduling.batcher import Batcher, BatchLimits, RequestQueue
 from hearsay.scheduling.queue import OVERTAKING_SECONDS
 from tests.engines import WAIT, Machine, SteppingMachine, align, decode, detect, encode
 
@@ -65,7 +65,7 @@ def test_the_machines_are_what_they_seem() -> None:
 @pytest.mark.parametrize("make", [Machine, SteppingMachine])
 def test_each_kind_of_job_gets_its_own_result(make: Callable[..., Machine]) -> None:
     with batching(make(running=True)) as batcher:
-        desk = batcher.desk()
+        desk = batcher.request_queue()
         assert desk.recognizer is batcher.recognizer
         jobs: list[Job] = [encode(1), detect(2), decode("three", n_steps=2), align("four")]
         encoded, heard, decoded, aligned = [desk.submit(job) for job in jobs]
@@ -77,7 +77,7 @@ def test_each_kind_of_job_gets_its_own_result(make: Callable[..., Machine]) -> N
 def test_an_idle_engine_begins_at_once(make: Callable[..., Machine]) -> None:
     machine = make()
     with batching(machine, linger=WAIT) as batcher:  # nobody was answered: there is nobody to wait for
-        future = batcher.desk().submit(encode(1))
+        future = batcher.request_queue().submit(encode(1))
         assert machine.one_call() == ("encode", [1])
         assert future.result(WAIT) == 1
 
@@ -85,7 +85,7 @@ def test_an_idle_engine_begins_at_once(make: Callable[..., Machine]) -> None:
 def test_what_waits_when_the_engine_becomes_free_is_one_batch() -> None:
     machine = Machine()
     with batching(machine, BatchLimits(windows=8, encodes=4)) as batcher:
-        desks = [batcher.desk() for _ in range(6)]
+        desks = [batcher.request_queue() for _ in range(6)]
         futures = [desks[0].submit(encode(0))]
         assert machine.next_call() == ("encode", [0])
         futures += [desk.submit(encode(i)) for i, desk in enumerate(desks[1:], start=1)]
@@ -98,7 +98,7 @@ def test_what_waits_when_the_engine_becomes_free_is_one_batch() -> None:
 def test_short_work_goes_first_and_encoding_before_decoding() -> None:
     machine = Machine()
     with batching(machine) as batcher:
-        desk = batcher.desk()
+        desk = batcher.request_queue()
         desk.submit(encode(0))
         machine.next_call()
         for job in (decode(1), encode(2), align(3), detect(4)):
@@ -111,7 +111,7 @@ def test_short_work_goes_first_and_encoding_before_decoding() -> None:
 def test_no_more_is_encoded_than_can_be_decoded_next() -> None:
     machine = Machine()
     with batching(machine, BatchLimits(windows=3, encodes=2)) as batcher:
-        desk = batcher.desk()
+        desk = batcher.request_queue()
         desk.submit(encode(0))
         machine.next_call()
         for job in (decode("a"), decode("b"), encode(1), encode(2)):
@@ -127,7 +127,7 @@ def test_no_more_is_encoded_than_can_be_decoded_next() -> None:
 def test_windows_of_one_kind_are_decoded_together() -> None:
     machine = Machine()
     with batching(machine) as batcher:
-        one, two = batcher.desk(), batcher.desk()
+        one, two = batcher.request_queue(), batcher.request_queue()
         one.submit(encode(0))
         machine.next_call()
         one.submit(decode("a"))
@@ -142,7 +142,7 @@ def test_windows_of_one_kind_are_decoded_together() -> None:
 def test_what_has_different_shapes_is_not_put_together() -> None:
     machine = Machine()
     with batching(machine) as batcher:
-        desk = batcher.desk()
+        desk = batcher.request_queue()
         desk.submit(encode(0))
         machine.next_call()
         shorter = Encode(np.array([2, 0], np.float32))
@@ -158,7 +158,7 @@ def test_a_window_that_no_kind_fits_fails_when_it_is_handed_in() -> None:
             raise EngineFailed("never heard of it")
 
     with batching(Refusing(running=True)) as batcher:
-        desk = batcher.desk()
+        desk = batcher.request_queue()
         assert str(error(desk.submit(decode("a")))) == "never heard of it"
         assert desk.submit(encode(1)).result(WAIT) == 1
 
@@ -166,7 +166,7 @@ def test_a_window_that_no_kind_fits_fails_when_it_is_handed_in() -> None:
 def test_a_long_recording_holds_up_nobody() -> None:
     machine = Machine()
     with batching(machine, BatchLimits(windows=8, encodes=2)) as batcher:
-        long, short, other = batcher.desk(), batcher.desk(), batcher.desk()
+        long, short, other = batcher.request_queue(), batcher.request_queue(), batcher.request_queue()
         long.submit(encode(0))
         machine.next_call()
         for i in range(1, 5):
@@ -178,9 +178,9 @@ def test_a_long_recording_holds_up_nobody() -> None:
         assert calls == [("encode", [1, 10]), ("encode", [20, 2]), ("encode", [3, 4])]
 
 
-def held_up(batcher: Batcher, machine: Machine) -> Desk:
+def held_up(batcher: Batcher, machine: Machine) -> RequestQueue:
     """Keep the engine busy with a job of somebody who will not come back."""
-    desk = batcher.desk()
+    desk = batcher.request_queue()
     desk.submit(encode(-1))
     assert machine.next_call() == ("encode", [-1])
     return desk
@@ -189,7 +189,7 @@ def held_up(batcher: Batcher, machine: Machine) -> Desk:
 def test_those_just_answered_are_waited_for() -> None:
     machine = Machine()
     with batching(machine, linger=WAIT) as batcher:
-        first, desks = held_up(batcher, machine), [batcher.desk() for _ in range(4)]
+        first, desks = held_up(batcher, machine), [batcher.request_queue() for _ in range(4)]
         futures = [desk.submit(encode(i)) for i, desk in enumerate(desks)]
         first.close()
         machine.go()
@@ -204,7 +204,7 @@ def test_those_just_answered_are_waited_for() -> None:
 def test_whoever_does_not_come_back_is_not_waited_for_long() -> None:
     machine = Machine(running=True)
     with batching(machine, linger=0.001) as batcher:
-        gone, here = batcher.desk(), batcher.desk()
+        gone, here = batcher.request_queue(), batcher.request_queue()
         assert [desk.submit(encode(1)).result(WAIT) for desk in (gone, here)] == [1, 1]
         assert text(here.submit(decode("a"))) == "a"
 
@@ -212,7 +212,7 @@ def test_whoever_does_not_come_back_is_not_waited_for_long() -> None:
 def test_a_full_batch_waits_for_nobody() -> None:
     machine = Machine()
     with batching(machine, BatchLimits(windows=1), linger=WAIT) as batcher:
-        one, two = batcher.desk(), batcher.desk()
+        one, two = batcher.request_queue(), batcher.request_queue()
         first = one.submit(encode(1))
         machine.one_call()
         assert first.result(WAIT) == 1
@@ -222,7 +222,11 @@ def test_a_full_batch_waits_for_nobody() -> None:
 def test_what_a_caller_who_has_gone_has_waiting_is_dropped() -> None:
     machine, gone = Machine(), threading.Event()
     with batching(machine) as batcher:
-        leaver, closer, stayer = batcher.desk(gone.is_set), batcher.desk(), batcher.desk()
+        leaver, closer, stayer = (
+            batcher.request_queue(gone.is_set),
+            batcher.request_queue(),
+            batcher.request_queue(),
+        )
         running = leaver.submit(encode(0))
         machine.next_call()
         left, closed, kept = leaver.submit(encode(1)), closer.submit(encode(2)), stayer.submit(encode(3))
@@ -240,7 +244,7 @@ def test_what_a_caller_who_has_gone_has_waiting_is_dropped() -> None:
 def test_a_future_may_be_cancelled_while_it_waits() -> None:
     machine = Machine()
     with batching(machine) as batcher:
-        desk = batcher.desk()
+        desk = batcher.request_queue()
         desk.submit(encode(0))
         machine.next_call()
         unwanted, wanted = desk.submit(encode(1)), desk.submit(encode(2))
@@ -254,7 +258,7 @@ def test_a_future_may_be_cancelled_while_it_waits() -> None:
 def test_a_bad_job_fails_alone(make: Callable[..., Machine]) -> None:
     machine = make(broken={2, "two"})
     with batching(machine, linger=0) as batcher:
-        desks = [batcher.desk() for _ in range(4)]
+        desks = [batcher.request_queue() for _ in range(4)]
         first = desks[0].submit(encode(0))
         machine.next_call()
         futures = [desk.submit(encode(i)) for i, desk in enumerate(desks[1:], start=1)]
@@ -280,7 +284,7 @@ def test_an_engine_that_is_lost_is_replaced() -> None:
             return super().decoding()
 
     with batching(machine := Dying(running=True, broken={"bad"})) as batcher:
-        desk = batcher.desk()
+        desk = batcher.request_queue()
         assert "out of memory" in str(error(desk.submit(decode("bad"))))
         assert text(desk.submit(decode("good"))) == "good"
         assert machine.n_decodings == 3
@@ -292,7 +296,7 @@ def test_results_that_are_missing_are_a_failure() -> None:
             return super().encode(inputs)[1:]
 
     with batching(Forgetful(running=True)) as batcher:
-        failure = error(batcher.desk().submit(encode(1)))
+        failure = error(batcher.request_queue().submit(encode(1)))
         assert isinstance(failure, EngineFailed) and "0 results for 1 jobs" in str(failure)
 
 
@@ -302,7 +306,7 @@ class TestContinuous:
     def test_newcomers_join_and_those_who_are_done_leave(self) -> None:
         machine = SteppingMachine()
         with batching(machine) as batcher:
-            one, two = batcher.desk(), batcher.desk()
+            one, two = batcher.request_queue(), batcher.request_queue()
             long = one.submit(decode("long", n_steps=4))
             assert machine.next_call() == ("step", ["long"])
             short = two.submit(decode("short", n_steps=2))
@@ -316,7 +320,7 @@ class TestContinuous:
     def test_between_steps_others_get_one_call_of_each_kind(self) -> None:
         machine = SteppingMachine()
         with batching(machine, BatchLimits(windows=8, encodes=2)) as batcher:
-            desk = batcher.desk()
+            desk = batcher.request_queue()
             desk.submit(decode("a", n_steps=5))
             machine.next_call()
             for job in (align(1), encode(2), encode(3), encode(4), detect(5)):
@@ -329,7 +333,7 @@ class TestContinuous:
     def test_those_encoded_together_are_in_the_first_step(self) -> None:
         machine = SteppingMachine()
         with batching(machine, linger=WAIT) as batcher:
-            first, desks = held_up(batcher, machine), [batcher.desk() for _ in range(4)]
+            first, desks = held_up(batcher, machine), [batcher.request_queue() for _ in range(4)]
             futures = [desk.submit(encode(i)) for i, desk in enumerate(desks)]
             first.close()
             machine.go()
@@ -343,7 +347,7 @@ class TestContinuous:
     def test_no_more_join_than_there_is_room_for(self, limits: BatchLimits, n_rows: int) -> None:
         machine = SteppingMachine(n_rows=n_rows)
         with batching(machine, limits) as batcher:
-            desks = [batcher.desk() for _ in range(4)]
+            desks = [batcher.request_queue() for _ in range(4)]
             desks[0].submit(encode(0))
             machine.next_call()
             for desk, n_steps in zip(desks, (2, 1, 1, 1), strict=True):
@@ -355,7 +359,7 @@ class TestContinuous:
     def test_who_does_not_fit_is_overtaken_but_not_for_long(self) -> None:
         machine, clock = SteppingMachine(), Clock()
         with batching(machine, clock=clock) as batcher:
-            one, two = batcher.desk(), batcher.desk()
+            one, two = batcher.request_queue(), batcher.request_queue()
             one.submit(decode("a", n_steps=2))
             assert machine.next_call() == ("step", ["a"])
             other = two.submit(decode("other", temperature=0.2))
@@ -372,7 +376,7 @@ class TestContinuous:
     def test_while_the_decoding_is_full_nothing_is_encoded(self) -> None:
         machine = SteppingMachine()
         with batching(machine, BatchLimits(windows=1)) as batcher:
-            desk = batcher.desk()
+            desk = batcher.request_queue()
             desk.submit(decode("a", n_steps=2))
             machine.next_call()
             desk.submit(encode(1))
@@ -382,7 +386,7 @@ class TestContinuous:
     def test_a_caller_who_has_gone_takes_his_windows_along(self) -> None:
         machine, gone = SteppingMachine(), threading.Event()
         with batching(machine) as batcher:
-            leaver, stayer = batcher.desk(gone.is_set), batcher.desk()
+            leaver, stayer = batcher.request_queue(gone.is_set), batcher.request_queue()
             left = leaver.submit(decode("left", n_steps=9))
             machine.next_call()
             kept = stayer.submit(decode("kept", n_steps=2))
@@ -396,7 +400,7 @@ class TestContinuous:
     def test_a_window_that_cannot_join_fails_alone(self) -> None:
         machine = SteppingMachine(running=True)
         with batching(machine) as batcher:
-            desk = batcher.desk()
+            desk = batcher.request_queue()
             bad, good = desk.submit(decode("unknown")), desk.submit(decode("good", n_steps=2))
             assert text(good) == "good"
             assert isinstance(error(bad), EngineFailed)
@@ -404,7 +408,7 @@ class TestContinuous:
     def test_a_failed_step_has_each_window_decoded_once_more_by_itself(self) -> None:
         machine = SteppingMachine(broken={"bad"})
         with batching(machine) as batcher:
-            one, two = batcher.desk(), batcher.desk()
+            one, two = batcher.request_queue(), batcher.request_queue()
             good = one.submit(decode("good", n_steps=5))
             machine.next_call()
             bad = two.submit(decode("bad", n_steps=5))
@@ -418,7 +422,7 @@ class TestContinuous:
     def test_closing_ends_with_the_step(self) -> None:
         machine = SteppingMachine()
         with batching(machine) as batcher:
-            desk = batcher.desk()
+            desk = batcher.request_queue()
             running = desk.submit(decode("a", n_steps=1000))
             machine.next_call()
             waiting = desk.submit(encode(1))
@@ -435,14 +439,14 @@ class TestContinuous:
                 raise MemoryError("none left")
 
         with batching(Lost()) as batcher:
-            future = batcher.desk().submit(encode(1))
+            future = batcher.request_queue().submit(encode(1))
             assert isinstance(error(future), EngineFailed) and "none left" in str(error(future))
 
 
 def test_replicas_work_side_by_side_and_share_what_waits() -> None:
     machine = Machine(n_replicas=2)
     with batching(machine) as batcher:
-        desk = batcher.desk()
+        desk = batcher.request_queue()
         futures = [desk.submit(encode(i)) for i in (1, 2)]
         assert sorted([machine.next_call(), machine.next_call()]) == [("encode", [1]), ("encode", [2])]
         machine.go()
@@ -453,7 +457,7 @@ def test_replicas_work_side_by_side_and_share_what_waits() -> None:
 def test_closing_ends_with_the_call_in_progress() -> None:
     machine = Machine()
     with batching(machine) as batcher:
-        desk = batcher.desk()
+        desk = batcher.request_queue()
         running = desk.submit(encode(1))
         machine.next_call()
         waiting = desk.submit(encode(2))
@@ -469,7 +473,7 @@ def test_closing_ends_with_the_call_in_progress() -> None:
 
 def test_a_batcher_may_be_closed_by_whoever_it_answers() -> None:
     with batching(Machine(running=True)) as batcher:
-        future = batcher.desk().submit(encode(1))
+        future = batcher.request_queue().submit(encode(1))
         closed = threading.Event()
 
         def close(_: object) -> None:
@@ -483,7 +487,7 @@ def test_a_batcher_may_be_closed_by_whoever_it_answers() -> None:
 def test_where_the_time_went_is_measured() -> None:
     machine, clock = Machine(), Clock()
     with batching(machine, clock=clock) as batcher:
-        one, two = batcher.desk(), batcher.desk()
+        one, two = batcher.request_queue(), batcher.request_queue()
         futures = [one.submit(encode(1))]
         machine.next_call()
         clock.now += 2
@@ -501,7 +505,7 @@ def test_where_the_time_went_is_measured() -> None:
 def test_a_step_is_shared_by_those_in_it() -> None:
     machine, clock = SteppingMachine(), Clock()
     with batching(machine, clock=clock) as batcher:
-        one, two = batcher.desk(), batcher.desk()
+        one, two = batcher.request_queue(), batcher.request_queue()
         futures = [one.submit(decode("a", n_steps=2))]
         machine.next_call()
         clock.now += 2
@@ -535,7 +539,7 @@ def test_everybody_gets_exactly_his_own_results(
     machine = (SteppingMachine if steps else Machine)(running=True, broken=set(broken), n_replicas=n_replicas)
     answers: dict[int, list[str]] = {}
 
-    def caller(number: int, desk: Desk) -> None:
+    def caller(number: int, desk: RequestQueue) -> None:
         said = answers[number] = []
         for place, (kind, length) in enumerate(work[number]):
             name = f"{kind}{number}.{place}"
@@ -558,7 +562,9 @@ def test_everybody_gets_exactly_his_own_results(
             yield "failed" if name in broken else by_kind.get(kind, name)
 
     with batching(machine, BatchLimits(n_windows, n_encodes), linger=0.001) as batcher:
-        threads = [threading.Thread(target=caller, args=(i, batcher.desk())) for i in range(len(work))]
+        threads = [
+            threading.Thread(target=caller, args=(i, batcher.request_queue())) for i in range(len(work))
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from hearsay.domain import Pcm, SpeakOptions
+from hearsay.domain import Pcm, SynthesisOptions
 from hearsay.engines.fake.synthesizer import FakeSynthesizer
-from hearsay.engines.protocols import Speaking, Synthesizer
+from hearsay.engines.protocols import SynthesisStream, Synthesizer
 from hearsay.errors import Cancelled, UnsupportedOption
-from hearsay.scheduling.cancellable_synthesizer import Booth
+from hearsay.scheduling.cancellable_synthesizer import CancellableSynthesizer
 
 WAIT = 10.0
-HIGH = SpeakOptions("high")
+HIGH = SynthesisOptions("high")
 
 
 class Mute:
@@ -38,30 +38,30 @@ class Mute:
 class Slow(FakeSynthesizer):
     """Begins one piece of `piece`, and before that does what a test wants."""
 
-    def __init__(self, piece: Speaking) -> None:
+    def __init__(self, piece: SynthesisStream) -> None:
         super().__init__()
         self.piece = piece
         self.before: Callable[[], None] = lambda: None
 
-    def synthesize(self, text: str, options: SpeakOptions) -> Speaking:  # type: ignore[override]
+    def synthesize(self, text: str, options: SynthesisOptions) -> SynthesisStream:  # type: ignore[override]
         self.before()
         return self.piece
 
 
 def test_speaks_like_the_model() -> None:
     model = FakeSynthesizer()
-    booth = Booth(model)
+    booth = CancellableSynthesizer(model)
     assert isinstance(booth, Synthesizer)
     assert (booth.sample_rate, booth.voices, booth.speeds) == (model.sample_rate, model.voices, model.speeds)
-    assert booth.piece_characters == model.piece_characters
+    assert booth.utterance_characters == model.utterance_characters
     assert len(list(booth.synthesize("two words", HIGH))) == 2
     with pytest.raises(UnsupportedOption):
-        booth.synthesize("a", SpeakOptions("nobody"))
+        booth.synthesize("a", SynthesisOptions("nobody"))
 
 
 def test_closing_stops_what_is_being_said_from_another_thread() -> None:
     piece = Mute()
-    booth = Booth(Slow(piece))
+    booth = CancellableSynthesizer(Slow(piece))
     speaking = booth.synthesize("a", HIGH)
     failures: list[BaseException] = []
 
@@ -82,7 +82,7 @@ def test_closing_stops_what_is_being_said_from_another_thread() -> None:
 
 def test_a_closed_booth_begins_nothing_and_leaves_the_model_to_others() -> None:
     model = FakeSynthesizer()
-    booth, other = Booth(model), Booth(model)
+    booth, other = CancellableSynthesizer(model), CancellableSynthesizer(model)
     heard = iter(other.synthesize("some more words", HIGH))
     next(heard)
     booth.close()
@@ -95,7 +95,7 @@ def test_a_closed_booth_begins_nothing_and_leaves_the_model_to_others() -> None:
 def test_what_begins_while_the_booth_is_closed_is_stopped() -> None:
     piece = Mute()
     model = Slow(piece)
-    booth = Booth(model)
+    booth = CancellableSynthesizer(model)
     model.before = booth.close
     with pytest.raises(Cancelled):
         booth.synthesize("a", HIGH)
@@ -103,7 +103,7 @@ def test_what_begins_while_the_booth_is_closed_is_stopped() -> None:
 
 
 def test_what_has_ended_is_forgotten() -> None:
-    booth = Booth(FakeSynthesizer())
+    booth = CancellableSynthesizer(FakeSynthesizer())
     for _ in range(3):
         list(booth.synthesize("a", HIGH))
     stopped = booth.synthesize("a", HIGH)

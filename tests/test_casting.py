@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hearsay.dialects.vendor_voices import persona
-from hearsay.domain import Gender, ModelCard, Persona, Task, Voice
+from hearsay.dialects.vendor_voices import vendor_voice
+from hearsay.domain import Gender, ModelCard, Task, VendorVoice, Voice
 from hearsay.errors import (
     ConfigurationError,
     HearsayError,
@@ -19,7 +19,7 @@ from hearsay.errors import (
     UnsupportedOption,
 )
 from hearsay.models.catalogue import Catalogue as RealCatalogue
-from hearsay.tts.voice_selection import Cast, Catalogue, cast
+from hearsay.tts.voice_selection import Catalogue, VoiceChoice, select_voice
 
 FEMALE, MALE = Gender.FEMALE, Gender.MALE
 GERMAN = "Der Ausschuss trifft sich am nächsten Dienstag wieder, um die Pläne zu besprechen."
@@ -32,7 +32,7 @@ def card(id_: str, engine: str, voices: tuple[Voice, ...]) -> ModelCard:
         engine=engine,
         owner="nobody",
         created=0,
-        tasks=frozenset({Task.SPEAK}),
+        tasks=frozenset({Task.SYNTHESIZE}),
         languages=(),
         context_window=0,
         voices=voices,
@@ -84,8 +84,8 @@ class Shelf:
     absent: list[ModelCard] = field(default_factory=list)
 
     def card(self, name: str | None = None, task: Task = Task.TRANSCRIBE) -> ModelCard:
-        assert task is Task.SPEAK
-        if self.means_default(name, task):
+        assert task is Task.SYNTHESIZE
+        if self.is_default_name(name, task):
             return self.installed[0]
         found = next((each for each in [*self.installed, *self.absent] if each.id == name), None)
         if found is None:
@@ -95,7 +95,7 @@ class Shelf:
     def cards(self) -> list[ModelCard]:
         return [*self.installed, *self.absent]
 
-    def speakers(self) -> list[ModelCard]:
+    def synthesizers(self) -> list[ModelCard]:
         return list(self.installed)
 
     def voices(self, card: ModelCard) -> tuple[Voice, ...]:
@@ -104,7 +104,7 @@ class Shelf:
     def variants(self, card: ModelCard) -> tuple[Voice, ...]:
         return VARIANTS if card.engine == "espeak" else ()
 
-    def means_default(self, name: str | None, task: Task = Task.TRANSCRIBE) -> bool:
+    def is_default_name(self, name: str | None, task: Task = Task.TRANSCRIBE) -> bool:
         return name in (None, "", "auto", "tts-1", "speech-arabic")
 
     def implied_language(self, name: str | None) -> str | None:
@@ -124,12 +124,12 @@ def chosen(
     text: str = "Hm.",
     fallback: str = "en",
     aliases: Mapping[str, str] | None = None,
-) -> Cast:
-    return cast(
+) -> VoiceChoice:
+    return select_voice(
         shelf,
         model=model,
         voice=voice,
-        persona=persona(voice) if voice else None,
+        persona=vendor_voice(voice) if voice else None,
         language=language,
         text=text,
         fallback_language=fallback,
@@ -137,7 +137,7 @@ def chosen(
     )
 
 
-def who(result: Cast) -> tuple[str, str]:
+def who(result: VoiceChoice) -> tuple[str, str]:
     return result.card.id, result.voice.id
 
 
@@ -299,7 +299,7 @@ def test_an_unknown_voice_is_told_the_nearest() -> None:
 )
 def test_whoever_misspells_another_name_for_a_voice_is_told(mistyped: str, meant: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        cast(
+        select_voice(
             ONLY_EMBEDDED,
             model=None,
             voice=mistyped,
@@ -401,11 +401,11 @@ def test_of_two_regions_the_nearer_one_speaks(language: str) -> None:
 
 
 def test_a_variant_of_unknown_gender_takes_its_part_in_silence() -> None:
-    result = cast(
+    result = select_voice(
         ONLY_EMBEDDED,
         model=None,
         voice="Somebody",
-        persona=Persona("Somebody", FEMALE, None, {"espeak": "+max"}),
+        persona=VendorVoice("Somebody", FEMALE, None, {"espeak": "+max"}),
         language="de",
         text="Hm.",
     )
@@ -413,11 +413,11 @@ def test_a_variant_of_unknown_gender_takes_its_part_in_silence() -> None:
 
 
 def test_a_persona_without_parts_is_cast_by_gender() -> None:
-    result = cast(
+    result = select_voice(
         ONLY_EMBEDDED,
         model=None,
         voice="Somebody",
-        persona=Persona("Somebody", FEMALE, None),
+        persona=VendorVoice("Somebody", FEMALE, None),
         language="de",
         text="Hm.",
     )

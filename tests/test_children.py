@@ -17,7 +17,7 @@ def test_keeps_secrets_and_working_folder_to_itself(monkeypatch: pytest.MonkeyPa
     environment = spawn._environment()
     assert "sk-secret" not in environment.values()
     package, other = environment["PYTHONPATH"].split(os.pathsep)
-    assert (Path(package) / "hearsay").samefile(Path(spawn.__file__).parent)
+    assert (Path(package) / "hearsay").samefile(Path(spawn.__file__).parents[1])
     assert other == "/somewhere/else"
 
 

@@ -14,7 +14,7 @@ import pytest
 from hearsay.cli.progress import Lines
 from hearsay.cli.transcribe.backends import LocalModel
 from hearsay.domain import ModelCard, Segment, TranscribeOptions
-from hearsay.engines.fake.recognizer import FakeUtteranceRecognizer, FakeWindowRecognizer, Mishaps
+from hearsay.engines.fake.recognizer import FakeUtteranceRecognizer, FakeWindowRecognizer, Faults
 from hearsay.engines.protocols import Recognizer
 from hearsay.errors import EngineFailed
 from hearsay.models.catalogue import Catalogue
@@ -28,7 +28,7 @@ Engines = Callable[[], list[str]]
 
 @pytest.fixture
 def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
-    """Give a function that makes a model of any recogniser, two windows to a batch."""
+    """Return a function that makes a model of any recogniser, two windows to a batch."""
 
     def make(recognizer: Recognizer) -> LocalModel:
         def load(catalogue: Catalogue, card: ModelCard) -> Recognizer:
@@ -51,7 +51,7 @@ def recording(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def engines() -> Engines:
-    """Give a function that names the engine threads begun since; other tests' servers may still run."""
+    """Return a function that names the engine threads begun since; other tests' servers may still run."""
     before = set(threading.enumerate())
 
     def begun() -> list[str]:
@@ -77,7 +77,7 @@ def test_a_recording_is_told_segment_by_segment(
 
 
 def test_a_failure_leaves_no_thread_behind(opened: Open, recording: Path, engines: Engines) -> None:
-    model = opened(FakeWindowRecognizer(mishaps=Mishaps(fail_after=1)))
+    model = opened(FakeWindowRecognizer(mishaps=Faults(fail_after=1)))
     with pytest.raises(EngineFailed):
         model.transcribe(recording, TranscribeOptions(), progress=lambda *_: None, heard=lambda _: None)
     assert engines() == []
@@ -96,7 +96,7 @@ def test_an_interruption_ends_with_the_batch(opened: Open, recording: Path, engi
         assert begun.wait(WAIT)
         os.kill(os.getpid(), signal.SIGINT)
 
-    model = opened(FakeWindowRecognizer(mishaps=Mishaps(pause=pause)))
+    model = opened(FakeWindowRecognizer(mishaps=Faults(pause=pause)))
     presser = threading.Thread(target=interrupt)
     presser.start()
     close = threading.Thread.join

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from hearsay.cli import app, terminal
+from hearsay.cli import app
 from hearsay.engines import registry
 from hearsay.engines.espeak import cards as espeak_cards
 from hearsay.engines.pocketsphinx import cards as pocketsphinx_cards
+from hearsay.models import hub
 from tests.local_hub import LocalHub, serving, toy_model
 from tests.test_weights import make
 
@@ -50,14 +51,15 @@ def test_lists_what_is_known_and_how_to_get_better() -> None:
         card.id for card in (*registry.recognizer_cards(), *registry.synthesizer_cards())
     ]
     assert [row[0] for row in rows if "default" in row[1]] == [
-        pocketsphinx_cards.EMBEDDED,
-        espeak_cards.EMBEDDED_VOICE,
+        pocketsphinx_cards.POCKETSPHINX,
+        espeak_cards.ESPEAK_NG,
     ]
     can = {row[0]: row[4] for row in rows}
     assert (
-        can["whisper-base"] == "transcribes, translates" and can[pocketsphinx_cards.EMBEDDED] == "transcribes"
+        can["whisper-base"] == "transcribes, translates"
+        and can[pocketsphinx_cards.POCKETSPHINX] == "transcribes"
     )
-    assert can[espeak_cards.EMBEDDED_VOICE] == "speaks"
+    assert can[espeak_cards.ESPEAK_NG] == "speaks"
     assert "hearsay models pull whisper-" in result.stderr
 
 
@@ -82,10 +84,10 @@ def test_pulls_with_progress_and_becomes_the_default(models_folder: Path) -> Non
     listed = json.loads(run.invoke(app, ["models", "list", "--installed", "--json"]).stdout)
     assert [model["id"] for model in listed] == [
         "whisper-base",
-        pocketsphinx_cards.EMBEDDED,
-        espeak_cards.EMBEDDED_VOICE,
+        pocketsphinx_cards.POCKETSPHINX,
+        espeak_cards.ESPEAK_NG,
     ]
-    assert all(model["default"] for model in listed if model["id"] != pocketsphinx_cards.EMBEDDED)
+    assert all(model["default"] for model in listed if model["id"] != pocketsphinx_cards.POCKETSPHINX)
     assert (listed[2]["tasks"], listed[2]["ignores"]) == (["speak"], ["instructions"])
     assert (
         listed[0]["default"]
@@ -109,7 +111,7 @@ def test_a_stopped_pull_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, model
 
         return progress
 
-    monkeypatch.setattr(terminal, "lines", stop)
+    monkeypatch.setattr(hub, "progress_lines", stop)
     result = run.invoke(app, ["models", "pull", "base"])
     assert result.exit_code == 130
     assert "`hearsay models pull base` goes on from here" in result.stderr

@@ -23,7 +23,7 @@ import pytest
 import structlog
 
 from hearsay.api import startup
-from hearsay.cli.serve.banner import Announcement, address
+from hearsay.cli.serve.banner import Banner, address
 from hearsay.cli.serve.command import bind, check_exposure, install_default, is_loopback
 from hearsay.domain import ModelCard, Task
 from hearsay.engines import registry, whisper
@@ -164,13 +164,13 @@ def test_a_fresh_server_serves_at_once_and_switches_over(environment: dict[str, 
         environment |= {"HEARSAY_HUB_ENDPOINT": local.address, "HF_HUB_CACHE": str(tmp_path / "hub")}
         with started(environment | {"HEARSAY_DEVICE": "cpu"}) as process:
             assert (
-                f"Model: {pocketsphinx_cards.EMBEDDED}." in process.announced
+                f"Model: {pocketsphinx_cards.POCKETSPHINX}." in process.announced
                 and "hearsay models pull" in process.announced
             )
             assert process.popen.stderr is not None
             log = [json.loads(line) for line in iter_until(process.popen.stderr, "switched over")]
             switched = log[-1]
-            assert switched["before"] == pocketsphinx_cards.EMBEDDED
+            assert switched["before"] == pocketsphinx_cards.POCKETSPHINX
             assert switched["serving"] in {card.id for card in suited}
             said = httpx.get(f"{process.url}/ready", timeout=WAIT).json()
             assert said["model"] == switched["serving"] and switched["serving"] in said["loaded"]
@@ -265,7 +265,7 @@ def test_the_address_is_one_that_can_be_reached(host: str, url: str) -> None:
 
 def test_awkward_paths_are_quoted_in_the_examples() -> None:
     sample = Path('/a b/"q"/é.flac')
-    text = Announcement("http://h:1", sample, needs_key=True, model="m", advice="Get better.").text()
+    text = Banner("http://h:1", sample, needs_key=True, model="m", upgrade_hint="Get better.").text()
     curl = next(line for line in text.splitlines() if "curl" in line)
     assert f"file=@{sample}" in shlex.split(curl)
     speech, _, python = text.partition("from text to speech:")[2].partition("or in Python")
@@ -300,7 +300,7 @@ def catalogue(tmp_path: Path, hub: Hub, **wanted: Any) -> Catalogue:
     return Catalogue(models_folder=tmp_path / "models", hub=hub, machine=machine, **wanted)
 
 
-def run_chore(chore: startup.Chore, models: Catalogue, **wanted: Any) -> list[str]:
+def run_chore(chore: startup.StartupTask, models: Catalogue, **wanted: Any) -> list[str]:
     async def scenario() -> list[str]:
         pool = ModelPool(models, **wanted)
         await chore(pool)
@@ -416,7 +416,7 @@ def test_a_neural_voice_is_loaded_beforehand_where_there_is_room(
     failing = [False]
 
     def card(name: str | None = None, task: Task = Task.TRANSCRIBE) -> ModelCard:
-        return voice if task is Task.SPEAK else find(name, task)
+        return voice if task is Task.SYNTHESIZE else find(name, task)
 
     def load_voice(card: ModelCard) -> Engine:
         if failing[0]:
@@ -440,7 +440,7 @@ def test_the_embedded_voice_is_loaded_beforehand_too_and_what_chooses_it(
     prepared: list[bool] = []
     monkeypatch.setattr("hearsay.text.language_id.prepare", lambda: prepared.append(True))
     models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"), offer_fake=True, default="fake")
-    assert models.card(None, Task.SPEAK).engine == "espeak"
+    assert models.card(None, Task.SYNTHESIZE).engine == "espeak"
     assert run_chore(startup.preload(models), models, max_loaded=1) == ["fake", "espeak-ng"]
     assert prepared == [True]
 
@@ -456,13 +456,13 @@ def test_a_best_model_that_cannot_be_loaded_leaves_its_place_to_the_next(
     models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"))
     assert models.card().id == "whisper-base"
     with structlog.testing.capture_logs() as logs:
-        assert run_chore(startup.preload(models), models) == [pocketsphinx_cards.EMBEDDED, "espeak-ng"]
+        assert run_chore(startup.preload(models), models) == [pocketsphinx_cards.POCKETSPHINX, "espeak-ng"]
     assert [(log["event"], log["model"]) for log in logs] == [
         ("model not loaded", "whisper-base"),
-        ("model loaded", pocketsphinx_cards.EMBEDDED),
+        ("model loaded", pocketsphinx_cards.POCKETSPHINX),
         ("model loaded", "espeak-ng"),
     ]
-    assert models.card().id == pocketsphinx_cards.EMBEDDED
+    assert models.card().id == pocketsphinx_cards.POCKETSPHINX
 
 
 def test_a_named_default_is_downloaded_first(tmp_path: Path, local: LocalHub) -> None:

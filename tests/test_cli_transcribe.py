@@ -30,7 +30,7 @@ from hearsay.cli.transcribe.inputs import collect
 from hearsay.cli.transcribe.outputs import Format, name_outputs, parse_formats, render
 from hearsay.cli.voices import voices
 from hearsay.domain import SAMPLE_RATE, Audio, Segment, Task, TranscribeOptions, Transcript, Word
-from hearsay.engines.fake.recognizer import FakeWindowRecognizer, Mishaps
+from hearsay.engines.fake.recognizer import FakeWindowRecognizer, Faults
 from hearsay.media import decoding
 from tests.tones import SENTENCES, ToneRecognizer, normal, speak
 
@@ -446,7 +446,7 @@ def test_an_interruption_while_a_server_works(
         begun.set()
         release.wait(60)
 
-    stage.make = lambda: FakeWindowRecognizer(mishaps=Mishaps(pause=wait))
+    stage.make = lambda: FakeWindowRecognizer(mishaps=Faults(pause=wait))
     (tmp_path / "a.wav").write_bytes(speech(1))
     with stage.open() as server:
         process = start(environment, tmp_path, "a.wav", "--base-url", server.url, "-o", "out")

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from hearsay.cli import EXIT_NO_MODEL, EXIT_USAGE, app
-from hearsay.dialects.vendor_voices import PERSONAS
+from hearsay.dialects.vendor_voices import VENDOR_VOICES
 from hearsay.engines import registry
 from hearsay.engines.fake import cards as fake_cards
 from hearsay.engines.sherpa import cards as sherpa_cards
@@ -46,8 +46,8 @@ def test_all_voices_and_then_the_parts_that_they_take() -> None:
     assert {len(row) for row in found} == {5}
     names = [row[0] for row in found]
     assert {"en-us", "de", "es", "high", "low"} <= set(names)
-    parts = [row for row in found if row[0] in {persona.name for persona in PERSONAS.values()}]
-    assert len(parts) == len(PERSONAS)
+    parts = [row for row in found if row[0] in {persona.name for persona in VENDOR_VOICES.values()}]
+    assert len(parts) == len(VENDOR_VOICES)
     assert names.index("alloy") > names.index("de")
     assert all(row[4].endswith("takes this part") for row in parts)
     own = {row[0] for row in found if row not in parts}
@@ -75,7 +75,7 @@ def test_voices_of_one_language(spelling: str) -> None:
 
 
 def test_a_vendor_s_voice_of_another_language_is_left_out() -> None:
-    bound = [persona for persona in PERSONAS.values() if persona.language is not None]
+    bound = [persona for persona in VENDOR_VOICES.values() if persona.language is not None]
     assert bound
     other = next(code for code in ("en", "de") if code != bound[0].language)
     assert bound[0].name not in {part["id"] for part in data("--language", other)["stand_ins"]}

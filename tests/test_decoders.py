@@ -16,7 +16,7 @@ import pytest
 from hearsay.domain import SAMPLE_RATE
 from hearsay.errors import AudioTooShort, EngineFailed, InvalidAudio, Overloaded
 from hearsay.media import decoding, worker_pool
-from hearsay.media.worker_pool import DecoderPool
+from hearsay.media.worker_pool import MediaDecoderPool
 from hearsay.samples import HELLO
 from tests.media import tone
 
@@ -27,11 +27,13 @@ STRANGERS: set[int] = set()
 """Worker processes that were there before the test."""
 
 
-def run(test: Callable[[DecoderPool], Awaitable[None]], n_workers: int = 1, **options: float | Path) -> None:
+def run(
+    test: Callable[[MediaDecoderPool], Awaitable[None]], n_workers: int = 1, **options: float | Path
+) -> None:
     """Run a test with a pool on a loop of its own."""
 
     async def main() -> None:
-        pool = DecoderPool(n_workers=n_workers, **{"timeout": 60.0, **options})  # type: ignore[arg-type]
+        pool = MediaDecoderPool(n_workers=n_workers, **{"timeout": 60.0, **options})  # type: ignore[arg-type]
         try:
             await test(pool)
         finally:
@@ -71,7 +73,7 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.001)
 
 
-async def stuck(pool: DecoderPool) -> tuple[int, asyncio.Task[object]]:
+async def stuck(pool: MediaDecoderPool) -> tuple[int, asyncio.Task[object]]:
     """Begin to decode in a worker that has been made to stand still."""
     await pool.decode(HELLO)
     (worker,) = workers()
@@ -85,7 +87,7 @@ def test_gives_what_decoding_here_gives(tmp_path: Path) -> None:
     cut = tmp_path / "cut.flac"
     cut.write_bytes(HELLO.read_bytes()[:60_000])
 
-    async def test(pool: DecoderPool) -> None:
+    async def test(pool: MediaDecoderPool) -> None:
         for path in (HELLO, cut):
             there, here = await pool.decode(path), decoding.load(path)
             assert np.array_equal(there.pcm, here.pcm)
@@ -100,7 +102,7 @@ def test_long_recordings_are_mapped_from_a_file_without_a_name(tmp_path: Path) -
     folder.mkdir()
     path.write_bytes(decoding.encode(np.tile(tone(10.0), 15), "wav"))
 
-    async def test(pool: DecoderPool) -> None:
+    async def test(pool: MediaDecoderPool) -> None:
         heard = await pool.decode(path)
         assert heard.duration == 150
         assert not heard.pcm.flags.owndata
@@ -126,7 +128,7 @@ def test_refusals_come_through_unchanged(
     path = tmp_path / "upload"
     path.write_bytes(data)
 
-    async def test(pool: DecoderPool) -> None:
+    async def test(pool: MediaDecoderPool) -> None:
         with pytest.raises(kind) as refused:
             await pool.decode(path)
         assert (type(refused.value), refused.value.code, refused.value.param) == (kind, code, "file")
@@ -138,7 +140,7 @@ def test_refusals_come_through_unchanged(
 
 
 def test_a_missing_file_is_not_the_callers_fault(tmp_path: Path) -> None:
-    async def test(pool: DecoderPool) -> None:
+    async def test(pool: MediaDecoderPool) -> None:
         with pytest.raises(FileNotFoundError):
             await pool.decode(tmp_path / "gone")
 
@@ -146,7 +148,7 @@ def test_a_missing_file_is_not_the_callers_fault(tmp_path: Path) -> None:
 
 
 def test_many_files_share_few_workers() -> None:
-    async def test(pool: DecoderPool) -> None:
+    async def test(pool: MediaDecoderPool) -> None:
         heard = await asyncio.gather(*(pool.decode(HELLO) for _ in range(20)))
         assert {recording.n_samples for recording in heard} == {105_600}
         assert 1 <= len(workers()) <= 2
@@ -155,7 +157,7 @@ def test_many_files_share_few_workers() -> None:
 
 
 def test_a_lost_worker_costs_one_file() -> None:
-    async def test(pool: DecoderPool) -> None:
+    async def test(pool: MediaDecoderPool) -> None:
         worker, task = await stuck(pool)
         os.kill(worker, signal.SIGKILL)
         with pytest.raises(InvalidAudio, match="breaks the decoder"):
@@ -167,7 +169,7 @@ def test_a_lost_worker_costs_one_file() -> None:
 
 
 def test_a_worker_lost_while_idle_costs_nothing() -> None:
-    async def test(pool: DecoderPool) -> None:
+    async def test(pool: MediaDecoderPool) -> None:
         await pool.decode(HELLO)
         (worker,) = workers()
         os.kill(worker, signal.SIGKILL)
@@ -178,7 +180,7 @@ def test_a_worker_lost_while_idle_costs_nothing() -> None:
 
 
 def test_a_file_that_takes_too_long_is_refused() -> None:
-    async def test(pool: DecoderPool) -> None:
+    async def test(pool: MediaDecoderPool) -> None:
         worker, task = await stuck(pool)
         with pytest.raises(InvalidAudio, match=r"longer than 1 seconds") as refused:
             await task
@@ -190,7 +192,7 @@ def test_a_file_that_takes_too_long_is_refused() -> None:
 
 
 def test_cancelling_kills_the_work_and_frees_the_place() -> None:
-    async def test(pool: DecoderPool) -> None:
+    async def test(pool: MediaDecoderPool) -> None:
         worker, task = await stuck(pool)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -202,7 +204,7 @@ def test_cancelling_kills_the_work_and_frees_the_place() -> None:
 
 
 def test_cancelling_while_waiting_leaves_the_queue() -> None:
-    async def test(pool: DecoderPool) -> None:
+    async def test(pool: MediaDecoderPool) -> None:
         worker, task = await stuck(pool)
         waiting = asyncio.create_task(pool.decode(HELLO))
         await until(lambda: pool._n_waiting == 1)
@@ -217,7 +219,7 @@ def test_cancelling_while_waiting_leaves_the_queue() -> None:
 
 
 def test_more_than_may_wait_are_turned_away_at_once() -> None:
-    async def test(pool: DecoderPool) -> None:
+    async def test(pool: MediaDecoderPool) -> None:
         worker, task = await stuck(pool)
         waiting = asyncio.create_task(pool.decode(HELLO))
         await until(lambda: pool._n_waiting == 1)
@@ -232,7 +234,7 @@ def test_more_than_may_wait_are_turned_away_at_once() -> None:
 def test_workers_are_renewed_after_enough_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_pool, "_JOBS_PER_WORKER", 2)
 
-    async def test(pool: DecoderPool) -> None:
+    async def test(pool: MediaDecoderPool) -> None:
         seen = set()
         for _ in range(3):
             await pool.decode(HELLO)
@@ -243,7 +245,7 @@ def test_workers_are_renewed_after_enough_work(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_closing_ends_the_work_and_refuses_more() -> None:
-    async def test(pool: DecoderPool) -> None:
+    async def test(pool: MediaDecoderPool) -> None:
         _, task = await stuck(pool)
         await pool.close()
         assert workers() == []
@@ -261,7 +263,7 @@ def test_a_worker_holds_no_socket_file_or_secret_of_ours(
     secret = (tmp_path / "secret").open("w")
     os.set_inheritable(secret.fileno(), True)
 
-    async def test(pool: DecoderPool) -> None:
+    async def test(pool: MediaDecoderPool) -> None:
         await pool.decode(HELLO)
         (worker,) = workers()
         held = [entry.readlink() for entry in Path(f"/proc/{worker}/fd").iterdir()]
@@ -279,9 +281,9 @@ def test_killing_the_owner_leaves_neither_worker_nor_file(tmp_path: Path) -> Non
     path.write_bytes(decoding.encode(np.tile(tone(10.0), 15), "wav"))
     script = (
         "import asyncio, os, sys; from pathlib import Path\n"
-        "from hearsay.media.worker_pool import DecoderPool\n"
+        "from hearsay.media.worker_pool import MediaDecoderPool\n"
         "async def main():\n"
-        "    pool = DecoderPool(n_workers=1, timeout=60, folder=Path(sys.argv[2]))\n"
+        "    pool = MediaDecoderPool(n_workers=1, timeout=60, folder=Path(sys.argv[2]))\n"
         "    heard = await pool.decode(Path(sys.argv[1]))\n"
         "    print(heard.duration, flush=True); sys.stdin.read()\n"
         "asyncio.run(main())"

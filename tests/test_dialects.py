@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hearsay.dialects import DIALECTS, canonical_path, choose
 from hearsay.dialects.dialect import Dialect
-from hearsay.dialects.form_fields import Fields, flatten
+from hearsay.dialects.form_fields import FormFields, flatten
 from hearsay.dialects.transcription_request import ResponseFormat, TranscriptionRequest, parse_transcription
 from hearsay.domain import Chunking, Task, TranscribeOptions, VadThresholds
 from hearsay.errors import InvalidRequest, UnsupportedOption
@@ -19,7 +19,7 @@ OPENAI, GROQ, TOGETHER = (DIALECTS[name] for name in ("openai", "groq", "togethe
 def parse(
     *pairs: tuple[str, str], task: Task = Task.TRANSCRIBE, dialect: Dialect = OPENAI
 ) -> TranscriptionRequest:
-    return parse_transcription(Fields(pairs), task=task, dialect=dialect)
+    return parse_transcription(FormFields(pairs), task=task, dialect=dialect)
 
 
 @pytest.mark.parametrize(
@@ -316,4 +316,4 @@ def test_flatten() -> None:
 
 
 def test_the_last_of_several_values_counts() -> None:
-    assert Fields([("a", "1"), ("a", "2"), ("a", " ")]).one("a") == "2"
+    assert FormFields([("a", "1"), ("a", "2"), ("a", " ")]).one("a") == "2"

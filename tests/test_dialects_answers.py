@@ -22,17 +22,17 @@ from hearsay.dialects.transcription_request import TranscriptionRequest
 from hearsay.domain import (
     RECOGNITION,
     Chunking,
-    Dropped,
+    DroppedText,
     DropReason,
     Fallback,
     FallbackReason,
     ModelCard,
-    Report,
     Segment,
     SpeechSpan,
     Task,
     TranscribeOptions,
     Transcript,
+    TranscriptionReport,
     Word,
 )
 from hearsay.errors import HearsayError
@@ -129,11 +129,11 @@ def test_language(dialect: Any, language: str | None, task: Task, said: str) -> 
     assert body["x_hearsay"]["language"] == language
 
 
-REPORT = Report(
+REPORT = TranscriptionReport(
     chunking=Chunking.VAD,
     n_windows=3,
     speech=(SpeechSpan(0.1, 0.90041), SpeechSpan(1.2, 1.5)),
-    dropped=(Dropped(1.00049, 2.0, " Thanks.", DropReason.SILENCE),),
+    dropped=(DroppedText(1.00049, 2.0, " Thanks.", DropReason.SILENCE),),
     fallbacks=(Fallback(0.0, 30.0, 0.2, FallbackReason.LOW_PROBABILITY),),
 )
 
@@ -167,7 +167,9 @@ def test_segments_worth_a_second_look_are_listed() -> None:
 
 def test_what_nobody_reported_is_null() -> None:
     assert render_verbose(transcript(), asked(), OPENAI, "req_1")["x_hearsay"]["report"] is None
-    bare = render_verbose(transcript(report=Report(Chunking.SEQUENTIAL)), asked(), OPENAI, "req_1")
+    bare = render_verbose(
+        transcript(report=TranscriptionReport(Chunking.SEQUENTIAL)), asked(), OPENAI, "req_1"
+    )
     assert bare["x_hearsay"]["report"] == {
         "chunking": "sequential",
         "windows": 0,
@@ -180,7 +182,7 @@ def test_what_nobody_reported_is_null() -> None:
 @pytest.mark.parametrize("reason", [*DropReason, *FallbackReason])
 def test_every_reason_has_a_place_in_the_shapes(reason: DropReason | FallbackReason) -> None:
     report = (
-        replace(REPORT, dropped=(Dropped(0.0, 1.0, " a", reason),))
+        replace(REPORT, dropped=(DroppedText(0.0, 1.0, " a", reason),))
         if isinstance(reason, DropReason)
         else replace(REPORT, fallbacks=(Fallback(0.0, 1.0, 0.0, reason),))
     )

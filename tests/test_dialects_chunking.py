@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay.dialects.chunking_strategy import LIMITS, NAME, ChunkingWish, parse_chunking
-from hearsay.dialects.form_fields import Fields, flatten
+from hearsay.dialects.chunking_strategy import LIMITS, NAME, ChunkingOptions, parse_chunking
+from hearsay.dialects.form_fields import FormFields, flatten
 from hearsay.domain import Chunking, VadThresholds
 from hearsay.errors import InvalidRequest
 
@@ -18,19 +18,19 @@ WRONG: tuple[object, ...] = ("x", "nan", "inf", True, [])
 NUMBERS = {"threshold": 0.3, "silence_duration_ms": 500, "prefix_padding_ms": 100}
 
 
-def parse(*pairs: tuple[str, str]) -> ChunkingWish:
-    return parse_chunking(Fields(pairs))
+def parse(*pairs: tuple[str, str]) -> ChunkingOptions:
+    return parse_chunking(FormFields(pairs))
 
 
 def test_the_usual_numbers_are_the_vendors() -> None:
     usual = {"threshold": 0.5, "silence_duration_ms": 200, "prefix_padding_ms": 300}
     spelt = parse((NAME, json.dumps({"type": "server_vad"} | usual)))
-    assert spelt == parse((NAME, '{"type": "server_vad"}')) == ChunkingWish(Chunking.VAD, VadThresholds())
+    assert spelt == parse((NAME, '{"type": "server_vad"}')) == ChunkingOptions(Chunking.VAD, VadThresholds())
 
 
 @pytest.mark.parametrize("text", ["", " "])
 def test_saying_nothing_leaves_it_to_the_operator(text: str) -> None:
-    assert parse((NAME, text)) == parse() == ChunkingWish(None, None)
+    assert parse((NAME, text)) == parse() == ChunkingOptions(None, None)
 
 
 @pytest.mark.parametrize(
@@ -45,15 +45,15 @@ def test_saying_nothing_leaves_it_to_the_operator(text: str) -> None:
     ],
 )
 def test_words(text: str, chunking: Chunking, vad: VadThresholds | None) -> None:
-    assert parse((NAME, text)) == ChunkingWish(chunking, vad)
+    assert parse((NAME, text)) == ChunkingOptions(chunking, vad)
 
 
 def test_an_object_in_brackets_as_json_or_in_a_json_body() -> None:
     whole = {"type": "server_vad"} | NUMBERS
-    wanted = ChunkingWish(Chunking.VAD, SENSITIVE)
+    wanted = ChunkingOptions(Chunking.VAD, SENSITIVE)
     assert parse((NAME, json.dumps(whole))) == wanted
     assert parse(*((f"{NAME}[{key}]", str(value)) for key, value in whole.items())) == wanted
-    assert parse_chunking(Fields(flatten({NAME: whole}))) == wanted
+    assert parse_chunking(FormFields(flatten({NAME: whole}))) == wanted
 
 
 @pytest.mark.parametrize("key", NUMBERS)
@@ -61,7 +61,7 @@ def test_a_number_left_out_or_null_is_the_usual_one(key: str) -> None:
     rest = {name: value for name, value in NUMBERS.items() if name != key}
     usual = parse((NAME, json.dumps({"type": "server_vad"} | rest)))
     assert usual == parse((NAME, json.dumps({"type": "server_vad", key: None} | rest)))
-    assert usual == parse_chunking(Fields(flatten({NAME: {"type": "server_vad", key: None} | rest})))
+    assert usual == parse_chunking(FormFields(flatten({NAME: {"type": "server_vad", key: None} | rest})))
     assert usual.vad != SENSITIVE
 
 

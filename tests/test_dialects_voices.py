@@ -8,7 +8,7 @@ from itertools import groupby
 import pytest
 from scripts import persona_table
 
-from hearsay.dialects.vendor_voices import FAMILIES, PERSONAS, persona
+from hearsay.dialects.vendor_voices import FAMILIES, VENDOR_VOICES, vendor_voice
 from hearsay.domain import Gender
 from hearsay.engines.sherpa import cards
 
@@ -41,20 +41,20 @@ ORPHEUS = [
     + [("friendly sidekick", None), ("german conversational woman", "de"), ("1920's radioman", None)],
 )
 def test_every_documented_name_is_known(name: str, language: str | None) -> None:
-    found = persona(name)
+    found = vendor_voice(name)
     assert found is not None
     assert (found.name, found.language) == (name, language)
 
 
 @pytest.mark.parametrize("spelling", ["ALLOY", " alloy ", "Alloy"])
 def test_case_and_space_do_not_matter(spelling: str) -> None:
-    assert persona(spelling) is persona("alloy")
-    assert persona("Friendly  SIDEKICK") is persona("friendly sidekick")
+    assert vendor_voice(spelling) is vendor_voice("alloy")
+    assert vendor_voice("Friendly  SIDEKICK") is vendor_voice("friendly sidekick")
 
 
 @pytest.mark.parametrize("name", ["", "fritz", "nobody", "af_alloy", "x" * 1000])
 def test_other_names_are_nobody_s(name: str) -> None:
-    assert persona(name) is None
+    assert vendor_voice(name) is None
 
 
 @pytest.mark.parametrize(
@@ -74,13 +74,13 @@ def test_other_names_are_nobody_s(name: str) -> None:
     ],
 )
 def test_genders_are_those_of_the_vendors(name: str, gender: Gender) -> None:
-    found = persona(name)
+    found = vendor_voice(name)
     assert found is not None
     assert found.gender is gender
 
 
 def test_names_are_unique() -> None:
-    assert sum(len(family) for family in FAMILIES.values()) == len(PERSONAS)
+    assert sum(len(family) for family in FAMILIES.values()) == len(VENDOR_VOICES)
 
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if "Sonic" not in family])
@@ -94,13 +94,13 @@ def test_every_part_for_the_embedded_engine_exists_and_fits() -> None:
     espeak = pytest.importorskip("hearsay.engines.espeak.synthesizer")
     pytest.importorskip("espeakng_loader")
     variants = {f"+{variant.id}": variant.gender for variant in espeak.variants()}
-    for each in PERSONAS.values():
+    for each in VENDOR_VOICES.values():
         assert variants[each.parts["espeak"]] in (each.gender, None), each
 
 
 def test_every_part_for_neural_voices_exists_and_fits() -> None:
     voices = {voice.id: voice for card in cards.known() for voice in card.voices}
-    for each in PERSONAS.values():
+    for each in VENDOR_VOICES.values():
         if "sherpa" in each.parts:
             assert voices[each.parts["sherpa"]].gender is each.gender, each
 
@@ -113,7 +113,7 @@ def test_parts_stay_what_they_are() -> None:
         + ORPHEUS
         + ["salesman", "yogaman", "anime girl"]
     )
-    parts = {name: dict(PERSONAS[name.casefold()].parts) for name in sorted(known)}
+    parts = {name: dict(VENDOR_VOICES[name.casefold()].parts) for name in sorted(known)}
     assert hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()[:16] == "d65b8fcdb1bf2d73"
 
 

@@ -22,9 +22,9 @@ import socket, sys, pathlib, threading
 def refuse(*args, **kwargs):
     raise SystemExit("something wants to talk to the network")
 socket.socket.connect = socket.getaddrinfo = refuse
-from hearsay.engines import openvino
-openvino.core()
-openvino.opset()
+from hearsay.engines import openvino_runtime
+openvino_runtime.core()
+openvino_runtime.opset()
 loaded = [name for name, module in sys.modules.items() if "telemetry" in name and module is not None]
 assert not loaded, loaded
 assert threading.active_count() == 1

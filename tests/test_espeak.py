@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hearsay.domain import Gender, Pcm, SpeakOptions
+from hearsay.domain import Gender, Pcm, SynthesisOptions
 from hearsay.engines.espeak import synthesizer as espeak
 from hearsay.engines.espeak.synthesizer import EspeakSynthesizer
 from hearsay.errors import EngineFailed, UnsupportedOption
@@ -42,7 +42,7 @@ def voice() -> Iterator[EspeakSynthesizer]:
 
 
 def say(voice: EspeakSynthesizer, text: str, name: str = "en-us", speed: float = 1.0) -> Pcm:
-    blocks = list(voice.synthesize(text, SpeakOptions(name, speed)))
+    blocks = list(voice.synthesize(text, SynthesisOptions(name, speed)))
     return np.concatenate(blocks) if blocks else np.zeros(0, np.int16)
 
 
@@ -121,7 +121,7 @@ def test_variants_change_the_voice_and_keep_the_words(voice: EspeakSynthesizer) 
 @pytest.mark.parametrize("name", ["", "xx", "en-us+", "en-us+nobody", "+f1", "../../etc/passwd", "en+../f1"])
 def test_unknown_voices_are_refused(voice: EspeakSynthesizer, name: str) -> None:
     with pytest.raises(UnsupportedOption) as caught:
-        voice.synthesize("Hello.", SpeakOptions(name))
+        voice.synthesize("Hello.", SynthesisOptions(name))
     assert caught.value.param == "voice"
 
 
@@ -206,7 +206,7 @@ def test_says_what_a_machine_without_proc_lacks() -> None:
         "mouth = process.Espeak({'library': sys.argv[1], 'data': sys.argv[2]})\n"
         "try:\n"
         "    mouth.say({'text': 'Hallo', 'voice': 'gmw/de', 'speed': 1.0}, lambda block: True)\n"
-        "except process.CannotSpeak as error:\n"
+        "except process.CannotSynthesize as error:\n"
         "    print(error)\n"
     )
     loader = espeak._loader()

@@ -21,7 +21,7 @@ from hearsay.domain import (
 from hearsay.engines.fake.recognizer import (
     FakeUtteranceRecognizer,
     FakeWindowRecognizer,
-    Mishaps,
+    Faults,
     expected_words,
 )
 from hearsay.errors import EngineFailed, UnsupportedOption
@@ -165,13 +165,13 @@ def test_is_unsure_below_the_temperature_it_was_given() -> None:
 
 
 def test_fails_when_its_time_has_come() -> None:
-    engine = FakeWindowRecognizer(mishaps=Mishaps(fail_after=1))
+    engine = FakeWindowRecognizer(mishaps=Faults(fail_after=1))
     (encoding,) = engine.encode([engine.features(half_seconds("x")).window(0)])
     window = Window(encoding, 0.5, "en")
     engine.recognize([window])
     with pytest.raises(EngineFailed):
         engine.recognize([window])
-    stream = FakeUtteranceRecognizer(mishaps=Mishaps(fail_after=1)).open(TranscribeOptions())
+    stream = FakeUtteranceRecognizer(mishaps=Faults(fail_after=1)).open(TranscribeOptions())
     given_segments: list[Segment] = []
     with pytest.raises(EngineFailed):
         given_segments.extend(stream.feed(half_seconds("x.x.").samples()))
@@ -180,7 +180,7 @@ def test_fails_when_its_time_has_come() -> None:
 
 def test_pauses_before_each_piece_of_work() -> None:
     pauses: list[str] = []
-    mishaps = Mishaps(pause=lambda: pauses.append("pause"))
+    mishaps = Faults(pause=lambda: pauses.append("pause"))
     stream = FakeUtteranceRecognizer(mishaps=mishaps).open(TranscribeOptions())
     list(stream.feed(half_seconds("x").samples()))
     list(stream.feed(half_seconds("x").samples()))

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay.engines.tts_worker.frames import END, HEADER, PIECE, SOUND, Frames, frame
+from hearsay.engines.tts_worker.frames import AUDIO, END, HEADER, UTTERANCE, Frames, frame
 
-FRAMES = st.lists(st.tuples(st.sampled_from([SOUND, END, PIECE]), st.binary(max_size=300)), max_size=8)
+FRAMES = st.lists(st.tuples(st.sampled_from([AUDIO, END, UTTERANCE]), st.binary(max_size=300)), max_size=8)
 
 
 @given(FRAMES, st.lists(st.integers(0, 3000), max_size=8))
@@ -26,17 +26,17 @@ def test_frames_come_out_wherever_they_were_cut(sent: list[tuple[bytes, bytes]],
 
 def test_a_frame_waits_for_its_last_byte() -> None:
     frames = Frames()
-    frames.feed(frame(SOUND, b"12345678")[:-1])
+    frames.feed(frame(AUDIO, b"12345678")[:-1])
     assert frames.take() is None
     frames.feed(b"8")
-    assert (frames.take(), frames.take()) == ((SOUND, b"12345678"), None)
+    assert (frames.take(), frames.take()) == ((AUDIO, b"12345678"), None)
 
 
 def test_nobody_has_to_hold_what_makes_no_sense() -> None:
     frames = Frames()
-    frames.feed(HEADER.pack(SOUND, 1 << 20))
+    frames.feed(HEADER.pack(AUDIO, 1 << 20))
     assert frames.take() is None
     frames = Frames()
-    frames.feed(HEADER.pack(SOUND, (1 << 20) + 1))
+    frames.feed(HEADER.pack(AUDIO, (1 << 20) + 1))
     with pytest.raises(ValueError, match="1048577 bytes"):
         frames.take()

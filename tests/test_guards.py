@@ -16,14 +16,14 @@ from hearsay.asr.hallucinations import (
     MARGIN,
     MOST_COPIES,
     MOST_DOUBTED_COPIES,
-    Guard,
+    HallucinationFilter,
     copies,
     cut_loops,
     find_loops,
     over_silence,
     speech_within,
 )
-from hearsay.domain import DecodeSettings, Dropped, DropReason, Segment, SpeechSpan, Word
+from hearsay.domain import DecodeSettings, DroppedText, DropReason, Segment, SpeechSpan, Word
 
 SPEECH = [SpeechSpan(1.0, 8.0), SpeechSpan(20.0, 24.0)]
 TALE = " The farmer carries the green book behind the church."
@@ -35,17 +35,17 @@ def segment(start: float, end: float, text: str = " Thank you.", **more: Any) ->
     return Segment(start, end, text, **(values | more))
 
 
-def guard(*spans: SpeechSpan, **settings: Any) -> Guard:
-    made = Guard(DecodeSettings(**settings))
-    made.hear(spans)
+def guard(*spans: SpeechSpan, **settings: Any) -> HallucinationFilter:
+    made = HallucinationFilter(DecodeSettings(**settings))
+    made.add_speech(spans)
     return made
 
 
 def test_text_over_silence_goes_and_is_told() -> None:
     watch = guard(*SPEECH)
     told, thanks, more = segment(1.2, 7.8, TALE), segment(12.0, 14.0), segment(20.0, 23.5, TALE)
-    assert watch.judge([told, thanks, more]) == [told, more]
-    assert watch.dropped == [Dropped(12.0, 14.0, "Thank you.", DropReason.SILENCE)]
+    assert watch.filter([told, thanks, more]) == [told, more]
+    assert watch.dropped == [DroppedText(12.0, 14.0, "Thank you.", DropReason.SILENCE)]
 
 
 @pytest.mark.parametrize(
@@ -62,21 +62,21 @@ def test_text_over_silence_goes_and_is_told() -> None:
 )
 def test_loose_times_cost_no_text(start: float, end: float) -> None:
     short = segment(start, end, " Yes.")
-    assert guard(*SPEECH).judge([segment(1.0, 7.0, TALE), short]) == [segment(1.0, 7.0, TALE), short]
+    assert guard(*SPEECH).filter([segment(1.0, 7.0, TALE), short]) == [segment(1.0, 7.0, TALE), short]
 
 
 @pytest.mark.parametrize(
     ("start", "end"), [(8.0 + MARGIN - LEAST_SPEECH + 0.01, 12.0), (10.0, 19.5), (26.0, 30.0)]
 )
 def test_what_no_speech_is_near_goes(start: float, end: float) -> None:
-    assert guard(*SPEECH).judge([segment(1.0, 7.0, TALE), segment(start, end)]) == [segment(1.0, 7.0, TALE)]
+    assert guard(*SPEECH).filter([segment(1.0, 7.0, TALE), segment(start, end)]) == [segment(1.0, 7.0, TALE)]
 
 
 def test_a_window_that_the_model_is_sure_of_outweighs_a_detector_that_hears_nearly_nothing() -> None:
     """Whispering, for example: one loud breath was heard, and several sentences were understood."""
     quiet = [segment(3.0, 8.0, TALE), segment(9.0, 14.0, TALE)]
     cough = SpeechSpan(20.0, 20.4)
-    assert guard(cough).judge(quiet) == quiet
+    assert guard(cough).filter(quiet) == quiet
     assert over_silence(quiet, [cough]) == [False, False]
 
 
@@ -84,7 +84,7 @@ def test_a_window_that_the_model_is_sure_of_outweighs_a_detector_that_hears_near
 def test_a_window_that_the_model_doubts_does_not(doubt: dict[str, float | None]) -> None:
     quiet = [segment(3.0, 8.0, TALE, **doubt), segment(9.0, 14.0, TALE, **doubt)]
     watch = guard(SpeechSpan(20.0, 20.4))
-    assert watch.judge(quiet) == []
+    assert watch.filter(quiet) == []
     assert len(watch.dropped) == 2
 
 
@@ -97,20 +97,20 @@ def test_scores_of_a_window_say_nothing_about_a_lesser_part_of_it() -> None:
 def test_words_that_fell_into_silence_cost_no_text(written: tuple[float, float]) -> None:
     misplaced = segment(12.0, 14.0, avg_logprob=UNSURE)
     assert over_silence([misplaced], SPEECH) == [True]
-    assert over_silence([replace(misplaced, written=written)], SPEECH) == [False]
-    assert over_silence([replace(misplaced, written=(11.0, 15.0))], SPEECH) == [True]
+    assert over_silence([replace(misplaced, model_times=written)], SPEECH) == [False]
+    assert over_silence([replace(misplaced, model_times=(11.0, 15.0))], SPEECH) == [True]
 
 
 def test_without_a_detector_nothing_counts_as_silence() -> None:
-    watch = Guard(DecodeSettings())
-    assert watch.judge([segment(12.0, 14.0, avg_logprob=UNSURE)]) != []
+    watch = HallucinationFilter(DecodeSettings())
+    assert watch.filter([segment(12.0, 14.0, avg_logprob=UNSURE)]) != []
 
 
 def test_spans_are_learned_piece_by_piece() -> None:
     watch = guard(SPEECH[0])
-    assert watch.judge([segment(1.0, 8.0, TALE)]) != []
-    watch.hear(SPEECH[1:])
-    assert watch.judge([segment(20.0, 24.0, TALE)]) != []
+    assert watch.filter([segment(1.0, 8.0, TALE)]) != []
+    watch.add_speech(SPEECH[1:])
+    assert watch.filter([segment(20.0, 24.0, TALE)]) != []
     assert watch.spans == SPEECH
 
 
@@ -148,59 +148,59 @@ def test_a_text_over_and_over_is_cut_after_some_copies() -> None:
     watch = guard(EVERYWHERE)
     loop = repeated(" I see.", 20)
     # In windows of three, as they come.
-    given_back = [s for i in range(0, 20, 3) for s in watch.judge(loop[i : i + 3])]
+    given_back = [s for i in range(0, 20, 3) for s in watch.filter(loop[i : i + 3])]
     assert given_back == loop[:MOST_COPIES]
     assert [dropped.start for dropped in watch.dropped] == [s.start for s in loop[MOST_COPIES:]]
     assert {dropped.reason for dropped in watch.dropped} == {DropReason.REPETITION}
-    assert watch.judge([segment(40.0, 42.0, TALE)]) != []
+    assert watch.filter([segment(40.0, 42.0, TALE)]) != []
 
 
 def test_marks_and_capitals_make_no_difference() -> None:
     watch = guard(EVERYWHERE)
     loop = [segment(i, i + 1, " I see." if i % 2 else " i see") for i in range(20)]
-    assert len(watch.judge(loop)) == MOST_COPIES
+    assert len(watch.filter(loop)) == MOST_COPIES
 
 
 def test_so_many_copies_are_believed() -> None:
     said = repeated(" No.", MOST_COPIES)
-    assert guard(EVERYWHERE).judge(said) == said
+    assert guard(EVERYWHERE).filter(said) == said
 
 
 def test_a_pause_makes_a_repetition_somebodys_own() -> None:
     said = repeated(" Next slide, please.", 30, gap=LONGEST_PAUSE + 0.1)
-    assert guard(EVERYWHERE).judge(said) == said
+    assert guard(EVERYWHERE).filter(said) == said
 
 
 def test_an_answer_given_again_and_again_is_no_loop() -> None:
     said = [segment(i, i + 1, " Yes." if i % 2 else f" Number {i}?") for i in range(60)]
-    assert guard(EVERYWHERE).judge(said) == said
+    assert guard(EVERYWHERE).filter(said) == said
 
 
 def test_a_loop_of_two_or_three_segments_is_a_loop() -> None:
     for period in (2, 3):
         loop = [segment(i, i + 1, " ABC"[: 2 + i % period]) for i in range(60)]
-        assert guard(EVERYWHERE).judge(loop) == loop[: MOST_COPIES * period]
+        assert guard(EVERYWHERE).filter(loop) == loop[: MOST_COPIES * period]
 
 
 def test_segments_of_marks_alone_are_not_compared() -> None:
     said = repeated(" ♪", 20)
-    assert guard(EVERYWHERE).judge(said) == said
+    assert guard(EVERYWHERE).filter(said) == said
 
 
 def test_in_a_window_that_compressed_too_well_fewer_are_believed() -> None:
     loop = repeated(" I see.", 9, compression_ratio=3.0)
-    assert guard(EVERYWHERE).judge(loop) == loop[:MOST_DOUBTED_COPIES]
-    assert guard(EVERYWHERE, compression_ratio_threshold=None).judge(loop) == loop[:MOST_COPIES]
+    assert guard(EVERYWHERE).filter(loop) == loop[:MOST_DOUBTED_COPIES]
+    assert guard(EVERYWHERE, compression_ratio_threshold=None).filter(loop) == loop[:MOST_COPIES]
 
 
 def test_a_loop_within_a_segment_is_cut_where_its_window_compressed_too_well() -> None:
     text = " So thank you." + " Thank you." * 20 + " Bye."
     watch = guard(EVERYWHERE)
-    (kept,) = watch.judge([segment(0.0, 30.0, text, compression_ratio=8.0)])
+    (kept,) = watch.filter([segment(0.0, 30.0, text, compression_ratio=8.0)])
     assert kept.text == " So thank you. Thank you. Bye."
     assert [(d.start, d.end, d.reason) for d in watch.dropped] == [(0.0, 30.0, DropReason.REPETITION)]
     assert watch.dropped[0].text.count("hank you") == 19
-    (untouched,) = guard(EVERYWHERE).judge([segment(0.0, 30.0, text, compression_ratio=2.4)])
+    (untouched,) = guard(EVERYWHERE).filter([segment(0.0, 30.0, text, compression_ratio=2.4)])
     assert untouched.text == text
 
 
@@ -293,6 +293,6 @@ def test_copies_are_counted(said: str, period: int, expected: int) -> None:
 def test_nothing_is_lost_without_being_told(texts: list[str], ratio: float) -> None:
     window = [segment(float(i), i + 1.0, f" {t}", compression_ratio=ratio) for i, t in enumerate(texts)]
     watch = guard(EVERYWHERE)
-    kept = watch.judge(window)
+    kept = watch.filter(window)
     assert len(kept) + len(watch.dropped) == len(window)
     assert [s for s in window if s in kept] == kept

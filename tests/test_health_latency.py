@@ -10,7 +10,7 @@ from hearsay.engines.pocketsphinx import cards as pocketsphinx_cards
 
 @pytest.mark.bench
 def test_99th_percentile_while_transcribing() -> None:
-    idle, loaded = measure(model=pocketsphinx_cards.EMBEDDED, seconds=10.0, n_requests=3)
+    idle, loaded = measure(model=pocketsphinx_cards.POCKETSPHINX, seconds=10.0, n_requests=3)
     assert loaded.n >= 200
     assert loaded.finished >= 1
     assert idle.percentile(99) < LIMIT_MS

@@ -15,7 +15,7 @@ from hearsay.engines.tts_worker.library_image import LibraryImage, _Loaded, _par
 
 PROGRAM = """
 import ctypes, hashlib, sys
-from hearsay.engines.library_image import LibraryImage
+from hearsay.engines.tts_worker.library_image import LibraryImage
 
 path, data = sys.argv[1:]
 library = ctypes.CDLL(path)

@@ -39,7 +39,7 @@ from hearsay.engines.protocols import SpeechDetector, SpeechStream
 from hearsay.engines.silero import detector as silero
 from hearsay.engines.whisper import WhisperRecognizer
 from hearsay.media import decoding
-from hearsay.vad.chunking import listen
+from hearsay.vad.chunking import stream_chunks
 from tests.pretend import Engine, PretendDetector, PretendFeatures, PretendRecognizer, pretend
 
 DATA = Path(__file__).parent / "data"
@@ -134,7 +134,7 @@ def test_wherever_a_recording_is_cut_every_word_is_there_once(
     for number, window in enumerate(WINDOWS, 1):
         # The lead moves speech against the frames of the detector (32 ms) and of the model (10 ms).
         stitched = stitch(language, shortest=0.25, longest=1.5, lead=0.5 + number * 0.0037, seed=number)
-        monkeypatch.setattr(transcription, "listen", partial(_listen_packed, window_seconds=window))
+        monkeypatch.setattr(transcription, "stream_chunks", partial(_listen_packed, window_seconds=window))
         heard = transcribe(model, detector, stitched.recording)
         assert words_of(heard.text) == words_of(stitched.text), f"cut to {window} s"
         stretches = list(_listen_packed(stitched.recording, detector, GREEDY.vad, window_seconds=window))
@@ -145,7 +145,7 @@ def test_wherever_a_recording_is_cut_every_word_is_there_once(
 
 
 def _listen_packed(*args: Any, window_seconds: float, **_: Any) -> Any:
-    return listen(*args, window=window_seconds)
+    return stream_chunks(*args, window=window_seconds)
 
 
 @pytest.mark.parametrize("language", ["en", "es", "de"])

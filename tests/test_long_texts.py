@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from hearsay.domain import Octets, SpeakOptions
+from hearsay.domain import BytesLike, SynthesisOptions
 from hearsay.engines.espeak import synthesizer as espeak
 from hearsay.engines.fake.synthesizer import FakeSynthesizer
 from hearsay.engines.protocols import Synthesizer
 from hearsay.media.encoding import Container, SoundFormat
-from hearsay.text.sentences import pieces
+from hearsay.text.sentences import split_utterances
 from hearsay.tts.synthesis import Synthesis, encoded
 
 N_SENTENCES = 600
@@ -35,9 +35,9 @@ class Book:
             yield f"The number of this sentence is {self.n_read}.\n"
 
 
-def reading(book: Book, synthesizer: Synthesizer, voice: str, container: Container) -> Iterator[Octets]:
-    found = pieces(book, language="en", most=synthesizer.piece_characters)
-    synthesis = Synthesis(found, SpeakOptions(voice), synthesizer)
+def reading(book: Book, synthesizer: Synthesizer, voice: str, container: Container) -> Iterator[BytesLike]:
+    found = split_utterances(book, language="en", most=synthesizer.utterance_characters)
+    synthesis = Synthesis(found, SynthesisOptions(voice), synthesizer)
     return encoded(synthesis, synthesizer, SoundFormat(container, 24_000))
 
 
@@ -97,7 +97,7 @@ def read_in_two_processes() -> tuple[list[int], list[int]]:
 
 
 def resident(pids: list[int]) -> list[int]:
-    """Give the kilobytes that processes have in memory."""
+    """Return the kilobytes that processes have in memory."""
     answer = subprocess.run(
         ["ps", "-o", "rss=", "-p", ",".join(map(str, pids))], capture_output=True, check=True
     )

@@ -132,7 +132,7 @@ def test_other_families_have_their_names_too(house: House, name: str, id_: str) 
 
 def test_no_name_means_two_models() -> None:
     names = [n.casefold() for card in registry.recognizer_cards() for n in (card.id, *card.aliases)] + list(
-        hosted_names.STAND_INS
+        hosted_names.HOSTED_RECOGNIZERS
     )
     assert len(names) == len(set(names))
 
@@ -148,7 +148,7 @@ def test_cards_say_what_is_known() -> None:
     assert len(set(whisper_cards.WHISPER_LANGUAGES)) == 99
 
 
-@pytest.mark.parametrize("name", [None, "", "auto", *hosted_names.STAND_INS, "WHISPER-1"])
+@pytest.mark.parametrize("name", [None, "", "auto", *hosted_names.HOSTED_RECOGNIZERS, "WHISPER-1"])
 def test_absent_and_hosted_names_mean_the_default(house: House, name: str | None) -> None:
     house.install(BASE)
     assert house.catalogue().card(name).id == "whisper-base"
@@ -174,8 +174,11 @@ def test_own_aliases_come_before_everything(house: House) -> None:
     assert catalogue.card("whisper-1").id == "whisper-tiny"
     assert catalogue.card("Whisper-Large-V3").id == "whisper-base"
     assert catalogue.card("mine").id == "whisper-small"
-    assert "whisper-1" not in catalogue.stand_ins or catalogue.aliases["whisper-1"] == "tiny"
-    assert house.catalogue().stand_ins == (*hosted_names.STAND_INS, *hosted_names.SPEAKING_STAND_INS)
+    assert "whisper-1" not in catalogue.hosted_names or catalogue.aliases["whisper-1"] == "tiny"
+    assert house.catalogue().hosted_names == (
+        *hosted_names.HOSTED_RECOGNIZERS,
+        *hosted_names.HOSTED_SYNTHESIZERS,
+    )
 
 
 def test_aliases_may_mean_each_other_and_the_default(house: House) -> None:
@@ -225,9 +228,9 @@ def test_own_folders_are_models_under_their_names(house: House) -> None:
 
 def test_without_weights_the_embedded_model_serves(house: House) -> None:
     catalogue = house.catalogue()
-    assert catalogue.card().id == pocketsphinx_cards.EMBEDDED
+    assert catalogue.card().id == pocketsphinx_cards.POCKETSPHINX
     assert catalogue.installed(catalogue.card())
-    assert "hearsay models pull whisper-base" in (catalogue.advice(catalogue.card()) or "")
+    assert "hearsay models pull whisper-base" in (catalogue.upgrade_hint(catalogue.card()) or "")
 
 
 def test_auto_takes_the_best_that_is_installed(house: House) -> None:
@@ -242,7 +245,7 @@ def test_auto_takes_the_best_that_is_installed(house: House) -> None:
         house.install(repository)
         house.clock.now += 10
         assert catalogue.card().id == best
-    assert catalogue.advice(catalogue.card()) is None
+    assert catalogue.upgrade_hint(catalogue.card()) is None
 
 
 def test_own_models_come_first_in_the_order_given(house: House) -> None:
@@ -272,22 +275,24 @@ def test_models_that_cannot_translate_say_so(house: House, name: str) -> None:
 
 def test_the_choice_is_remembered_for_a_moment(house: House) -> None:
     catalogue = house.catalogue()
-    assert catalogue.card().id == pocketsphinx_cards.EMBEDDED
+    assert catalogue.card().id == pocketsphinx_cards.POCKETSPHINX
     house.install(BASE)
-    assert catalogue.card().id == pocketsphinx_cards.EMBEDDED
+    assert catalogue.card().id == pocketsphinx_cards.POCKETSPHINX
     house.clock.now += 3
     assert catalogue.card().id == "whisper-base"
 
 
 def test_auto_wants_a_model_only_where_none_suits(house: House) -> None:
-    assert (wanted := house.catalogue().wanted()) is not None and wanted.id == "whisper-base"
-    assert house.catalogue(default="tiny").wanted() is None
-    assert house.catalogue(local={"mine": house.own("mine")}).wanted() is None
-    assert house.catalogue(default="whisper-1").wanted() == house.catalogue().wanted()
+    assert (wanted := house.catalogue().recommended_missing()) is not None and wanted.id == "whisper-base"
+    assert house.catalogue(default="tiny").recommended_missing() is None
+    assert house.catalogue(local={"mine": house.own("mine")}).recommended_missing() is None
+    assert (
+        house.catalogue(default="whisper-1").recommended_missing() == house.catalogue().recommended_missing()
+    )
     house.install("Systran/faster-whisper-large-v3")
-    assert house.catalogue().wanted() is not None
+    assert house.catalogue().recommended_missing() is not None
     house.install("Systran/faster-whisper-tiny")
-    assert house.catalogue().wanted() is None
+    assert house.catalogue().recommended_missing() is None
 
 
 # Weights
@@ -380,7 +385,7 @@ def connected(house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 def test_pulls_into_our_folder_and_switches_the_default(house: House, connected: LocalHub) -> None:
     catalogue = house.catalogue()
-    assert catalogue.card().id == pocketsphinx_cards.EMBEDDED
+    assert catalogue.card().id == pocketsphinx_cards.POCKETSPHINX
     folder = catalogue.pull("openai/whisper-base")
     assert folder == house.root / "models" / "Systran--faster-whisper-base"
     assert catalogue.card().id == "whisper-base"
@@ -432,7 +437,7 @@ def test_removes_what_was_pulled_also_half_of_it(house: House, connected: LocalH
     catalogue = house.catalogue()
     folder = catalogue.pull("base")
     assert catalogue.remove("base") == folder
-    assert not folder.exists() and catalogue.card().id == pocketsphinx_cards.EMBEDDED
+    assert not folder.exists() and catalogue.card().id == pocketsphinx_cards.POCKETSPHINX
     half = make(folder.with_name(f"{folder.name}.part"), {"model.bin.partial": b"x"})
     catalogue.remove("base")
     assert not half.exists()

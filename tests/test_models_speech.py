@@ -23,7 +23,7 @@ from tests.local_hub import LocalHub, serving
 from tests.test_hub import SPEAKER, toy_voice
 from tests.test_models import BASE, House
 
-SPEECH = frozenset({Task.SPEAK})
+SPEECH = frozenset({Task.SYNTHESIZE})
 ANNA = Voice("anna", "Anna", ("de",), Gender.FEMALE)
 
 NEURAL = ModelCard(
@@ -57,7 +57,7 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         calls.append((*(part if isinstance(part, Path) else part.id for part in place), runtime))
         return FakeSynthesizer()
 
-    embedded = next(card for card in registry.synthesizer_cards() if card.id == espeak_cards.EMBEDDED_VOICE)
+    embedded = next(card for card in registry.synthesizer_cards() if card.id == espeak_cards.ESPEAK_NG)
     monkeypatch.setattr(sherpa_cards, "known", lambda: (NEURAL, embedded))
     monkeypatch.setattr(registry, "_is_there", lambda library: True)
     monkeypatch.setattr("hearsay.engines.sherpa.synthesizer.load", load)
@@ -88,19 +88,19 @@ def install(house: House) -> Path:
 
 
 def speaker(catalogue: Catalogue, name: str | None = None) -> str:
-    return catalogue.card(name, Task.SPEAK).id
+    return catalogue.card(name, Task.SYNTHESIZE).id
 
 
 # Names and defaults
 
 
-@pytest.mark.parametrize("name", [None, "", "auto", *hosted_names.SPEAKING_STAND_INS, "TTS-1"])
+@pytest.mark.parametrize("name", [None, "", "auto", *hosted_names.HOSTED_SYNTHESIZERS, "TTS-1"])
 def test_absent_and_hosted_names_mean_the_default_that_speaks(house: House, name: str | None) -> None:
-    assert speaker(house.catalogue(), name) == espeak_cards.EMBEDDED_VOICE
+    assert speaker(house.catalogue(), name) == espeak_cards.ESPEAK_NG
     assert speaker(house.catalogue(speaking="toy"), name) == NEURAL.id
     install(house)
     assert speaker(house.catalogue(), name) == NEURAL.id
-    assert house.catalogue().means_default(name, Task.SPEAK)
+    assert house.catalogue().is_default_name(name, Task.SYNTHESIZE)
 
 
 def test_each_task_has_a_default_of_its_own(house: House) -> None:
@@ -108,17 +108,19 @@ def test_each_task_has_a_default_of_its_own(house: House) -> None:
     catalogue = house.catalogue(aliases={"best": "auto", "narrator": "tts-1"})
     for name in (None, "", "best"):
         assert catalogue.card(name).id == "whisper-base"
-        assert speaker(catalogue, name) == espeak_cards.EMBEDDED_VOICE
-    assert speaker(catalogue, "narrator") == espeak_cards.EMBEDDED_VOICE
+        assert speaker(catalogue, name) == espeak_cards.ESPEAK_NG
+    assert speaker(catalogue, "narrator") == espeak_cards.ESPEAK_NG
     default = [card.id for card in catalogue.cards() if catalogue.is_default(card)]
-    assert default == ["whisper-base", espeak_cards.EMBEDDED_VOICE]
-    assert not catalogue.means_default("tts-1") and not catalogue.means_default("whisper-1", Task.SPEAK)
+    assert default == ["whisper-base", espeak_cards.ESPEAK_NG]
+    assert not catalogue.is_default_name("tts-1") and not catalogue.is_default_name(
+        "whisper-1", Task.SYNTHESIZE
+    )
 
 
 def test_whatever_a_name_can_do_it_has_a_model(house: House) -> None:
     catalogue = house.catalogue()
-    assert catalogue.named("tts-1").id == catalogue.named("ESPEAK-NG").id == espeak_cards.EMBEDDED_VOICE
-    assert catalogue.named("whisper-1").id == catalogue.named("auto").id == pocketsphinx_cards.EMBEDDED
+    assert catalogue.named("tts-1").id == catalogue.named("ESPEAK-NG").id == espeak_cards.ESPEAK_NG
+    assert catalogue.named("whisper-1").id == catalogue.named("auto").id == pocketsphinx_cards.POCKETSPHINX
     with pytest.raises(ModelNotFound):
         catalogue.named("tts-3")
 
@@ -126,7 +128,7 @@ def test_whatever_a_name_can_do_it_has_a_model(house: House) -> None:
 @pytest.mark.parametrize("name", ["whisper-1", "gpt-4o-transcribe", "tiny", "pocketsphinx"])
 def test_a_model_that_only_listens_names_one_that_speaks(house: House, name: str) -> None:
     with pytest.raises(UnsupportedOption, match=r"cannot speak\. `espeak-ng` can, and is installed") as error:
-        house.catalogue().card(name, Task.SPEAK)
+        house.catalogue().card(name, Task.SYNTHESIZE)
     assert error.value.param == "model"
 
 
@@ -168,26 +170,26 @@ def test_defaults_that_cannot_do_it_are_told_at_once(
 def test_speakers_come_best_first(house: House) -> None:
     own = lay(house.root / "own", toy_voice())
     catalogue = house.catalogue(offer_fake=True, local={"mine": own, "ears": house.own("ears")})
-    names = [card.id for card in catalogue.speakers()]
-    assert names == ["mine", espeak_cards.EMBEDDED_VOICE, fake_cards.FAKE_VOICE]
+    names = [card.id for card in catalogue.synthesizers()]
+    assert names == ["mine", espeak_cards.ESPEAK_NG, fake_cards.FAKE_VOICE]
     install(house)
     house.clock.now += 3
-    assert [card.id for card in catalogue.speakers()][:2] == ["mine", NEURAL.id]
+    assert [card.id for card in catalogue.synthesizers()][:2] == ["mine", NEURAL.id]
     assert speaker(catalogue) == "mine" and catalogue.card().id == "ears"
 
 
 def test_own_voices_do_not_keep_a_whisper_from_being_wanted(house: House) -> None:
     own = lay(house.root / "own", toy_voice())
-    assert (wanted := house.catalogue(local={"mine": own}).wanted()) is not None
+    assert (wanted := house.catalogue(local={"mine": own}).recommended_missing()) is not None
     assert wanted.id == "whisper-base"
-    assert house.catalogue(speaking="toy-voice").wanted() is not None
+    assert house.catalogue(speaking="toy-voice").recommended_missing() is not None
 
 
 def test_a_fake_voice_is_never_the_default(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_is_there", lambda library: False)
     catalogue = house.catalogue(offer_fake=True)
-    assert [card.id for card in catalogue.speakers()] == [fake_cards.FAKE_VOICE]
-    assert speaker(catalogue) == espeak_cards.EMBEDDED_VOICE
+    assert [card.id for card in catalogue.synthesizers()] == [fake_cards.FAKE_VOICE]
+    assert speaker(catalogue) == espeak_cards.ESPEAK_NG
     assert speaker(catalogue, "fake-voice") == "fake-voice"
     with pytest.raises(ModelNotFound):
         house.catalogue().named("fake-voice")
@@ -206,8 +208,8 @@ def test_voices_are_known_without_loading(house: House, engines: list[tuple[Any,
 def test_a_voice_that_cannot_be_loaded_leaves_its_place(house: House) -> None:
     install(house)
     catalogue = house.catalogue()
-    catalogue.avoid(catalogue.named("toy"))
-    assert speaker(catalogue) == espeak_cards.EMBEDDED_VOICE
+    catalogue.mark_unloadable(catalogue.named("toy"))
+    assert speaker(catalogue) == espeak_cards.ESPEAK_NG
     assert speaker(catalogue, "toy") == "toy-voice"
 
 
@@ -215,10 +217,10 @@ def test_neural_voices_need_what_runs_them(house: House, monkeypatch: pytest.Mon
     install(house)
     monkeypatch.setattr(registry, "_is_there", lambda library: library != "sherpa_onnx")
     catalogue = house.catalogue()
-    assert speaker(catalogue) == espeak_cards.EMBEDDED_VOICE
+    assert speaker(catalogue) == espeak_cards.ESPEAK_NG
     with pytest.raises(ModelNotInstalled, match=r"cannot run here: `pip install 'hearsay\[speech\]'`"):
         catalogue.load(catalogue.named("toy"))
-    assert "pip install" in (catalogue.voice_advice() or "")
+    assert "pip install" in (catalogue.voice_upgrade_hint() or "")
     monkeypatch.setattr(registry, "_is_there", lambda library: False)
     with pytest.raises(ModelNotInstalled, match="cannot run here"):
         catalogue.load(catalogue.named("espeak-ng"))
@@ -226,10 +228,10 @@ def test_neural_voices_need_what_runs_them(house: House, monkeypatch: pytest.Mon
 
 def test_the_way_to_better_voices_is_told_while_there_are_none(house: House) -> None:
     catalogue = house.catalogue()
-    assert "`hearsay models pull toy-voice`" in (catalogue.voice_advice() or "")
-    assert catalogue.advice(catalogue.named("espeak-ng")) is None
+    assert "`hearsay models pull toy-voice`" in (catalogue.voice_upgrade_hint() or "")
+    assert catalogue.upgrade_hint(catalogue.named("espeak-ng")) is None
     install(house)
-    assert house.catalogue().voice_advice() is None
+    assert house.catalogue().voice_upgrade_hint() is None
 
 
 # Loading

@@ -12,7 +12,7 @@ from hearsay.errors import ConfigurationError, ModelNotFound
 from hearsay.models import hosted_names
 from hearsay.models.names import AUTO, Names
 
-SPEECH = frozenset({Task.SPEAK})
+SPEECH = frozenset({Task.SYNTHESIZE})
 
 
 def named(id_: str, *aliases: str) -> ModelCard:
@@ -21,30 +21,31 @@ def named(id_: str, *aliases: str) -> ModelCard:
 
 @pytest.mark.parametrize("name", [None, "", "auto", "AUTO"])
 def test_no_name_means_a_default_for_everything(name: str | None) -> None:
-    assert Names([]).stands_for(name) == frozenset(Task)
+    assert Names([]).tasks_of_hosted(name) == frozenset(Task)
 
 
 @pytest.mark.parametrize(
-    ("names", "tasks"), [(hosted_names.STAND_INS, RECOGNITION), (hosted_names.SPEAKING_STAND_INS, SPEECH)]
+    ("names", "tasks"),
+    [(hosted_names.HOSTED_RECOGNIZERS, RECOGNITION), (hosted_names.HOSTED_SYNTHESIZERS, SPEECH)],
 )
 def test_hosted_models_mean_a_default_for_what_they_do(
     names: tuple[str, ...], tasks: frozenset[Task]
 ) -> None:
     known = Names([named("a")])
-    assert {known.stands_for(name) for name in names} == {tasks}
-    assert known.stands_for(names[0].upper()) == tasks
-    assert known.stands_for("a") == known.stands_for("whatever") == frozenset()
-    assert set(names) < set(known.stand_ins)
+    assert {known.tasks_of_hosted(name) for name in names} == {tasks}
+    assert known.tasks_of_hosted(names[0].upper()) == tasks
+    assert known.tasks_of_hosted("a") == known.tasks_of_hosted("whatever") == frozenset()
+    assert set(names) < set(known.hosted_names)
 
 
 def test_an_own_model_or_alias_takes_a_hosted_name_over() -> None:
     known = Names(
         [named("TTS-1"), named("a")], aliases={"whisper-1": "a", "narrator": "tts-1-hd", "any": AUTO}
     )
-    assert known.stands_for("tts-1") == known.stands_for("whisper-1") == frozenset()
+    assert known.tasks_of_hosted("tts-1") == known.tasks_of_hosted("whisper-1") == frozenset()
     assert (known.card("tts-1").id, known.card("Whisper-1").id) == ("TTS-1", "a")
-    assert known.stands_for("Narrator") == SPEECH
-    assert known.stands_for("any") == frozenset(Task)
+    assert known.tasks_of_hosted("Narrator") == SPEECH
+    assert known.tasks_of_hosted("any") == frozenset(Task)
 
 
 def test_ids_come_before_aliases_and_earlier_cards_before_later_ones() -> None:
@@ -61,7 +62,7 @@ def test_some_names_ask_for_a_language() -> None:
 
 
 def test_every_language_is_asked_for_by_a_stand_in() -> None:
-    assert set(hosted_names.LANGUAGES_OF_STAND_INS) <= set(hosted_names.SPEAKING_STAND_INS)
+    assert set(hosted_names.HOSTED_LANGUAGES) <= set(hosted_names.HOSTED_SYNTHESIZERS)
 
 
 def test_what_has_no_meaning_is_told_with_the_nearest() -> None:

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hearsay.asr.parallel import IN_FLIGHT, ParallelLoops
+from hearsay.asr.parallel import IN_FLIGHT, ParallelWindows
 from hearsay.domain import Audio, DecodeSettings, Segment, TranscribeOptions
 from hearsay.engines.jobs import Decode, DetectLanguage, Encode, Job, at_once
-from hearsay.engines.whisper.window_loop import Slice, WindowLoop
+from hearsay.engines.whisper.window_loop import AudioSlice, WindowLoop
 from hearsay.errors import Cancelled, EngineFailed
 from tests.pretend import Desk, Engine, PretendFeatures, PretendRecognizer, pretend
 
@@ -37,7 +37,7 @@ def loops(language: str | None = "de", audio: Audio = RECORDING, **options: Any)
             wishes,
             RECOGNIZER,
             decode=DecodeSettings(),
-            part=Slice(first / 16_000),
+            part=AudioSlice(first / 16_000),
         )
 
 
@@ -54,7 +54,7 @@ def test_segments_come_in_order_of_time_in_whatever_order_jobs_are_done(
     seed: int, in_flight: int, language: str | None
 ) -> None:
     with closing(Engine(RECOGNIZER, seed)) as engine:
-        work = ParallelLoops(loops(language, words=True), engine.submit, in_flight=in_flight)
+        work = ParallelWindows(loops(language, words=True), engine.submit, in_flight=in_flight)
         assert said(list(work.windows())) == EXPECTED
         assert engine.most_waiting <= in_flight
     assert work.language == "de"
@@ -72,14 +72,14 @@ def test_in_one_thread_one_loop_is_finished_after_the_other() -> None:
             n_begun += 1
             yield loop
 
-    windows = ParallelLoops(watched(), at_once(RECOGNIZER)).windows()
+    windows = ParallelWindows(watched(), at_once(RECOGNIZER)).windows()
     assert [n_begun for _ in windows] == list(range(1, N_PARTS + 1))
 
 
 def test_the_first_window_is_given_while_all_others_wait() -> None:
     desk = Desk(RECOGNIZER)
     firsts = loops()
-    work = ParallelLoops(firsts, submit_but_first_at_once(desk))
+    work = ParallelWindows(firsts, submit_but_first_at_once(desk))
     windows = work.windows()
     assert said([next(windows)]) == EXPECTED[:3]
     waiting = [future for _, future in desk.waiting]
@@ -105,7 +105,7 @@ def submit_but_first_at_once(desk: Desk) -> Any:
 @pytest.mark.parametrize("language", [None, "de"])
 def test_an_eager_first_window_has_the_model_for_itself(language: str | None) -> None:
     with closing(Engine(RECOGNIZER, seed=5)) as engine:
-        windows = ParallelLoops(loops(language), engine.submit, eager=True).windows()
+        windows = ParallelWindows(loops(language), engine.submit, eager=True).windows()
         found = [next(windows)]
         alone = [Encode, DetectLanguage, Decode] if language is None else [Encode, Decode]
         assert [type(job) for job in engine.log] == alone
@@ -128,7 +128,7 @@ def test_windows_are_encoded_while_the_language_is_not_known_and_decoded_when_it
             desk.do(-1)
         return future
 
-    work = ParallelLoops(loops(None), submit)
+    work = ParallelWindows(loops(None), submit)
     assert said(list(work.windows())) == EXPECTED
     assert log == [Encode] * N_PARTS + [DetectLanguage] + [Decode] * N_PARTS
     assert {job.window.language for job in desk.done if isinstance(job, Decode)} == {"de"}
@@ -142,25 +142,25 @@ def test_where_the_first_part_is_too_short_to_tell_the_second_tells_the_language
             TranscribeOptions(),
             RECOGNIZER,
             decode=DecodeSettings(),
-            part=Slice(0.0),
+            part=AudioSlice(0.0),
         )
         yield from loops(None)
 
     with closing(Engine(RECOGNIZER, 3)) as engine:
-        work = ParallelLoops(parts(), engine.submit)
+        work = ParallelWindows(parts(), engine.submit)
         assert said(list(work.windows())) == EXPECTED
     assert work.language == "de"
 
 
 def test_no_loops_are_no_windows() -> None:
-    work = ParallelLoops(iter(()), at_once(RECOGNIZER))
+    work = ParallelWindows(iter(()), at_once(RECOGNIZER))
     assert list(work.windows()) == []
     assert (work.language, work.progress, work.n_windows) == (None, 0.0, 0)
 
 
 def test_windows_without_words_are_given_too() -> None:
     """Whoever shares the thread with others wants to know that work goes on."""
-    work = ParallelLoops(loops(audio=pretend([41.0], 60.0)), at_once(RECOGNIZER))
+    work = ParallelWindows(loops(audio=pretend([41.0], 60.0)), at_once(RECOGNIZER))
     assert said(list(work.windows())) == [(40.0, " w1")]  # A lone segment begins with its window.
     assert work.n_windows == 3
 
@@ -178,7 +178,7 @@ def test_an_error_anywhere_ends_everything_at_once() -> None:
             future.set_exception(EngineFailed("broke"))
         return future
 
-    work = ParallelLoops(loops(), submit)
+    work = ParallelWindows(loops(), submit)
     with pytest.raises(EngineFailed, match="broke"):
         list(work.windows())
     assert n_asked == 3
@@ -193,12 +193,12 @@ def test_a_job_that_was_given_up_is_no_answer() -> None:
         return future
 
     with pytest.raises(Cancelled):
-        list(ParallelLoops(loops(), submit).windows())
+        list(ParallelWindows(loops(), submit).windows())
 
 
 def test_a_caller_who_has_gone_is_noticed_while_jobs_wait() -> None:
     desk = Desk(RECOGNIZER)
-    work = ParallelLoops(loops(), desk.submit, cancelled=lambda: len(desk.waiting) == N_PARTS)
+    work = ParallelWindows(loops(), desk.submit, cancelled=lambda: len(desk.waiting) == N_PARTS)
     with pytest.raises(Cancelled):
         list(work.windows())
     assert len(desk.waiting) == N_PARTS
@@ -214,7 +214,7 @@ def test_the_iterator_of_loops_is_closed_when_iteration_ends_early() -> None:
         finally:
             closed.append(True)
 
-    windows = ParallelLoops(parts(), at_once(RECOGNIZER)).windows()
+    windows = ParallelWindows(parts(), at_once(RECOGNIZER)).windows()
     next(windows)
     assert not closed
     windows.close()
@@ -239,7 +239,7 @@ def test_loops_that_ended_keep_no_features_while_they_wait_for_a_slow_one() -> N
 
     gc.collect()
     before = len(PretendFeatures.alive)
-    work = ParallelLoops(loops(audio=audio), submit, cancelled=lambda: n_asked >= 700)
+    work = ParallelWindows(loops(audio=audio), submit, cancelled=lambda: n_asked >= 700)
     with pytest.raises(Cancelled):
         list(work.windows())
     assert most - before <= IN_FLIGHT + 1
@@ -247,7 +247,7 @@ def test_loops_that_ended_keep_no_features_while_they_wait_for_a_slow_one() -> N
 
 def test_progress_is_that_of_the_earliest_part() -> None:
     with closing(Engine(RECOGNIZER, 11)) as engine:
-        work = ParallelLoops(loops(), engine.submit)
+        work = ParallelWindows(loops(), engine.submit)
         seen = []
         for window in work.windows():
             seen.append(work.progress)

@@ -515,15 +515,15 @@ def test_closing_ends_everything_and_refuses_newcomers(kind: Callable[[], Recogn
 
 async def hand_in(lease: Lease, name: int) -> float:
     """Have a window encoded, waiting for it in the lease's thread."""
-    desk = lease.desk
+    desk = lease.request_queue
     assert desk is not None
     return await lease.run(lambda: float(desk.submit(encode(name)).result(WAIT)))
 
 
 def n_waiting(lease: Lease) -> int:
     """Count the jobs of a lease that the engine has not taken yet."""
-    assert lease.desk is not None
-    return lease.desk._n_waiting
+    assert lease.request_queue is not None
+    return lease.request_queue._n_waiting
 
 
 class TestWindows:
@@ -534,7 +534,11 @@ class TestWindows:
             pool = ModelPool(shelf)
             async with await pool.lease() as one, await pool.lease() as two:
                 assert one.recognizer is two.recognizer
-                assert one.desk is not None and two.desk is not None and one.desk is not two.desk
+                assert (
+                    one.request_queue is not None
+                    and two.request_queue is not None
+                    and one.request_queue is not two.request_queue
+                )
                 gate = threading.Event()
                 busy = await hold(one, gate)
                 assert await two.run(divmod, 7, 2) == (3, 1)
@@ -548,7 +552,7 @@ class TestWindows:
         async def scenario(shelf: Shelf) -> None:
             pool = ModelPool(shelf)
             async with await pool.lease() as lease:
-                assert lease.desk is None
+                assert lease.request_queue is None
             await pool.close()
 
         run(scenario)
@@ -622,10 +626,10 @@ class TestWindows:
         machine, closed = Machine(), threading.Event()
 
         def steps(lease: Lease) -> Iterator[float]:
-            assert lease.desk is not None
+            assert lease.request_queue is not None
             try:
                 yield 0.0
-                yield lease.desk.submit(encode(1)).result(WAIT)
+                yield lease.request_queue.submit(encode(1)).result(WAIT)
             finally:
                 closed.set()
 
@@ -690,8 +694,10 @@ def test_fifty_callers_at_once_are_told_what_each_would_be_alone() -> None:
 
     async def request(pool: ModelPool, recording: Audio, options: TranscribeOptions) -> Transcript:
         async with await pool.lease("fixture") as lease:
-            assert lease.desk is not None
-            work = Transcription(recording, options, lease.recognizer, lease.card, submit=lease.desk.submit)
+            assert lease.request_queue is not None
+            work = Transcription(
+                recording, options, lease.recognizer, lease.card, submit=lease.request_queue.submit
+            )
             segments = [segment async for segment in lease.stream(work.steps) if segment is not None]
             transcript = await lease.run(work.transcript)
             assert transcript.segments == tuple(segments)

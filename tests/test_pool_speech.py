@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from hearsay.domain import ModelCard, SpeakOptions, Task
+from hearsay.domain import ModelCard, SynthesisOptions, Task
 from hearsay.engines.fake import cards as fake_cards
-from hearsay.engines.fake.recognizer import FakeUtteranceRecognizer, FakeWindowRecognizer, Mishaps
+from hearsay.engines.fake.recognizer import FakeUtteranceRecognizer, FakeWindowRecognizer, Faults
 from hearsay.engines.fake.synthesizer import FakeSynthesizer
 from hearsay.engines.protocols import Engine, Synthesizer
 from hearsay.errors import Cancelled, EngineFailed, UnsupportedOption
@@ -22,7 +22,7 @@ from hearsay.tts.synthesis import Synthesis
 from tests.test_booths import WAIT, Mute, Slow
 from tests.test_pool import Clock, until
 
-HIGH = SpeakOptions("high")
+HIGH = SynthesisOptions("high")
 
 
 class Shelf:
@@ -72,7 +72,7 @@ def test_requests_speak_at_once_each_in_its_thread() -> None:
 
         async def speak() -> int:
             async with (
-                await pool.lease("light", Task.SPEAK) as lease,
+                await pool.lease("light", Task.SYNTHESIZE) as lease,
                 aclosing(lease.stream(lambda: synthesis(lease, "one two, three"))) as blocks,
             ):
                 return sum([len(block) async for block in blocks])
@@ -83,15 +83,15 @@ def test_requests_speak_at_once_each_in_its_thread() -> None:
     def meet() -> None:
         together.wait(WAIT)
 
-    shelf = run(scenario, lambda: FakeSynthesizer(Mishaps(pause=meet)))
+    shelf = run(scenario, lambda: FakeSynthesizer(Faults(pause=meet)))
     assert shelf.loads == shelf.closed == ["light"]
 
 
 def test_a_lease_is_for_what_the_model_can_do() -> None:
     async def scenario(shelf: Shelf) -> None:
         pool = ModelPool(shelf)
-        async with await pool.lease("light", Task.SPEAK) as lease:
-            assert isinstance(lease.synthesizer, Synthesizer) and lease.desk is None
+        async with await pool.lease("light", Task.SYNTHESIZE) as lease:
+            assert isinstance(lease.synthesizer, Synthesizer) and lease.request_queue is None
             with pytest.raises(UnsupportedOption, match="`light` speaks; it cannot transcribe"):
                 _ = lease.recognizer
         for name in ("ear", "ear-window"):
@@ -112,13 +112,13 @@ def test_seconds_are_those_of_steps() -> None:
 
     async def scenario(shelf: Shelf) -> None:
         pool = ModelPool(shelf, clock=clock)
-        async with await pool.lease("light", Task.SPEAK) as lease:
+        async with await pool.lease("light", Task.SYNTHESIZE) as lease:
             async for _ in lease.stream(lambda: synthesis(lease, "one two, three")):
                 pass
             assert (lease.timings.serving, lease.timings.queued) == (6.0, 0.0)
         await pool.close()
 
-    run(scenario, lambda: FakeSynthesizer(Mishaps(pause=pause)))
+    run(scenario, lambda: FakeSynthesizer(Faults(pause=pause)))
 
 
 @pytest.mark.parametrize("leave", [Lease.cancel, Lease.release])
@@ -127,7 +127,7 @@ def test_who_leaves_while_no_sound_comes_is_not_waited_for(leave: Callable[[Leas
 
     async def scenario(shelf: Shelf) -> None:
         pool = ModelPool(shelf)
-        lease = await pool.lease("light", Task.SPEAK)
+        lease = await pool.lease("light", Task.SYNTHESIZE)
         listening = asyncio.ensure_future(anext(lease.stream(lambda: synthesis(lease, "a,b"))))
         await until(piece.asked.is_set)
         leave(lease)
@@ -136,7 +136,7 @@ def test_who_leaves_while_no_sound_comes_is_not_waited_for(leave: Callable[[Leas
         with pytest.raises(Cancelled):
             await lease.run(len, "")
         lease.release()
-        async with await pool.lease("light", Task.SPEAK) as other:
+        async with await pool.lease("light", Task.SYNTHESIZE) as other:
             assert other.synthesizer.voices
         await pool.close()
 
@@ -148,7 +148,7 @@ def test_a_pool_closes_though_somebody_waits_for_sound() -> None:
 
     async def scenario(shelf: Shelf) -> None:
         pool = ModelPool(shelf)
-        lease = await pool.lease("light", Task.SPEAK)
+        lease = await pool.lease("light", Task.SYNTHESIZE)
         listening = asyncio.ensure_future(anext(lease.stream(lambda: synthesis(lease, "a"))))
         await until(piece.asked.is_set)
         await pool.close()
@@ -163,7 +163,7 @@ def test_a_slow_reader_is_one_step_ahead_and_no_more() -> None:
 
     async def scenario(shelf: Shelf) -> None:
         pool = ModelPool(shelf)
-        async with await pool.lease("light", Task.SPEAK) as lease:
+        async with await pool.lease("light", Task.SYNTHESIZE) as lease:
             blocks = lease.stream(lambda: synthesis(lease, "one two three four"))
             await anext(blocks)
             await until(lambda: len(spoken) == 2)
@@ -172,20 +172,20 @@ def test_a_slow_reader_is_one_step_ahead_and_no_more() -> None:
             await blocks.aclose()
         await pool.close()
 
-    run(scenario, lambda: FakeSynthesizer(Mishaps(pause=lambda: spoken.append(1))))
+    run(scenario, lambda: FakeSynthesizer(Faults(pause=lambda: spoken.append(1))))
 
 
 def test_a_failing_engine_fails_the_request_alone() -> None:
     async def scenario(shelf: Shelf) -> None:
         pool = ModelPool(shelf)
-        async with await pool.lease("light", Task.SPEAK) as lease:
+        async with await pool.lease("light", Task.SYNTHESIZE) as lease:
             with pytest.raises(EngineFailed):
                 async for _ in lease.stream(lambda: synthesis(lease, "one two")):
                     pass
         assert pool.admitted() == 0 and pool.loaded() == ["light"]
         await pool.close()
 
-    run(scenario, lambda: FakeSynthesizer(Mishaps(fail_after=1)))
+    run(scenario, lambda: FakeSynthesizer(Faults(fail_after=1)))
 
 
 def test_light_models_take_no_room_and_make_none() -> None:

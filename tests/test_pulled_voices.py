@@ -28,7 +28,7 @@ KOKOROS = "csukuangfj/kokoro-multi-lang-v1_0"
 
 
 def toys() -> dict[str, dict[str, bytes]]:
-    """Give the repositories, in which there is more than is wanted."""
+    """Return the repositories, in which there is more than is wanted."""
     piper = {path.name.replace("toy-low", "thorsten-medium"): path.read_bytes() for path in PIPER.iterdir()}
     (model,) = (name for name in piper if name.endswith(".onnx"))
     assert piper[model].count(b"n_speakers\x12\x012") == 1
@@ -68,7 +68,7 @@ def test_a_running_server_speaks_with_what_another_process_pulls(tmp_path: Path,
     elsewhere = Catalogue(models_folder=models, hub=Hub(endpoint=hub.address))
     with serving(app) as url, httpx.Client(base_url=url, timeout=60) as http:
         before = say(http, "Guten Tag.", model="tts-1", voice="onyx", language="de")
-        assert catalogue.card(None, Task.SPEAK).id == "espeak-ng"
+        assert catalogue.card(None, Task.SYNTHESIZE).id == "espeak-ng"
         for name, repository in (("piper-de-thorsten", THORSTEN), ("kokoro", KOKOROS)):
             assert elsewhere.pull(name).is_dir()
             assert not [path for _, path, _ in hub.requests if "MODEL_CARD" in path or "lexicon" in path]

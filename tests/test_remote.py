@@ -18,9 +18,9 @@ import pytest
 
 from hearsay.client.http_errors import pause
 from hearsay.client.parsing import parse_answer
-from hearsay.client.transcription_client import Limits, RemoteServer, endpoint, find_key, vendor_of
+from hearsay.client.transcription_client import Limits, TranscriptionClient, endpoint, find_key, vendor_of
 from hearsay.dialects.chunking_strategy import parse_chunking
-from hearsay.dialects.form_fields import Fields
+from hearsay.dialects.form_fields import FormFields
 from hearsay.domain import SAMPLE_RATE, Chunking, Task, TranscribeOptions, Transcript, VadThresholds
 from hearsay.errors import (
     EngineFailed,
@@ -131,7 +131,7 @@ _folder = ""
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path) -> None:
-    """Give the scripted vendor somewhere to decode."""
+    """Return the scripted vendor somewhere to decode."""
     global _folder
     _folder = str(tmp_path)
 
@@ -186,7 +186,7 @@ def ask(
             waits.append(seconds)
 
     async def run() -> Transcript:
-        async with RemoteServer(
+        async with TranscriptionClient(
             url,
             api_key="secret",
             model=model,
@@ -298,7 +298,7 @@ def test_how_to_cut_is_passed_on(
     ask(vendor, recording, TranscribeOptions(chunking=chunking, vad=vad), url="http://localhost:8000")
     form = vendor.requests[0]
     assert {name: value for name, value in form.items() if name.startswith("chunking")} == sent
-    wish = parse_chunking(Fields(sent.items()))
+    wish = parse_chunking(FormFields(sent.items()))
     assert (wish.chunking, wish.vad) == (chunking, vad)
 
 
@@ -404,7 +404,7 @@ def test_what_a_server_refused_once_is_not_sent_to_it_again(recording: Path) -> 
 
     async def run(served: Vendor) -> list[str]:
         transport = httpx.MockTransport(served)
-        async with RemoteServer("http://server.test", transport=transport) as server:
+        async with TranscriptionClient("http://server.test", transport=transport) as server:
             return [(await server.transcribe(recording, PLAIN)).text for _ in range(2)]
 
     assert [normal(text) for text in asyncio.run(run(vendor))] == [TEXT] * 2
@@ -547,7 +547,7 @@ def test_one_failing_part_ends_the_recording(recording: Path) -> None:
 
     async def run() -> None:
         transport = httpx.MockTransport(second_fails)
-        async with RemoteServer("http://server.test", limits=SMALL, transport=transport) as server:
+        async with TranscriptionClient("http://server.test", limits=SMALL, transport=transport) as server:
             await server.transcribe(recording, TranscribeOptions())
 
     with pytest.raises(InvalidRequest, match="part is bad"):
@@ -621,7 +621,7 @@ def test_words_alone_make_a_segment() -> None:
 
 def transcribe_over_http(url: str, path: Path, limits: Limits, words: bool) -> Transcript:
     async def run() -> Transcript:
-        async with RemoteServer(url, limits=limits) as server:
+        async with TranscriptionClient(url, limits=limits) as server:
             return await server.transcribe(path, TranscribeOptions(words=words))
 
     return asyncio.run(run())

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearsay.domain import Pcm
-from hearsay.media.resampling import Retiming
+from hearsay.media.resampling import RateTempoChanger
 
 
 def tone(rate: int, seconds: float, pitch: float = 1000.0) -> Pcm:
@@ -20,7 +20,7 @@ def tone(rate: int, seconds: float, pitch: float = 1000.0) -> Pcm:
 def retimed(
     pcm: Pcm, source_rate: int, rate: int, tempo: float = 1.0, blocks: tuple[int, ...] = (441,)
 ) -> Pcm:
-    retiming = Retiming(source_rate=source_rate, rate=rate, tempo=tempo)
+    retiming = RateTempoChanger(source_rate=source_rate, rate=rate, tempo=tempo)
     heard = [np.zeros(0, np.int16)]
     start, turn = 0, 0
     while start < len(pcm):
@@ -31,7 +31,7 @@ def retimed(
 
 
 def purity(pcm: Pcm, rate: int, pitch: float) -> float:
-    """Give by how many decibels a tone is louder than all else."""
+    """Return by how many decibels a tone is louder than all else."""
     window = np.blackman(len(pcm)) ** 2
     power = np.abs(np.fft.rfft(pcm * window)) ** 2
     near = np.abs(np.fft.rfftfreq(len(pcm), 1 / rate) - pitch) < 40

@@ -53,7 +53,7 @@ DURATION = TRUTH[-1].end + 0.5
 
 
 def heard(truth: Sequence[Segment], start: float, end: float, *, garble: bool = False) -> list[Segment]:
-    """Give what a good recogniser makes of `start` to `end`: words cut by an edge are misheard or missed."""
+    """Return what a good recogniser makes of `start` to `end`: words cut by an edge are wrong or missing."""
     segments = []
     for segment in truth:
         words = []
@@ -77,7 +77,7 @@ def without_words(segments: Sequence[Segment]) -> list[Segment]:
 
 
 def as_one(segments: Sequence[Segment], start: float, end: float) -> list[Segment]:
-    """Give what a model without any times says about a part."""
+    """Return what a model without any times says about a part."""
     return [Segment(start, end, said(segments))] if segments else []
 
 
@@ -358,9 +358,9 @@ def test_offset_moves_words_and_seek() -> None:
     moved = segment.shifted(10.0)
     assert (moved.start, moved.end, moved.seek) == (11.0, 12.0, 1100)
     assert moved.words == (Word(11.25, 11.5, " a"),)
-    assert moved.written is None
+    assert moved.model_times is None
     assert replace(segment, words=None).shifted(1.0).words is None
-    assert replace(segment, written=(0.75, 2.5)).shifted(10.0).written == (10.75, 12.5)
+    assert replace(segment, model_times=(0.75, 2.5)).shifted(10.0).model_times == (10.75, 12.5)
 
 
 @given(duration=st.floats(0.01, 4_000), part=st.floats(5, 2_000), share=st.floats(0, 0.9))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hearsay.asr.parallel import ParallelLoops
+from hearsay.asr.parallel import ParallelWindows
 from hearsay.domain import (
     AlignedWord,
     DecodeSettings,
@@ -25,7 +25,7 @@ from hearsay.domain import (
 from hearsay.engines.jobs import Encode, at_once
 from hearsay.engines.whisper.window_loop import (
     PROMPT_CHARACTERS,
-    Slice,
+    AudioSlice,
     WindowLoop,
     short_frames,
     temperatures,
@@ -224,7 +224,7 @@ def test_a_caller_who_has_gone_stops_the_loop_before_the_next_step(checks: int) 
         recognizer,
         decode=DecodeSettings(),
     )
-    loops = ParallelLoops(iter([loop]), at_once(recognizer), cancelled=lambda: next(answers))
+    loops = ParallelWindows(iter([loop]), at_once(recognizer), cancelled=lambda: next(answers))
     with pytest.raises(Cancelled):
         list(loops.windows())
     assert len(recognizer.windows) == max(checks - 1, 0)
@@ -238,7 +238,7 @@ def test_the_callers_temperature_comes_first_and_only_higher_ones_follow() -> No
 
 
 def loop_over(
-    recognizer: ScriptedRecognizer, n_frames: int = 3000, part: Slice | None = None, **wishes: Any
+    recognizer: ScriptedRecognizer, n_frames: int = 3000, part: AudioSlice | None = None, **wishes: Any
 ) -> WindowLoop:
     decode = wishes.pop("decode", DecodeSettings())
     return WindowLoop(
@@ -258,7 +258,7 @@ def test_a_slice_gives_the_times_of_the_recording() -> None:
     alone = ScriptedRecognizer(script, words)
     within = ScriptedRecognizer(script, words)
     plain = segments_of(loop_over(alone, 400, words=True, language="de"), alone)
-    moved = segments_of(loop_over(within, 400, Slice(61.37), words=True, language="de"), within)
+    moved = segments_of(loop_over(within, 400, AudioSlice(61.37), words=True, language="de"), within)
     assert [(s.text, s.seek) for s in moved] == [(s.text, s.seek + 6137) for s in plain]
     for there, here in zip(moved, plain, strict=True):
         assert there.start == pytest.approx(here.start + 61.37)
@@ -274,15 +274,15 @@ def test_text_whose_words_fell_on_one_moment_stays_in_a_slice_and_goes_as_in_the
     words = [[AlignedWord(" one", 4, 0.1, 0.1, 0.9)]]
     alone, within = ScriptedRecognizer(script, words), ScriptedRecognizer(script, words)
     assert segments_of(loop_over(alone, 120, words=True, language="de"), alone) == []
-    (kept,) = segments_of(loop_over(within, 120, Slice(61.0), words=True, language="de"), within)
+    (kept,) = segments_of(loop_over(within, 120, AudioSlice(61.0), words=True, language="de"), within)
     assert (kept.start, kept.end, kept.text) == (61.0, 62.2, " one")
     assert kept.words == (Word(61.1, 61.1, " one", 0.9),)
-    assert kept.written == (61.0, 62.2)
+    assert kept.model_times == (61.0, 62.2)
 
 
 def test_a_slice_hears_the_language_in_what_it_decodes() -> None:
     recognizer = ScriptedRecognizer([hypothesis(BEGIN, " hi", BEGIN + 50)])
-    loop = loop_over(recognizer, 100, Slice(0.0))
+    loop = loop_over(recognizer, 100, AudioSlice(0.0))
     segments_of(loop, recognizer)
     assert recognizer.encoded == [[[0.0, 0.0]]]
     assert (loop.language, recognizer.windows[0].language) == ("de", "de")
@@ -290,7 +290,7 @@ def test_a_slice_hears_the_language_in_what_it_decodes() -> None:
 
 def test_a_language_that_others_learned_is_not_heard_again() -> None:
     recognizer = ScriptedRecognizer([hypothesis(BEGIN, " hi", BEGIN + 50)])
-    loop = loop_over(recognizer, 100, Slice(0.0))
+    loop = loop_over(recognizer, 100, AudioSlice(0.0))
     jobs = loop.jobs()
     assert isinstance(next(jobs), Encode)
     loop.language = "es"
@@ -301,11 +301,11 @@ def test_a_language_that_others_learned_is_not_heard_again() -> None:
 def test_no_window_begins_where_nobody_speaks_any_more() -> None:
     script = [hypothesis(BEGIN, " one", BEGIN + 100, BEGIN + 100)]
     recognizer = ScriptedRecognizer(script)
-    loop = loop_over(recognizer, 1000, Slice(20.0, until=21.9))
+    loop = loop_over(recognizer, 1000, AudioSlice(20.0, until=21.9))
     assert [s.text for s in segments_of(loop, recognizer)] == [" one"]
     assert loop.seek_seconds == 22.0
     more = ScriptedRecognizer([*script, hypothesis(BEGIN, " two", BEGIN + 50)])
-    assert [s.text for s in segments_of(loop_over(more, 1000, Slice(20.0, until=22.1)), more)] == [
+    assert [s.text for s in segments_of(loop_over(more, 1000, AudioSlice(20.0, until=22.1)), more)] == [
         " one",
         " two",
     ]
@@ -320,7 +320,7 @@ def test_hypotheses_that_were_refused_are_told_with_their_reason() -> None:
             hypothesis(BEGIN, " ha", BEGIN + 50),
         ]
     )
-    loop = loop_over(recognizer, 3400, Slice(10.0), language="en")
+    loop = loop_over(recognizer, 3400, AudioSlice(10.0), language="en")
     segments_of(loop, recognizer)
     assert loop.fallbacks == [
         Fallback(40.0, 44.0, 0.0, FallbackReason.REPETITION),
@@ -340,7 +340,7 @@ def test_every_window_is_given_also_without_segments() -> None:
     recognizer = ScriptedRecognizer([silent, hypothesis(BEGIN, " hi", BEGIN + 50), silent])
     loop = loop_over(recognizer, 9000, language="en")
     segments_of(loop, recognizer)
-    assert [len(window) for window in loop.found] == [0, 1, 0]
+    assert [len(window) for window in loop.segments_by_window] == [0, 1, 0]
 
 
 class WideFeatures(ScriptedFeatures):
@@ -360,7 +360,7 @@ def run_short(
         TranscribeOptions(language="en"),
         recognizer,
         decode=DecodeSettings(short_windows=short),
-        part=Slice(0.0),
+        part=AudioSlice(0.0),
     )
     segments_of(loop, recognizer)
     return [np.shape(window) for call in recognizer.encoded for window in call], loop, recognizer

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.skipif(not AUDIO.is_dir(), reason="the folder of real r
 
 
 def recordings() -> list[dict[str, Any]]:
-    """Give the English recordings of one speaker that have a reference."""
+    """Return the English recordings of one speaker that have a reference."""
     if not AUDIO.is_dir():
         return []
     manifest = json.loads((AUDIO / "manifest.json").read_text("utf-8"))
@@ -69,7 +69,7 @@ def through_server(http: httpx.Client, path: Path) -> str:
 
 
 def error_rate(references: list[str], hypotheses: list[str]) -> float:
-    """Give the word error rate over all recordings together, after `PLAIN_WORDS`."""
+    """Return the word error rate over all recordings together, after `PLAIN_WORDS`."""
     rate: float = jiwer.wer(
         references, hypotheses, reference_transform=PLAIN_WORDS, hypothesis_transform=PLAIN_WORDS
     )
@@ -79,7 +79,7 @@ def error_rate(references: list[str], hypotheses: list[str]) -> float:
 @pytest.fixture
 def embedded_address(tmp_path: Path) -> Iterator[str]:
     """A server with the embedded engine alone."""
-    with serving(Scene(tmp_path, default=pocketsphinx_cards.EMBEDDED).app()) as address:
+    with serving(Scene(tmp_path, default=pocketsphinx_cards.POCKETSPHINX).app()) as address:
         yield address
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hearsay.domain import Pcm, SpeakOptions
+from hearsay.domain import Pcm, SynthesisOptions
 from hearsay.engines.sherpa import cards
 from hearsay.engines.sherpa import synthesizer as sherpa
 from hearsay.engines.sherpa.process import pcm
@@ -42,7 +42,7 @@ def piper() -> Iterator[SherpaSynthesizer]:
 
 
 def say(voice: SherpaSynthesizer, text: str, name: str = "af_heart", speed: float = 1.0) -> Pcm:
-    blocks = list(voice.synthesize(text, SpeakOptions(name, speed)))
+    blocks = list(voice.synthesize(text, SynthesisOptions(name, speed)))
     return np.concatenate(blocks) if blocks else np.zeros(0, np.int16)
 
 
@@ -74,14 +74,14 @@ def test_speed_is_the_voices_own_within_its_bounds(kokoro: SherpaSynthesizer) ->
 
 def test_the_same_text_sounds_the_same_whatever_came_before(kokoro: SherpaSynthesizer) -> None:
     alone = say(kokoro, "One, two.")
-    kokoro.synthesize("Three. Four, but not to the end; " * 6, SpeakOptions("bm_george")).stop()
+    kokoro.synthesize("Three. Four, but not to the end; " * 6, SynthesisOptions("bm_george")).stop()
     say(kokoro, "¿Y esto?", "ef_dora")
     assert np.array_equal(say(kokoro, "One, two."), alone)
 
 
 def test_a_long_text_comes_sentence_by_sentence(kokoro: SherpaSynthesizer) -> None:
     text = "The quick brown fox jumps over the lazy dog and then goes home. " * 4
-    blocks = list(kokoro.synthesize(text, SpeakOptions("af_heart")))
+    blocks = list(kokoro.synthesize(text, SynthesisOptions("af_heart")))
     assert sum(map(len, blocks)) / 24_000 > 4 * 50 * PHONEME_SECONDS
 
 
@@ -112,11 +112,11 @@ def test_what_cannot_be_said_is_no_sound(kokoro: SherpaSynthesizer, piper: Sherp
 def test_refuses_a_voice_that_it_lacks(kokoro: SherpaSynthesizer) -> None:
     for name in ("anna", "jf_alpha", ""):
         with pytest.raises(UnsupportedOption, match="no voice"):
-            kokoro.synthesize("Hello.", SpeakOptions(name))
+            kokoro.synthesize("Hello.", SynthesisOptions(name))
 
 
 def test_a_stopped_piece_is_cancelled_and_holds_nobody_up(kokoro: SherpaSynthesizer) -> None:
-    piece = kokoro.synthesize("Hello, hello, hello. " * 10, SpeakOptions("af_heart"))
+    piece = kokoro.synthesize("Hello, hello, hello. " * 10, SynthesisOptions("af_heart"))
     piece.stop()
     with pytest.raises(Cancelled):
         list(piece)
@@ -129,14 +129,14 @@ def test_a_killed_process_is_replaced_and_its_piece_said_all_the_same() -> None:
         (pid,) = voice.pids
         os.kill(pid, signal.SIGSTOP)
         os.waitpid(pid, os.WUNTRACED)  # or it might answer before the signal reaches it
-        piece = voice.synthesize("Hello.", SpeakOptions("af_heart"))
+        piece = voice.synthesize("Hello.", SynthesisOptions("af_heart"))
         os.kill(pid, signal.SIGKILL)
         assert sum(map(len, piece)) == len(say(voice, "Hello."))
         assert voice.pids != [pid]
     finally:
         voice.close()
     with pytest.raises(EngineFailed, match="closed"):
-        voice.synthesize("Hello.", SpeakOptions("af_heart"))
+        voice.synthesize("Hello.", SynthesisOptions("af_heart"))
 
 
 def test_voices_stand_in_the_order_of_the_card(kokoro: SherpaSynthesizer) -> None:

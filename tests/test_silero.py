@@ -16,7 +16,7 @@ from hearsay.engines.protocols import SpeechDetector
 from hearsay.engines.silero import detector as silero
 from hearsay.errors import EngineFailed
 from hearsay.media import decoding
-from hearsay.vad.chunking import listen
+from hearsay.vad.chunking import stream_chunks
 from hearsay.vad.spans import CONTEXT, spans
 
 DATA = Path(__file__).parent / "data"
@@ -115,7 +115,7 @@ def test_real_speech_is_found(detector: silero.Silero, name: str) -> None:
     recording = decoding.load(REAL / name)
     found = speech_of(detector, REAL / name)
     assert sum(span.end - span.start for span in found) > 0.4 * recording.duration
-    assert list(listen(recording, detector, VadThresholds()))
+    assert list(stream_chunks(recording, detector, VadThresholds()))
 
 
 @needs_recordings

@@ -19,7 +19,7 @@ from hearsay.errors import UnsupportedOption
 from hearsay.media import decoding, libav_encoder
 from hearsay.media.encoding import TEMPI, Container, Encoding, SoundEncoder, SoundFormat, check
 from hearsay.media.formats import RATES, bit_rates, closest_rate
-from hearsay.media.resampling import Retiming
+from hearsay.media.resampling import RateTempoChanger
 
 SOURCE_RATE = 22_050
 SECONDS = 1.5
@@ -34,7 +34,7 @@ EVERY_FILE = [
 
 
 def voice(seconds: float = SECONDS, rate: int = SOURCE_RATE) -> Pcm:
-    """Give something like a voice: harmonics that glide, in syllables."""
+    """Return something like a voice: harmonics that glide, in syllables."""
     times = np.arange(int(seconds * rate)) / rate
     phase = 2 * np.pi * np.cumsum(140 + 40 * np.sin(2 * np.pi * 0.7 * times)) / rate
     sound = sum(np.sin(n * phase) / n for n in range(1, 18))
@@ -78,7 +78,7 @@ def heard(file: bytes) -> Heard:
 
 
 def likeness(one: np.ndarray, other: np.ndarray) -> float:
-    """Give the correlation of two sounds where they fit best."""
+    """Return the correlation of two sounds where they fit best."""
     size = 1 << (len(one) + len(other)).bit_length()
     product = np.fft.irfft(np.conj(np.fft.rfft(one, size)) * np.fft.rfft(other, size))
     return float(product.max() / np.sqrt((one**2).sum() * (other**2).sum()))
@@ -92,7 +92,7 @@ def test_a_file_is_the_sound_that_went_in(container: Container, rate: int, tmp_p
     assert (played.rate, played.channels) == (true_rate, 1)
     delayed = container in (Container.MP3, Container.AAC)
     assert len(played.samples) / true_rate == pytest.approx(SECONDS, abs=2304 / rate if delayed else 1e-4)
-    same_rate = Retiming(source_rate=SOURCE_RATE, rate=true_rate, tempo=1.0)
+    same_rate = RateTempoChanger(source_rate=SOURCE_RATE, rate=true_rate, tempo=1.0)
     original = np.concatenate([*same_rate.feed(voice()), *same_rate.finish()]).astype(float)
     assert likeness(original, played.samples) > 0.98
 

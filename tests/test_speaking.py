@@ -17,26 +17,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hearsay.domain import SpeakOptions
-from hearsay.engines.protocols import Speaking
+from hearsay.domain import SynthesisOptions
+from hearsay.engines.protocols import SynthesisStream
 from hearsay.engines.tts_worker import child, pool
 from hearsay.engines.tts_worker.frames import ROOM_BYTES
-from hearsay.engines.tts_worker.pool import SpeakingProcesses
-from hearsay.engines.tts_worker.utterance import Piece
+from hearsay.engines.tts_worker.pool import SynthesizerPool
+from hearsay.engines.tts_worker.utterance import Utterance
 from hearsay.errors import Cancelled, EngineFailed
 
-OPTIONS = SpeakOptions("any")
+OPTIONS = SynthesisOptions("any")
 
-Start = Callable[..., SpeakingProcesses]
+Start = Callable[..., SynthesizerPool]
 
 
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[1]))
-    started: list[SpeakingProcesses] = []
+    started: list[SynthesizerPool] = []
 
-    def start(n_processes: int = 1, patience: float = 60, **message: Any) -> SpeakingProcesses:
-        processes = SpeakingProcesses(
+    def start(n_processes: int = 1, patience: float = 60, **message: Any) -> SynthesizerPool:
+        processes = SynthesizerPool(
             "tests.mouth", message, n_processes=n_processes, name="The toy", patience=patience
         )
         started.append(processes)
@@ -47,7 +47,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         processes.close()
 
 
-def heard(speaking: Speaking) -> str:
+def heard(speaking: SynthesisStream) -> str:
     return b"".join(block.astype(np.uint8).tobytes() for block in speaking).decode("latin-1")
 
 
@@ -63,7 +63,7 @@ def test_says_what_it_is_told(start: Start) -> None:
     processes = start()
     assert processes.about["sample_rate"] == 8000
     assert heard(processes.submit("Hello, you there", OPTIONS)) == "Hello,youthere"
-    assert heard(processes.submit("12", SpeakOptions("any", 2.0))) == "bd"
+    assert heard(processes.submit("12", SynthesisOptions("any", 2.0))) == "bd"
     assert heard(processes.submit("", OPTIONS)) == ""
 
 
@@ -102,7 +102,7 @@ def test_what_is_stopped_while_its_memory_is_full_is_forgotten(start: Start) -> 
 
 
 def test_sound_that_waits_is_given_as_one_block_that_may_be_changed() -> None:
-    piece = Piece(b"{}")
+    piece = Utterance(b"{}")
     for letter in (b"a\0", b"b\0", b"c\0"):
         piece.add(np.frombuffer(bytearray(letter), np.uint8))
     piece.end()
@@ -256,7 +256,7 @@ def test_a_hung_process_is_killed(start: Start, monkeypatch: pytest.MonkeyPatch)
 
 def test_what_goes_on_though_unwanted_is_killed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child, "_TICK", 0.05)
-    monkeypatch.setattr(child, "HUSH_SECONDS", 0.1)
+    monkeypatch.setattr(child, "CANCEL_SECONDS", 0.1)
     processes = start()
     (pid,) = processes.pids
     hung = processes.submit("a HANG", OPTIONS)
@@ -277,26 +277,26 @@ def test_a_process_that_raves_is_killed(start: Start) -> None:
 
 def test_stopping_a_piece_whose_process_is_lost_does_not_hush_the_next_one() -> None:
     """Whatever comes to a process before it has started would end it."""
-    piece = Piece(b"{}")
+    piece = Utterance(b"{}")
     hushed = []
 
     class Dying:
         is_ready, failure = True, None
 
-        def say(self, piece: Piece) -> None:
+        def say(self, piece: Utterance) -> None:
             piece.begin(self)
             raise ConnectionResetError
 
         def begin(self, request: bytes) -> None:
             pass
 
-        def hush(self) -> None:
+        def cancel(self) -> None:
             hushed.append(piece)
 
         def dispose(self) -> None:
             piece.stop()
 
-    pool._say(Dying(), pool._Line("The toy"), piece)  # type: ignore[arg-type]
+    pool._say(Dying(), pool._PriorityQueue("The toy"), piece)  # type: ignore[arg-type]
     assert not hushed
     with pytest.raises(Cancelled):
         list(piece)
@@ -338,7 +338,7 @@ def test_closing_ends_everything(start: Start) -> None:
 
 def test_garbage_takes_its_processes_along() -> None:
     os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[1])
-    processes = SpeakingProcesses("tests.mouth", {}, n_processes=1, name="The toy")
+    processes = SynthesizerPool("tests.mouth", {}, n_processes=1, name="The toy")
     threads = list(processes._threads)
     (pid,) = processes.pids
     del processes
@@ -353,11 +353,11 @@ def test_garbage_takes_its_processes_along() -> None:
 def test_ends_with_its_parent_whatever_it_is_at(text: str) -> None:
     root = str(Path(__file__).resolve().parents[1])
     program = (
-        "from hearsay.engines.tts_worker.pool import SpeakingProcesses\n"
-        "from hearsay.domain import SpeakOptions\n"
+        "from hearsay.engines.tts_worker.pool import SynthesizerPool\n"
+        "from hearsay.domain import SynthesisOptions\n"
         "import os, signal, sys\n"
-        "processes = SpeakingProcesses('tests.mouth', {}, n_processes=1, name='The toy')\n"
-        "next(iter(processes.submit(sys.argv[1], SpeakOptions('any'))))\n"
+        "processes = SynthesizerPool('tests.mouth', {}, n_processes=1, name='The toy')\n"
+        "next(iter(processes.submit(sys.argv[1], SynthesisOptions('any'))))\n"
         "print(processes.pids[0], flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -9,13 +9,13 @@ import espeakng_loader
 import pytest
 
 from hearsay.domain import ModelCard, Task
+from hearsay.engines import registry
 from hearsay.engines.espeak import cards as espeak_cards
 from hearsay.engines.espeak import synthesizer as espeak
-from hearsay.engines.sherpa import cards
 from hearsay.engines.sherpa.synthesizer import reader
 from hearsay.models import repository_files
 
-CARDS = cards.known()
+CARDS = registry.synthesizer_cards()
 NEURAL = [card for card in CARDS if card.engine == "sherpa"]
 
 
@@ -25,13 +25,13 @@ def test_no_name_means_two_models() -> None:
 
 
 def test_the_embedded_voice_comes_last() -> None:
-    assert CARDS[-1].id == espeak_cards.EMBEDDED_VOICE
+    assert CARDS[-1].id == espeak_cards.ESPEAK_NG
     assert {card.engine for card in CARDS} == {"sherpa", "espeak"}
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.id)
 def test_a_card_is_complete(card: ModelCard) -> None:
-    assert card.tasks == {Task.SPEAK}
+    assert card.tasks == {Task.SYNTHESIZE}
     assert card.languages
     assert all(re.fullmatch(r"[a-z]{2}", code) for code in card.languages)
     assert len(card.languages) == len(set(card.languages))

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from hearsay.domain import SAMPLE_RATE, Audio, Samples, SpeechSpan, VadThresholds
 from hearsay.vad import chunking
 from hearsay.vad import spans as speech
-from hearsay.vad.chunking import Stretch, listen, stretches
-from hearsay.vad.spans import Piece, pieces, spans
+from hearsay.vad.chunking import Chunk, pack_chunks, stream_chunks
+from hearsay.vad.spans import SpeechRegion, spans, speech_regions
 
 FRAME = 512 / SAMPLE_RATE
 DEFAULT = VadThresholds()
@@ -55,10 +55,10 @@ def drawn(*parts: tuple[float, float]) -> NDArray[np.float32]:
     return np.concatenate([np.full(round(seconds / FRAME), p, np.float32) for seconds, p in parts])
 
 
-def cut(probabilities: NDArray[np.float32], thresholds: VadThresholds = DEFAULT) -> list[Stretch]:
+def cut(probabilities: NDArray[np.float32], thresholds: VadThresholds = DEFAULT) -> list[Chunk]:
     duration = len(probabilities) * FRAME
-    return stretches(
-        pieces(probabilities, thresholds, frame_seconds=FRAME, duration=duration), duration=duration
+    return pack_chunks(
+        speech_regions(probabilities, thresholds, frame_seconds=FRAME, duration=duration), duration=duration
     )
 
 
@@ -94,7 +94,7 @@ def reference(
 
 @st.composite
 def recordings(draw: st.DrawFn) -> NDArray[np.float32]:
-    """Give probabilities of up to about three minutes: runs of one level each, as speech and pauses are."""
+    """Return probabilities of up to about three minutes: runs of one level each, as speech and pauses are."""
     level = st.sampled_from([0.0, 0.1, 0.345, 0.36, 0.45, 0.5, 0.8, 1.0])
     length = st.one_of(st.integers(1, 12), st.integers(1, 60), st.integers(100, 1200))
     runs = draw(st.lists(st.tuples(length, level), min_size=1, max_size=25))
@@ -113,7 +113,7 @@ def test_silence_has_neither_spans_nor_stretches() -> None:
     quiet = drawn((100, 0.02))
     assert spans(quiet, DEFAULT, frame_seconds=FRAME) == []
     assert cut(quiet) == []
-    assert list(listen(sheet(quiet, len(quiet) * 512), Sheet(), DEFAULT)) == []
+    assert list(stream_chunks(sheet(quiet, len(quiet) * 512), Sheet(), DEFAULT)) == []
 
 
 def test_a_span_is_padded() -> None:
@@ -226,12 +226,12 @@ def test_a_stretch_is_known_before_the_recording_is_heard_to_its_end() -> None:
 
     probabilities = drawn(*[(4.8, 0.9), (0.64, 0.0)] * 200)
     audio = sheet(probabilities, len(probabilities) * 512)
-    first = next(listen(audio, Counting(), DEFAULT))
+    first = next(stream_chunks(audio, Counting(), DEFAULT))
     assert first.end == pytest.approx(5 * 5.44 - 0.32)
     assert n_heard <= 2 * chunking.BLOCK_FRAMES * 512
     n_heard = 0
     silent = drawn((40, 0), (3.2, 0.9), (4000, 0))
-    next(listen(sheet(silent, len(silent) * 512), Counting(), DEFAULT))
+    next(stream_chunks(sheet(silent, len(silent) * 512), Counting(), DEFAULT))
     assert n_heard <= 2 * chunking.BLOCK_FRAMES * 512
 
 
@@ -242,12 +242,13 @@ def test_blocks_give_what_the_whole_gives(
 ) -> None:
     audio = sheet(probabilities, (len(probabilities) - 1) * 512 + last)
     heard = np.float32(1 / 32768) * np.round(probabilities * np.float32(32767))
-    whole = stretches(
-        pieces(heard, thresholds, frame_seconds=FRAME, duration=audio.duration), duration=audio.duration
+    whole = pack_chunks(
+        speech_regions(heard, thresholds, frame_seconds=FRAME, duration=audio.duration),
+        duration=audio.duration,
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(speech, "BLOCK_FRAMES", n_block)
-        assert list(listen(audio, Sheet(), thresholds)) == whole
+        patch.setattr(chunking, "BLOCK_FRAMES", n_block)
+        assert list(stream_chunks(audio, Sheet(), thresholds)) == whole
 
 
 @given(recordings(), thresholds_used, st.integers(1, 512))
@@ -255,8 +256,8 @@ def test_stretches_hold_all_speech_and_cut_none(
     probabilities: NDArray[np.float32], thresholds: VadThresholds, last: int
 ) -> None:
     duration = ((len(probabilities) - 1) * 512 + last) / SAMPLE_RATE
-    parts = pieces(probabilities, thresholds, frame_seconds=FRAME, duration=duration)
-    found = stretches(parts, duration=duration)
+    parts = speech_regions(probabilities, thresholds, frame_seconds=FRAME, duration=duration)
+    found = pack_chunks(parts, duration=duration)
     assert all(0 <= s.start < s.end <= duration for s in found)
     assert all(a.end <= b.start for a, b in pairwise(found))
     for stretch in found:
@@ -278,7 +279,7 @@ def test_cuts_lie_well_within_silence(probabilities: NDArray[np.float32], thresh
 
 
 def click(probabilities: NDArray[np.float32], thresholds: VadThresholds, seam: float) -> bool:
-    """Say whether what is loud at the seam was found too short for speech."""
+    """Return whether what is loud at the seam was found too short for speech."""
     found = spans(probabilities, thresholds, frame_seconds=FRAME)
     bare = VadThresholds(thresholds.threshold, thresholds.min_silence, 0.0)
     inner = spans(probabilities, bare, frame_seconds=FRAME)
@@ -289,9 +290,9 @@ def edges(found: list[SpeechSpan]) -> list[float]:
     return [edge for span in found for edge in (span.start, span.end)]
 
 
-def holds(stretch: Stretch, piece: Piece) -> bool:
+def holds(stretch: Chunk, piece: SpeechRegion) -> bool:
     return stretch.start <= piece.start + 0.0051 and piece.end <= stretch.end + 0.0051
 
 
-def covered(found: list[Stretch]) -> float:
+def covered(found: list[Chunk]) -> float:
     return sum(span.end - span.start for stretch in found for span in stretch.spans)

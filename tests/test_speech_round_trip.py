@@ -33,7 +33,7 @@ RATE = 16_000
 
 
 def sentences(language: str) -> list[str]:
-    """Give different sentences of one language that the small Whisper was never taught."""
+    """Return different sentences of one language that the small Whisper was never taught."""
     rng = np.random.default_rng(4)
     found: dict[str, None] = {}
     while len(found) < N_SENTENCES:

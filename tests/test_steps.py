@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import pytest
 
 from hearsay.errors import Cancelled
-from hearsay.scheduling.thread_stream import Steps
+from hearsay.scheduling.thread_stream import ThreadStream
 from tests.engines import WAIT
 
 T = TypeVar("T")
@@ -45,8 +45,8 @@ def run(scenario: Callable[[Thread], Any]) -> None:
 
 def stepping(
     thread: Thread, make: Callable[[], Iterable[int]], *, in_turns: bool, perform: Any = None
-) -> Steps[int]:
-    return Steps(make, thread.submit, in_turns=in_turns, perform=perform or (lambda step: step()))
+) -> ThreadStream[int]:
+    return ThreadStream(make, thread.submit, in_turns=in_turns, perform=perform or (lambda step: step()))
 
 
 @BOTH

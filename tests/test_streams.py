@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from hearsay.api.request.exchange import Exchange, HungUp
+from hearsay.api.request.exchange import ClientDisconnected, Exchange
 from hearsay.errors import Cancelled
 
 
@@ -24,12 +24,12 @@ async def at_once(*_: Message) -> Any:
 
 
 def attend(exchange: Exchange, work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(exchange.attended(work))
+    asyncio.run(exchange.until_disconnect(work))
 
 
 def test_a_caller_who_stops_reading_counts_as_gone() -> None:
     exchange = Exchange(never, never, patience=0.01)
-    with pytest.raises(HungUp):
+    with pytest.raises(ClientDisconnected):
         attend(exchange, exchange.write(b"text"))
     assert exchange.gone()
 
@@ -42,7 +42,7 @@ def test_a_thread_that_notices_first_that_the_caller_has_gone_is_no_failure() ->
             await asyncio.sleep(0)
         raise Cancelled
 
-    with pytest.raises(HungUp):
+    with pytest.raises(ClientDisconnected):
         attend(exchange, work())
 
 

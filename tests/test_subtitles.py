@@ -60,7 +60,7 @@ def parse_vtt(document: str) -> list[Cue]:
 
 
 def spoken(text: str) -> str:
-    """Say what must survive: all but control characters, white space at the ends, kinds of line breaks."""
+    """Return what must survive: all but control characters, white space at the ends, kinds of line breaks."""
     text = re.sub(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+", " ", text)
     return re.sub(r"[\x00-\x08\x0e-\x1b\x1f\x7f]", "", text).strip()
 

@@ -8,30 +8,36 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from hearsay.domain import Pcm, SpeakOptions
-from hearsay.engines.fake.recognizer import Mishaps
-from hearsay.engines.fake.synthesizer import SAMPLE_RATE, WORD_SECONDS, FakeSpeaking, FakeSynthesizer, tone
+from hearsay.domain import Pcm, SynthesisOptions
+from hearsay.engines.fake.recognizer import Faults
+from hearsay.engines.fake.synthesizer import (
+    SAMPLE_RATE,
+    WORD_SECONDS,
+    FakeSynthesisStream,
+    FakeSynthesizer,
+    tone,
+)
 from hearsay.errors import Cancelled, EngineFailed, InvalidRequest, UnsupportedOption
 from hearsay.media.encoding import Container, SoundFormat
 from hearsay.tts.synthesis import Synthesis, encoded
 
-LOW = SpeakOptions("low")
+LOW = SynthesisOptions("low")
 
 
 class Watched(FakeSynthesizer):
     """Notes what it is asked to say, and what was stopped."""
 
-    def __init__(self, mishaps: Mishaps | None = None) -> None:
+    def __init__(self, mishaps: Faults | None = None) -> None:
         super().__init__(mishaps)
         self.asked: list[str] = []
-        self.options: list[SpeakOptions] = []
-        self.begun: list[FakeSpeaking] = []
+        self.options: list[SynthesisOptions] = []
+        self.begun: list[FakeSynthesisStream] = []
         self.stopped: list[str] = []
 
-    def synthesize(self, text: str, options: SpeakOptions) -> FakeSpeaking:
+    def synthesize(self, text: str, options: SynthesisOptions) -> FakeSynthesisStream:
         self.asked.append(text)
         self.options.append(options)
-        speaking = FakeSpeaking(text, options, self.mishaps)
+        speaking = FakeSynthesisStream(text, options, self.mishaps)
         stop = speaking.stop
 
         def noted() -> None:
@@ -81,7 +87,7 @@ def test_whoever_has_gone_is_told_no_more() -> None:
 
 
 def test_a_failure_ends_all_of_it() -> None:
-    synthesizer = Watched(Mishaps(fail_after=1))
+    synthesizer = Watched(Faults(fail_after=1))
     blocks = iter(Synthesis(["one two", "three"], LOW, synthesizer))
     next(blocks)
     with pytest.raises(EngineFailed):
@@ -113,7 +119,7 @@ def test_a_piece_without_a_word_among_others_is_passed_over() -> None:
 
 def test_an_unknown_voice_is_refused() -> None:
     with pytest.raises(UnsupportedOption):
-        said(Synthesis(["one"], SpeakOptions("nobody"), FakeSynthesizer()))
+        said(Synthesis(["one"], SynthesisOptions("nobody"), FakeSynthesizer()))
 
 
 @pytest.mark.parametrize(
@@ -121,16 +127,16 @@ def test_an_unknown_voice_is_refused() -> None:
 )
 def test_what_a_model_cannot_do_is_left_to_stretching(speed: float, natural: float, tempo: float) -> None:
     synthesizer = Watched()
-    synthesis = Synthesis(["one"], SpeakOptions("low", speed), synthesizer)
+    synthesis = Synthesis(["one"], SynthesisOptions("low", speed), synthesizer)
     said(synthesis)
-    assert synthesizer.options == [SpeakOptions("low", natural)]
+    assert synthesizer.options == [SynthesisOptions("low", natural)]
     assert synthesis.tempo == pytest.approx(tempo)
 
 
 @pytest.mark.parametrize("speed", [0.25, 1.0, 2.0, 5.0])
 def test_the_bytes_are_those_of_a_file_of_the_right_length(speed: float) -> None:
     synthesizer = FakeSynthesizer()
-    synthesis = Synthesis(["one two three four", "five six"], SpeakOptions("high", speed), synthesizer)
+    synthesis = Synthesis(["one two three four", "five six"], SynthesisOptions("high", speed), synthesizer)
     blocks = list(encoded(synthesis, synthesizer, SoundFormat(Container.RAW, SAMPLE_RATE)))
     assert all(blocks)
     seconds = len(b"".join(blocks)) / 2 / SAMPLE_RATE

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hearsay.domain import Pcm, SpeakOptions
+from hearsay.domain import Pcm, SynthesisOptions
 from hearsay.engines.espeak import synthesizer as espeak
-from hearsay.engines.fake.recognizer import Mishaps
+from hearsay.engines.fake.recognizer import Faults
 from hearsay.engines.fake.synthesizer import FakeSynthesizer
 from hearsay.engines.protocols import Synthesizer
 from hearsay.engines.sherpa import synthesizer as sherpa
@@ -47,8 +47,8 @@ def synthesizer(load: Load) -> Iterator[Synthesizer]:
     synthesizer.close()
 
 
-def options(synthesizer: Synthesizer, speed: float = 1.0, voice: int = 0) -> SpeakOptions:
-    return SpeakOptions(synthesizer.voices[voice].id, speed)
+def options(synthesizer: Synthesizer, speed: float = 1.0, voice: int = 0) -> SynthesisOptions:
+    return SynthesisOptions(synthesizer.voices[voice].id, speed)
 
 
 def dawdle() -> None:
@@ -56,7 +56,7 @@ def dawdle() -> None:
     threading.Event().wait(0.001)
 
 
-def say(synthesizer: Synthesizer, text: str, wanted: SpeakOptions) -> Pcm:
+def say(synthesizer: Synthesizer, text: str, wanted: SynthesisOptions) -> Pcm:
     blocks = list(synthesizer.synthesize(text, wanted))
     assert all(block.dtype == np.int16 and block.ndim == 1 and len(block) for block in blocks)
     return np.concatenate(blocks) if blocks else np.zeros(0, np.int16)
@@ -66,7 +66,7 @@ def test_is_a_synthesizer(synthesizer: Synthesizer) -> None:
     assert isinstance(synthesizer, Synthesizer)
     assert 8_000 <= synthesizer.sample_rate <= 48_000
     assert synthesizer.speeds[0] <= 1.0 <= synthesizer.speeds[1]
-    assert synthesizer.piece_characters >= 100
+    assert synthesizer.utterance_characters >= 100
     ids = [voice.id for voice in synthesizer.voices]
     assert ids
     assert len(set(ids)) == len(ids)
@@ -82,7 +82,7 @@ def test_speaks(synthesizer: Synthesizer) -> None:
 
 
 def test_sound_begins_before_the_piece_is_finished(synthesizer: Synthesizer) -> None:
-    piece = (TEXT + " ") * (synthesizer.piece_characters // (len(TEXT) + 1))
+    piece = (TEXT + " ") * (synthesizer.utterance_characters // (len(TEXT) + 1))
     blocks = [len(block) for block in synthesizer.synthesize(piece, options(synthesizer))]
     assert blocks[0] < sum(blocks) / 3
 
@@ -94,7 +94,7 @@ def test_what_cannot_be_said_gives_no_samples(synthesizer: Synthesizer, text: st
 
 def test_unknown_voices_are_refused(synthesizer: Synthesizer) -> None:
     with pytest.raises(UnsupportedOption) as caught:
-        synthesizer.synthesize(TEXT, SpeakOptions("no such voice"))
+        synthesizer.synthesize(TEXT, SynthesisOptions("no such voice"))
     assert caught.value.param == "voice"
 
 
@@ -133,7 +133,7 @@ def test_pieces_may_be_heard_in_any_order(synthesizer: Synthesizer) -> None:
 def test_stopping_from_another_thread_ends_it(load: Load) -> None:
     synthesizer = load()
     if isinstance(synthesizer, FakeSynthesizer):
-        synthesizer = FakeSynthesizer(Mishaps(pause=dawdle))
+        synthesizer = FakeSynthesizer(Faults(pause=dawdle))
     try:
         heard = threading.Event()
         pieces = [synthesizer.synthesize(TEXT * 5, options(synthesizer)) for _ in range(20)]

@@ -22,7 +22,7 @@ from hearsay.domain import (
     Audio,
     Chunking,
     DecodeSettings,
-    Dropped,
+    DroppedText,
     DropReason,
     FallbackReason,
     Hypothesis,
@@ -37,13 +37,13 @@ from hearsay.engines.fake.recognizer import (
     FakeFeatures,
     FakeUtteranceRecognizer,
     FakeWindowRecognizer,
-    Mishaps,
+    Faults,
     expected_words,
 )
 from hearsay.engines.jobs import Job
 from hearsay.engines.protocols import Recognizer
 from hearsay.errors import Cancelled, EngineFailed, UnsupportedOption
-from hearsay.vad.chunking import listen
+from hearsay.vad.chunking import stream_chunks
 from tests.pretend import (
     Desk,
     Engine,
@@ -159,7 +159,7 @@ def test_warnings_of_a_stream_come_along_once() -> None:
 
 @pytest.mark.parametrize("kind", RECOGNIZERS)
 def test_a_caller_who_has_gone_stops_the_work(kind: type[Any]) -> None:
-    mishaps = Mishaps()
+    mishaps = Faults()
     gone = False
     work = transcription(kind(mishaps=mishaps), cancelled=lambda: gone)
     iterator = iter(work)
@@ -193,7 +193,7 @@ def test_a_caller_who_has_gone_is_noticed_while_features_of_a_long_recording_are
 @pytest.mark.parametrize("kind", RECOGNIZERS)
 def test_an_engine_that_fails_is_not_hidden(kind: type[Any]) -> None:
     with pytest.raises(EngineFailed):
-        transcription(kind(mishaps=Mishaps(fail_after=1))).transcript()
+        transcription(kind(mishaps=Faults(fail_after=1))).transcript()
 
 
 def test_a_task_that_the_card_lacks_is_refused_before_any_work() -> None:
@@ -401,7 +401,7 @@ def test_no_stretch_that_fits_a_window_needs_a_second_one(step: float) -> None:
     recording = pretend(words, 301.0)
     transcript = pretended(recording).transcript()
     assert transcript.text == " ".join(f"w{number + 1}" for number in range(len(words)))
-    stretches = list(listen(recording, PretendDetector(), VadThresholds()))
+    stretches = list(stream_chunks(recording, PretendDetector(), VadThresholds()))
     assert max(stretch.end - stretch.start for stretch in stretches) > 25
     assert transcript.report is not None
     assert transcript.report.n_windows == len(stretches)
@@ -437,7 +437,7 @@ def test_text_over_silence_is_left_out_where_a_detector_listened() -> None:
     at_pauses = pretended(audio, recognizer=Haunted()).transcript()
     assert at_pauses.text == "w1 w2 w3"
     assert at_pauses.report is not None
-    assert at_pauses.report.dropped == (Dropped(12.0, 14.0, "w77", DropReason.SILENCE),)
+    assert at_pauses.report.dropped == (DroppedText(12.0, 14.0, "w77", DropReason.SILENCE),)
     for less in ({"chunking": Chunking.SEQUENTIAL}, {"detector": None}):
         assert pretended(audio, recognizer=Haunted(), **less).transcript().text == "w1 w2 w3 w77"
 

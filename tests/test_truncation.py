@@ -22,7 +22,7 @@ def cut(data: bytes, container: str, folder: Path) -> bool:
 
 
 def sized(kind: str, declared: int) -> Callable[[bytes], bytes]:
-    """Give a function that writes another size into the header of a RIFF or AIFF file."""
+    """Return a function that writes another size into the header of a RIFF or AIFF file."""
     order = ">I" if kind == "aiff" else "<I"
     return lambda data: data[:4] + struct.pack(order, declared) + data[8:]
 

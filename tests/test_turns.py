@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay.scheduling.round_robin import Turns
+from hearsay.scheduling.round_robin import RoundRobin
 
 
-def filled(*items: tuple[str, str]) -> Turns[str, str]:
+def filled(*items: tuple[str, str]) -> RoundRobin[str, str]:
     """Add items such as `a1` of kind `x`; the first letter is the owner."""
-    turns = Turns[str, str]()
+    turns = RoundRobin[str, str]()
     for name, kind in items:
         turns.add(name[0], name, kind)
     return turns
@@ -33,11 +33,11 @@ def test_owners_take_turns_and_a_long_line_holds_nobody_up() -> None:
 
 def test_a_batch_is_of_one_kind_that_of_the_first() -> None:
     turns = filled(("a1", "x"), ("b1", "y"), ("c1", "x"), ("a2", "y"), ("a3", "x"))
-    assert turns.n_alike() == 3 and turns.first() == "a1"
+    assert turns.n_compatible() == 3 and turns.first() == "a1"
     assert turns.take(8) == ["a1", "c1", "a3"]
     assert turns.first() == "b1", "whoever was passed over is first now"
     assert turns.take(8) == ["b1", "a2"]
-    assert turns.n_alike() == 0 and turns.first() is None
+    assert turns.n_compatible() == 0 and turns.first() is None
 
 
 def test_what_is_dropped_is_given_back_and_gone() -> None:
@@ -61,7 +61,7 @@ ADDED = st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("xyz")), max
 def test_everything_is_taken_once_in_its_owners_order_of_each_kind(
     added: list[tuple[str, str]], sizes: list[int]
 ) -> None:
-    turns = Turns[str, tuple[str, str, int]]()
+    turns = RoundRobin[str, tuple[str, str, int]]()
     for place, (owner, kind) in enumerate(added):
         turns.add(owner, (owner, kind, place), kind)
     batches = [turns.take(size) for size in [*sizes, *[5] * len(added)]]
@@ -79,7 +79,7 @@ def test_everything_is_taken_once_in_its_owners_order_of_each_kind(
 def test_no_owner_waits_for_more_batches_than_there_are_others(
     added: list[tuple[str, str]], size: int
 ) -> None:
-    turns = Turns[str, str]()
+    turns = RoundRobin[str, str]()
     for owner, kind in added:
         turns.add(owner, owner, kind)
     n_owners = len({owner for owner, _ in added})

@@ -6,9 +6,15 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hearsay.engines.pocketsphinx.endpointing import FRAME_SAMPLES, Cutting, Pcm, Utterance, UtteranceCutter
+from hearsay.engines.pocketsphinx.endpointing import (
+    FRAME_SAMPLES,
+    Endpointer,
+    EndpointingSettings,
+    Pcm,
+    Utterance,
+)
 
-FEW = Cutting(pause=4, margin=2, shortest=2, longest=40, search=12)
+FEW = EndpointingSettings(pause=4, margin=2, shortest=2, longest=40, search=12)
 
 
 def is_loud(frame: bytes) -> bool:
@@ -24,8 +30,8 @@ def frames(pattern: str) -> Pcm:
     return pcm.ravel()
 
 
-def cut(pcm: Pcm, piece: int = 10_000, cutting: Cutting = FEW) -> list[Utterance]:
-    cutter = UtteranceCutter(is_loud, cutting)
+def cut(pcm: Pcm, piece: int = 10_000, cutting: EndpointingSettings = FEW) -> list[Utterance]:
+    cutter = Endpointer(is_loud, cutting)
     found: list[Utterance] = []
     for start in range(0, len(pcm), piece):
         found += cutter.feed(pcm[start : start + piece])
@@ -33,7 +39,7 @@ def cut(pcm: Pcm, piece: int = 10_000, cutting: Cutting = FEW) -> list[Utterance
 
 
 def spans(utterances: list[Utterance]) -> list[tuple[int, int]]:
-    """Give first and last frame of each."""
+    """Return first and last frame of each."""
     return [
         (found.start // FRAME_SAMPLES, (found.start + len(found.pcm)) // FRAME_SAMPLES - 1)
         for found in utterances
@@ -54,7 +60,7 @@ def test_silence_and_clicks_give_nothing() -> None:
 
 
 def test_neighbours_share_no_frame() -> None:
-    assert spans(cut(frames("xxx....xxx"), cutting=Cutting(4, 3, 2, 40, 12))) == [(0, 5), (6, 9)]
+    assert spans(cut(frames("xxx....xxx"), cutting=EndpointingSettings(4, 3, 2, 40, 12))) == [(0, 5), (6, 9)]
 
 
 def test_speech_without_a_pause_is_cut_where_it_is_quietest() -> None:
@@ -67,7 +73,7 @@ def test_speech_without_a_pause_is_cut_where_it_is_quietest() -> None:
 
 
 def test_the_open_utterance_can_be_looked_at() -> None:
-    cutter = UtteranceCutter(is_loud, FEW)
+    cutter = Endpointer(is_loud, FEW)
     assert cutter.open_utterance() is None
     assert list(cutter.feed(frames("...xxx."))) == []
     utterance = cutter.open_utterance()
@@ -95,7 +101,7 @@ def test_every_loud_frame_is_in_one_utterance(pattern: str, piece: int) -> None:
 
 
 def test_memory_is_bounded_by_the_longest_utterance() -> None:
-    cutter = UtteranceCutter(is_loud, FEW)
+    cutter = Endpointer(is_loud, FEW)
     for pattern in ("x", "."):
         for _ in range(20):
             list(cutter.feed(frames(pattern * 50)))

@@ -41,7 +41,7 @@ def test_knows_a_voice_by_its_files(tmp_path: Path) -> None:
 def test_describes_a_kokoro() -> None:
     card = describe("mine", KOKORO)
     assert (card.id, card.engine, card.owner) == ("mine", "sherpa", "local")
-    assert card.tasks == {Task.SPEAK}
+    assert card.tasks == {Task.SYNTHESIZE}
     assert card.languages == ("en", "es")
     assert card.voices[0] == Voice("af_heart", "Heart", ("en-us",), Gender.FEMALE)
     assert card.voices[1] == Voice("bm_george", "George", ("en-gb",), Gender.MALE)

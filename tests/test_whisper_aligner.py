@@ -19,7 +19,7 @@ from hearsay.engines.whisper.logit_rules import Ids
 from hearsay.engines.whisper.openvino import forced_alignment
 from hearsay.engines.whisper.openvino.decoder import WhisperDecoder
 from hearsay.engines.whisper.openvino.decoder_graph import read_shape
-from hearsay.engines.whisper.openvino.forced_alignment import Reading, find_paths
+from hearsay.engines.whisper.openvino.forced_alignment import ForcedAlignmentInput, find_paths
 from hearsay.engines.whisper.tokenizer import Vocabulary
 from hearsay.engines.whisper.weights.ctranslate2_file import Weights
 from hearsay.engines.whisper.weights.folder import check
@@ -45,7 +45,7 @@ def reader(vocabulary: Vocabulary) -> Callable[[str], WhisperDecoder]:
     shape = check(FIXTURE)
     ids = Ids.of(vocabulary, shape.n_vocab)
     return lambda precision: WhisperDecoder(
-        weights, ids, watched=shape.alignment_heads, precision=precision, n_threads=2
+        weights, ids, alignment_heads=shape.alignment_heads, precision=precision, n_threads=2
     )
 
 
@@ -55,7 +55,7 @@ def exact(reader: Callable[[str], WhisperDecoder]) -> WhisperDecoder:
 
 
 @pytest.fixture(scope="module")
-def readings(vocabulary: Vocabulary) -> list[Reading]:
+def readings(vocabulary: Vocabulary) -> list[ForcedAlignmentInput]:
     """Recordings of all languages with what is said in them, some in half a window."""
     encoder = OpenVinoEncoder(Weights(FIXTURE / "model.bin"), precision="f32", n_threads=2)
     manifest = json.loads((DATA / "clips" / "manifest.json").read_text("utf-8"))
@@ -65,7 +65,7 @@ def readings(vocabulary: Vocabulary) -> list[Reading]:
         features = LogMel(decoding.load(DATA / "clips" / clip["file"]), 80)
         mel = features.window(0)[:, : 1500 if i % 3 == 2 else 3000]
         read.append(
-            Reading(
+            ForcedAlignmentInput(
                 encoding=encoder.encode([mel])[0],
                 start=(
                     vocabulary.start,
@@ -81,11 +81,11 @@ def readings(vocabulary: Vocabulary) -> list[Reading]:
 
 
 def enters(alignments: NDArray[np.int64]) -> list[int]:
-    """Give the position at which each token is entered, as words are cut."""
+    """Return the position at which each token is entered, as words are cut."""
     return [int(at) for at in alignments[np.diff(alignments[:, 0], prepend=-1) > 0, 1]]
 
 
-def of_ctranslate2(readings: Sequence[Reading]) -> list[Way]:
+def of_ctranslate2(readings: Sequence[ForcedAlignmentInput]) -> list[Way]:
     from ctranslate2 import StorageView
     from ctranslate2.models import Whisper
 
@@ -100,7 +100,7 @@ def of_ctranslate2(readings: Sequence[Reading]) -> list[Way]:
     return ways
 
 
-def test_paths_are_those_of_ctranslate2(exact: WhisperDecoder, readings: list[Reading]) -> None:
+def test_paths_are_those_of_ctranslate2(exact: WhisperDecoder, readings: list[ForcedAlignmentInput]) -> None:
     assert len({len(reading.text) for reading in readings}) > 3
     for found, expected in zip(find_paths(exact, readings), of_ctranslate2(readings), strict=True):
         assert enters(found.alignments) == enters(expected.alignments)
@@ -109,7 +109,10 @@ def test_paths_are_those_of_ctranslate2(exact: WhisperDecoder, readings: list[Re
 
 @pytest.mark.parametrize("precision", ["bf16", "int8"])
 def test_narrow_numbers_move_few_tokens_far(
-    reader: Callable[[str], WhisperDecoder], exact: WhisperDecoder, readings: list[Reading], precision: str
+    reader: Callable[[str], WhisperDecoder],
+    exact: WhisperDecoder,
+    readings: list[ForcedAlignmentInput],
+    precision: str,
 ) -> None:
     if precision == "bf16" and best_precision() != "bf16":
         pytest.skip("this processor does not compute in bf16")
@@ -121,7 +124,7 @@ def test_narrow_numbers_move_few_tokens_far(
 
 
 def test_who_is_read_beside_a_text_changes_nothing(
-    exact: WhisperDecoder, readings: list[Reading], monkeypatch: pytest.MonkeyPatch
+    exact: WhisperDecoder, readings: list[ForcedAlignmentInput], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = [find_paths(exact, [reading])[0] for reading in readings]
     for most in (1, 256, 10_000):
@@ -138,4 +141,4 @@ def test_reading_nothing_gives_nothing(exact: WhisperDecoder) -> None:
 @pytest.mark.parametrize("head", [(2, 0), (0, 2), (-1, 0)])
 def test_heads_that_a_model_lacks_cannot_be_watched(head: tuple[int, int]) -> None:
     with pytest.raises(ConfigurationError, match="alignment_heads"):
-        read_shape(Weights(FIXTURE / "model.bin"), end_of_text=50257, watched=[(1, 0), head])
+        read_shape(Weights(FIXTURE / "model.bin"), end_of_text=50257, alignment_heads=[(1, 0), head])

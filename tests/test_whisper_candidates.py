@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hearsay.engines.whisper import logit_rules
 from hearsay.engines.whisper.logit_rules import Allowed, Ids
-from hearsay.engines.whisper.openvino.decoder_graph import CHUNK, LEAST, DecoderShape, barred
+from hearsay.engines.whisper.openvino.decoder_graph import CHUNK, LEAST, DecoderShape, suppression_mask
 from hearsay.engines.whisper.openvino.topk import Candidates, Logits
 from hearsay.errors import EngineFailed
 
@@ -22,7 +22,7 @@ def logits(whole: NDArray[np.float32]) -> Logits:
     """Cut logits of all ids as the head of a decoder gives them."""
     text = np.zeros((len(whole), SHAPE.n_chunks * CHUNK), np.float32)
     text[:, : IDS.end_of_text] = whole[:, : IDS.end_of_text]
-    kept = text + barred(SHAPE, IDS.never)
+    kept = text + suppression_mask(SHAPE, IDS.never)
     largest = kept.reshape(len(whole), SHAPE.n_chunks, CHUNK).max(axis=2)
     highest = largest.max(axis=1, keepdims=True)
     summed = highest + np.log(np.exp(kept - highest).sum(axis=1, keepdims=True))
@@ -77,7 +77,7 @@ def test_what_is_no_number_is_refused(value: float) -> None:
 
 
 def test_filling_and_forbidden_text_are_barred() -> None:
-    added = barred(SHAPE, IDS.never)
+    added = suppression_mask(SHAPE, IDS.never)
     assert added.shape == (384,)
     assert np.flatnonzero(added).tolist() == [3, 17, 129, *range(300, 384)]
     assert (added[added != 0] == LEAST).all()

@@ -15,8 +15,8 @@ from hearsay.engines.whisper.encoder import best_precision
 from hearsay.engines.whisper.logit_rules import Ids
 from hearsay.engines.whisper.openvino import decoder as decoders
 from hearsay.engines.whisper.openvino import decoder_reference
-from hearsay.engines.whisper.openvino.decoder import Feed, Session, WhisperDecoder
-from hearsay.engines.whisper.openvino.kv_cache import Row
+from hearsay.engines.whisper.openvino.decoder import SequenceInput, Session, WhisperDecoder
+from hearsay.engines.whisper.openvino.kv_cache import CachedSequence
 from hearsay.engines.whisper.weights.ctranslate2_file import Weights
 from hearsay.errors import ConfigurationError, EngineFailed
 
@@ -57,18 +57,20 @@ def text(seed: int, n: int) -> list[int]:
 def test_windows_and_rows_of_any_age_share_a_step(full: WhisperDecoder, weights: Weights, ids: Ids) -> None:
     session = Session(full, 70)
     for place in range(3):
-        session.hear(place, heard(place))
+        session.compute_cross_kv(place, heard(place))
     said = [text(place, n) for place, n in ((0, 40), (1, 3), (2, 33))]
-    rows = [Row() for _ in said]
+    rows = [CachedSequence() for _ in said]
     feeds = [
-        Feed(row, part[:-1], i, (0, len(part) - 2))
+        SequenceInput(row, part[:-1], i, (0, len(part) - 2))
         for i, (row, part) in enumerate(zip(rows, said, strict=True))
     ]
     first = session.feed(feeds, slice(0, 3)).whole(ids.end_of_text)
     # The second window goes on twice, from shared blocks, with different tokens.
     rows[1:2] = session.rows.fork(rows[1:2], [0, 0])
     last = [said[0][-1], said[1][-1], 777, said[2][-1]]
-    feeds = [Feed(row, (token,), i, (0,)) for row, token, i in zip(rows, last, (0, 1, 1, 2), strict=True)]
+    feeds = [
+        SequenceInput(row, (token,), i, (0,)) for row, token, i in zip(rows, last, (0, 1, 1, 2), strict=True)
+    ]
     second = session.feed(feeds, slice(0, 3)).whole(ids.end_of_text)
     for place, part in enumerate(said):
         expected = decoder_reference.logits(weights, full.shape, heard(place), part)
@@ -80,16 +82,20 @@ def test_windows_and_rows_of_any_age_share_a_step(full: WhisperDecoder, weights:
 
 def test_a_window_may_be_moved_and_the_others_cleared(full: WhisperDecoder, ids: Ids) -> None:
     session = Session(full, 70)
-    session.hear(0, heard(0))
-    session.hear(1, heard(1))
-    feed = Feed(Row(), text(5, 4), 1, (3,))
+    session.compute_cross_kv(0, heard(0))
+    session.compute_cross_kv(1, heard(1))
+    feed = SequenceInput(CachedSequence(), text(5, 4), 1, (3,))
     expected = session.feed([feed], slice(1, 2)).whole(ids.end_of_text).copy()
     session.move(1, 0)
-    moved = session.feed([Feed(Row(), text(5, 4), 0, (3,))], slice(0, 1)).whole(ids.end_of_text)
+    moved = session.feed([SequenceInput(CachedSequence(), text(5, 4), 0, (3,))], slice(0, 1)).whole(
+        ids.end_of_text
+    )
     np.testing.assert_array_equal(moved, expected)
     session.clear()
-    session.hear(0, heard(1))
-    again = session.feed([Feed(Row(), text(5, 4), 0, (3,))], slice(0, 1)).whole(ids.end_of_text)
+    session.compute_cross_kv(0, heard(1))
+    again = session.feed([SequenceInput(CachedSequence(), text(5, 4), 0, (3,))], slice(0, 1)).whole(
+        ids.end_of_text
+    )
     np.testing.assert_array_equal(again, expected)
 
 
@@ -100,8 +106,10 @@ def test_smaller_precisions_are_close(precision: str, weights: Weights, ids: Ids
     assert logs == []
     assert small.precision == precision
     session = Session(small, 70)
-    session.hear(0, heard(0))
-    ours = session.feed([Feed(Row(), text(0, 20), 0, range(20))], slice(0, 1)).whole(ids.end_of_text)
+    session.compute_cross_kv(0, heard(0))
+    ours = session.feed([SequenceInput(CachedSequence(), text(0, 20), 0, range(20))], slice(0, 1)).whole(
+        ids.end_of_text
+    )
     theirs = decoder_reference.logits(weights, small.shape, heard(0), text(0, 20))
     assert np.sqrt(np.mean((ours - theirs) ** 2)) < 0.02 * theirs.std()
     assert np.mean(ours.argmax(axis=1) == theirs.argmax(axis=1)) >= 0.9

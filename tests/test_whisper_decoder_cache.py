@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hearsay.engines.whisper.openvino.decoder_graph import BLOCK, DecoderShape
-from hearsay.engines.whisper.openvino.kv_cache import Row, RowCache
+from hearsay.engines.whisper.openvino.kv_cache import CachedSequence, PagedKVCache
 
 SHAPE = DecoderShape(n_layers=1, n_heads=1, width=1, n_vocab=9, end_of_text=5)
 
 
-def write(cache: RowCache, row: Row, values: list[int]) -> None:
+def write(cache: PagedKVCache, row: CachedSequence, values: list[int]) -> None:
     """Extend a row and fill its new positions, as the graph does."""
     first = row.length
     cache.extend(row, len(values))
@@ -20,7 +20,7 @@ def write(cache: RowCache, row: Row, values: list[int]) -> None:
         cache.arrays[:, row.blocks[position // BLOCK], 0, position % BLOCK, 0] = value
 
 
-def read(cache: RowCache, row: Row) -> list[int]:
+def read(cache: PagedKVCache, row: CachedSequence) -> list[int]:
     """What a row remembers; keys and values must be the same here."""
     keys, values = cache.arrays[:, row.blocks].reshape(2, -1)[:, : row.length]
     np.testing.assert_array_equal(keys, values)
@@ -29,8 +29,8 @@ def read(cache: RowCache, row: Row) -> list[int]:
 
 @given(st.data())
 def test_forked_rows_remember_their_own_past(data: st.DataObject) -> None:
-    cache = RowCache(SHAPE, np.dtype(np.float32), n_blocks=2)
-    rows, told = [Row()], [list(range(data.draw(st.integers(1, 3 * BLOCK))))]
+    cache = PagedKVCache(SHAPE, np.dtype(np.float32), n_blocks=2)
+    rows, told = [CachedSequence()], [list(range(data.draw(st.integers(1, 3 * BLOCK))))]
     write(cache, rows[0], told[0])
     n = 1000
     for _ in range(data.draw(st.integers(1, 8))):
@@ -47,26 +47,26 @@ def test_forked_rows_remember_their_own_past(data: st.DataObject) -> None:
     # All blocks are free again: as many rows of a block fit as there are blocks, without growing.
     room = cache.arrays.shape[1]
     for _ in range(room):
-        cache.extend(Row(), BLOCK)
+        cache.extend(CachedSequence(), BLOCK)
     assert cache.arrays.shape[1] == room
 
 
 def test_full_blocks_are_shared_and_only_the_last_one_is_copied() -> None:
-    cache = RowCache(SHAPE, np.dtype(np.float32))
-    row = Row()
+    cache = PagedKVCache(SHAPE, np.dtype(np.float32))
+    row = CachedSequence()
     write(cache, row, list(range(BLOCK + 1)))
     first, second = cache.fork([row], [0, 0])
     assert first.blocks[0] == second.blocks[0]
     assert first.blocks[1] != second.blocks[1]
-    at_an_edge = Row()
+    at_an_edge = CachedSequence()
     write(cache, at_an_edge, list(range(BLOCK)))
     first, second = cache.fork([at_an_edge], [0, 0])
     assert first.blocks == second.blocks
 
 
 def test_the_block_freed_first_is_the_lowest_so_that_few_pages_are_touched() -> None:
-    cache = RowCache(SHAPE, np.dtype(np.float32))
-    rows = [Row() for _ in range(5)]
+    cache = PagedKVCache(SHAPE, np.dtype(np.float32))
+    rows = [CachedSequence() for _ in range(5)]
     for row in rows:
         cache.extend(row, 1)
     for row in (rows[3], rows[1]):

@@ -16,7 +16,7 @@ from hearsay.engines.protocols import ContinuousRecognizer
 from hearsay.engines.whisper import WhisperRecognizer
 from hearsay.engines.whisper.openvino.continuous_batch import recognize
 from hearsay.engines.whisper.openvino.decoder import Session
-from hearsay.engines.whisper.openvino.recognizer import ContinuousWhisper
+from hearsay.engines.whisper.openvino.recognizer import OpenVinoWhisper
 from hearsay.errors import EngineFailed, UnsupportedOption
 from hearsay.media import decoding as audio
 
@@ -25,11 +25,11 @@ N_CLIPS = 6
 
 
 @pytest.fixture(scope="module")
-def model() -> Iterator[ContinuousWhisper]:
+def model() -> Iterator[OpenVinoWhisper]:
     recognizer = whisper.load(
         DATA / "fixture-whisper", device="cpu", compute_type="float32", decoder="openvino"
     )
-    assert isinstance(recognizer, ContinuousWhisper)
+    assert isinstance(recognizer, OpenVinoWhisper)
     yield recognizer
     recognizer.close()
 
@@ -39,13 +39,13 @@ def other() -> Iterator[WhisperRecognizer]:
     recognizer = whisper.load(
         DATA / "fixture-whisper", device="cpu", compute_type="float32", decoder="ctranslate2"
     )
-    assert not isinstance(recognizer, ContinuousWhisper)
+    assert not isinstance(recognizer, OpenVinoWhisper)
     yield recognizer
     recognizer.close()
 
 
 @pytest.fixture(scope="module")
-def clips(model: ContinuousWhisper) -> list[Window]:
+def clips(model: OpenVinoWhisper) -> list[Window]:
     """Clips in three languages, wanted in different ways."""
     manifest = json.loads((DATA / "parity" / "manifest.json").read_text())
     spoken = [clip for clip in manifest if clip["language"] and clip["seconds"] < 15]
@@ -67,7 +67,7 @@ def clips(model: ContinuousWhisper) -> list[Window]:
 
 
 @pytest.fixture(scope="module")
-def alone(model: ContinuousWhisper, clips: list[Window]) -> list[Hypothesis]:
+def alone(model: OpenVinoWhisper, clips: list[Window]) -> list[Hypothesis]:
     return [recognize(model.decoding(), [window])[0] for window in clips]
 
 
@@ -76,14 +76,14 @@ def same(left: Hypothesis, right: Hypothesis) -> bool:
     return left.tokens == right.tokens and left.text == right.text and np.allclose(*scores, atol=1e-4)
 
 
-def test_it_is_a_continuous_recognizer(model: ContinuousWhisper, other: WhisperRecognizer) -> None:
+def test_it_is_a_continuous_recognizer(model: OpenVinoWhisper, other: WhisperRecognizer) -> None:
     assert isinstance(model, ContinuousRecognizer)
     assert not isinstance(other, ContinuousRecognizer)
     assert model.batch_windows == 8
 
 
 def test_windows_wanted_in_different_ways_are_given_what_they_are_given_alone(
-    model: ContinuousWhisper, clips: list[Window], alone: list[Hypothesis]
+    model: OpenVinoWhisper, clips: list[Window], alone: list[Hypothesis]
 ) -> None:
     together = model.recognize(clips)
     assert len({hypothesis.text for hypothesis in together}) == N_CLIPS
@@ -93,7 +93,7 @@ def test_windows_wanted_in_different_ways_are_given_what_they_are_given_alone(
 
 @pytest.mark.parametrize("beam_size", [1, 5])
 def test_another_runtime_hears_the_same(
-    model: ContinuousWhisper, other: WhisperRecognizer, clips: list[Window], beam_size: int
+    model: OpenVinoWhisper, other: WhisperRecognizer, clips: list[Window], beam_size: int
 ) -> None:
     windows = [Window(clip.encoding, 30.0, clip.language, beam_size=beam_size) for clip in clips]
     ours, theirs = model.recognize(windows), other.recognize(windows)
@@ -101,7 +101,7 @@ def test_another_runtime_hears_the_same(
 
 
 def test_windows_join_and_leave_those_that_go_on(
-    model: ContinuousWhisper, clips: list[Window], alone: list[Hypothesis]
+    model: OpenVinoWhisper, clips: list[Window], alone: list[Hypothesis]
 ) -> None:
     """One joins every few steps; one is forgotten before it began and another while it is decoded."""
     decoding = model.decoding()
@@ -133,7 +133,7 @@ def test_windows_join_and_leave_those_that_go_on(
 
 
 def test_nothing_is_left_over_when_all_have_gone(
-    model: ContinuousWhisper, clips: list[Window], alone: list[Hypothesis]
+    model: OpenVinoWhisper, clips: list[Window], alone: list[Hypothesis]
 ) -> None:
     decoding = model.decoding()
     for _ in range(2):
@@ -156,7 +156,7 @@ def _noted(name: str, call: Callable[..., Any], calls: list[str]) -> Callable[..
 
 
 def test_newcomers_begin_with_the_step_of_others_where_one_has_gone(
-    model: ContinuousWhisper, clips: list[Window], monkeypatch: pytest.MonkeyPatch
+    model: OpenVinoWhisper, clips: list[Window], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
     for name in ("feed", "move"):
@@ -176,7 +176,7 @@ def test_newcomers_begin_with_the_step_of_others_where_one_has_gone(
     assert calls == ["move", "feed"]
 
 
-def test_windows_of_different_lengths_do_not_mix(model: ContinuousWhisper, clips: list[Window]) -> None:
+def test_windows_of_different_lengths_do_not_mix(model: OpenVinoWhisper, clips: list[Window]) -> None:
     long = clips[0]
     short = Window(long.encoding[:400], 8.0, long.language, beam_size=1)
     decoding = model.decoding()
@@ -190,7 +190,7 @@ def test_windows_of_different_lengths_do_not_mix(model: ContinuousWhisper, clips
     assert all(map(same, model.recognize([long, short, long]), one_by_one))
 
 
-def test_there_is_an_end_to_room(model: ContinuousWhisper, clips: list[Window]) -> None:
+def test_there_is_an_end_to_room(model: OpenVinoWhisper, clips: list[Window]) -> None:
     decoding = model.decoding()
     while decoding.has_room(clips[0]):
         decoding.join([clips[0]])
@@ -199,9 +199,7 @@ def test_there_is_an_end_to_room(model: ContinuousWhisper, clips: list[Window]) 
         decoding.join([clips[0]])
 
 
-def test_what_cannot_be_decoded_is_refused_when_it_joins(
-    model: ContinuousWhisper, clips: list[Window]
-) -> None:
+def test_what_cannot_be_decoded_is_refused_when_it_joins(model: OpenVinoWhisper, clips: list[Window]) -> None:
     decoding = model.decoding()
     with pytest.raises(UnsupportedOption, match="xx"):
         decoding.join([Window(clips[0].encoding, 30.0, "xx")])
@@ -210,7 +208,7 @@ def test_what_cannot_be_decoded_is_refused_when_it_joins(
     assert decoding.n_windows == 0
 
 
-def test_samples_are_the_same_whenever_they_are_drawn(model: ContinuousWhisper, clips: list[Window]) -> None:
+def test_samples_are_the_same_whenever_they_are_drawn(model: OpenVinoWhisper, clips: list[Window]) -> None:
     window = Window(clips[1].encoding, 30.0, clips[1].language, temperature=1.0, best_of=5)
     once, beside, again = (model.recognize(w)[0] for w in ([window], [window, *clips], [window]))
     assert same(once, again)
@@ -218,7 +216,7 @@ def test_samples_are_the_same_whenever_they_are_drawn(model: ContinuousWhisper, 
 
 
 def test_languages_are_detected_as_by_another_runtime(
-    model: ContinuousWhisper, other: WhisperRecognizer, clips: list[Window]
+    model: OpenVinoWhisper, other: WhisperRecognizer, clips: list[Window]
 ) -> None:
     encodings = [clip.encoding for clip in clips]
     ours, theirs = model.detect_language(encodings), other.detect_language(encodings)

@@ -13,21 +13,21 @@ from numpy.typing import NDArray
 from hearsay.domain import SAMPLE_RATE, Audio, Window
 from hearsay.engines import whisper
 from hearsay.engines.whisper.openvino.decoder import Session
-from hearsay.engines.whisper.openvino.recognizer import ContinuousWhisper
+from hearsay.engines.whisper.openvino.recognizer import OpenVinoWhisper
 
 FIXTURE = Path(__file__).parent / "data" / "fixture-whisper"
 
 
 @pytest.fixture(scope="module")
-def model() -> Iterator[ContinuousWhisper]:
+def model() -> Iterator[OpenVinoWhisper]:
     recognizer = whisper.load(FIXTURE, device="cpu", compute_type="float32", decoder="openvino")
-    assert isinstance(recognizer, ContinuousWhisper)
+    assert isinstance(recognizer, OpenVinoWhisper)
     yield recognizer
     recognizer.close()
 
 
 @pytest.fixture
-def windows(model: ContinuousWhisper) -> list[Window]:
+def windows(model: OpenVinoWhisper) -> list[Window]:
     """Make two windows of different noise."""
     noise = np.random.default_rng(5).integers(-9000, 9000, (2, 4 * SAMPLE_RATE)).astype(np.int16)
     inputs = [model.features(Audio(pcm)).window(0) for pcm in noise]
@@ -38,7 +38,7 @@ def windows(model: ContinuousWhisper) -> list[Window]:
 def known(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Note of each window that is heard whether it was known."""
     noted: list[bool] = []
-    hear = Session.hear
+    hear = Session.compute_cross_kv
 
     def noting(
         session: Session, place: int, encoding: NDArray[np.float32], *, known: NDArray[Any] | None = None
@@ -46,12 +46,12 @@ def known(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
         noted.append(known is not None)
         hear(session, place, encoding, known=known)
 
-    monkeypatch.setattr(Session, "hear", noting)
+    monkeypatch.setattr(Session, "compute_cross_kv", noting)
     return noted
 
 
 def test_a_window_is_heard_once_for_its_language_and_its_text(
-    model: ContinuousWhisper, windows: list[Window], known: list[bool]
+    model: OpenVinoWhisper, windows: list[Window], known: list[bool]
 ) -> None:
     fresh = model.recognize(windows[:1])
     model.detect_language([windows[0].encoding])
@@ -60,7 +60,7 @@ def test_a_window_is_heard_once_for_its_language_and_its_text(
 
 
 def test_what_was_heard_last_is_not_taken_for_another_window(
-    model: ContinuousWhisper, windows: list[Window], known: list[bool]
+    model: OpenVinoWhisper, windows: list[Window], known: list[bool]
 ) -> None:
     fresh = model.recognize(windows)
     model.detect_language([windows[0].encoding])
@@ -70,7 +70,7 @@ def test_what_was_heard_last_is_not_taken_for_another_window(
 
 
 def test_of_several_windows_heard_together_none_is_kept(
-    model: ContinuousWhisper, windows: list[Window], known: list[bool]
+    model: OpenVinoWhisper, windows: list[Window], known: list[bool]
 ) -> None:
     one, two = model.detect_language([window.encoding for window in windows])
     model.recognize(windows)
@@ -79,7 +79,7 @@ def test_of_several_windows_heard_together_none_is_kept(
     assert two == pytest.approx(model.detect_language([windows[1].encoding])[0], abs=1e-5)
 
 
-def test_shorter_windows_are_heard_in_between(model: ContinuousWhisper, windows: list[Window]) -> None:
+def test_shorter_windows_are_heard_in_between(model: OpenVinoWhisper, windows: list[Window]) -> None:
     (before,) = model.detect_language([windows[0].encoding])
     (short,) = model.detect_language([windows[0].encoding[:500]])
     assert sum(short.values()) == pytest.approx(1.0, abs=1e-5)

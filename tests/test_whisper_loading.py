@@ -15,11 +15,11 @@ import structlog
 from hearsay.engines import openvino_runtime, whisper
 from hearsay.engines.whisper import encoder as encoders
 from hearsay.engines.whisper import gpu_batch_size
-from hearsay.engines.whisper.ctranslate2_recognizer import BatchedWhisper
+from hearsay.engines.whisper.ctranslate2_recognizer import CTranslate2Whisper
 from hearsay.engines.whisper.encoder import CTranslate2Encoder, OpenVinoEncoder, best_precision
 from hearsay.engines.whisper.loading import DEFAULT_TYPES, choose_compute_type, choose_device
 from hearsay.engines.whisper.openvino import decoder as decoders
-from hearsay.engines.whisper.openvino.recognizer import NUMBER_FORMATS, ContinuousWhisper
+from hearsay.engines.whisper.openvino.recognizer import NUMBER_FORMATS, OpenVinoWhisper
 from hearsay.errors import ConfigurationError, DownloadFailed, EngineFailed
 from tests import toy_whisper
 
@@ -72,7 +72,7 @@ def test_both_halves_run_on_openvino_whether_or_not_the_processor_has_bf16(
     with structlog.testing.capture_logs() as logs:
         model = whisper.load(folder, device="cpu")
     assert logs == []
-    assert isinstance(model, ContinuousWhisper) and isinstance(model.encoder, OpenVinoEncoder)
+    assert isinstance(model, OpenVinoWhisper) and isinstance(model.encoder, OpenVinoEncoder)
     assert model.encoder.precision == best
     assert model.decoder.precision == ("bf16" if best == "bf16" else "int8")
 
@@ -99,7 +99,7 @@ def test_bfloat16_that_only_ctranslate2_has_is_refused_or_left_to_it(
         whisper.load(folder, device="cpu", compute_type="bfloat16", decoder="openvino")
     with structlog.testing.capture_logs() as logs:
         model = whisper.load(folder, device="cpu", compute_type="bfloat16")
-    assert isinstance(model, BatchedWhisper)
+    assert isinstance(model, CTranslate2Whisper)
     assert opened == ["bfloat16"]
     assert [(entry["event"], entry["half"], "no instructions" in entry["reason"]) for entry in logs] == [
         ("openvino_passed_over", "encoder", True),
@@ -130,14 +130,14 @@ def test_a_model_of_which_nothing_would_compute_is_not_loaded(
 
     monkeypatch.setattr(ctranslate2.models, "Whisper", note)
     model = whisper.load(folder, device="cpu")
-    assert isinstance(model, ContinuousWhisper)
+    assert isinstance(model, OpenVinoWhisper)
     assert opened == []
     assert model.compute_type == NUMBER_FORMATS[model.decoder.precision]
     assert (model.device, model.n_replicas) == ("cpu", 1)
-    assert isinstance(whisper.load(folder, device="cpu", decoder="ctranslate2"), BatchedWhisper)
+    assert isinstance(whisper.load(folder, device="cpu", decoder="ctranslate2"), CTranslate2Whisper)
     assert len(opened) == 1
     mixed = whisper.load(folder, device="cpu", encoder="ctranslate2")
-    assert isinstance(mixed, ContinuousWhisper) and isinstance(mixed.encoder, CTranslate2Encoder)
+    assert isinstance(mixed, OpenVinoWhisper) and isinstance(mixed.encoder, CTranslate2Encoder)
     assert len(opened) == 2
     assert mixed.encoder.compute_type.startswith("int8")
     mixed.close()

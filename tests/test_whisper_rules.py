@@ -26,7 +26,7 @@ SAMPLED = st.lists(st.integers(0, FINAL), max_size=8)
 
 
 def masked(logits: NDArray[np.float64], sampled: Sequence[int], last_initial: int | None) -> set[int]:
-    """Give the ids that survive SuppressBlank, SuppressTokens and ApplyTimestampRules, one rule at a time."""
+    """Return the ids that survive SuppressBlank, SuppressTokens and ApplyTimestampRules, rule by rule."""
     begin, end = IDS.timestamp_begin, IDS.end_of_text
     left = set(range(IDS.n_vocab)) - set(IDS.never)
     if not sampled:

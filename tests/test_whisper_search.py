@@ -143,7 +143,7 @@ def test_a_wide_beam_finds_the_best_of_all_hypotheses() -> None:
 
 
 def drive_with_padding(beam: Beam, after: Language) -> Scored:
-    """Give candidates beyond the vocabulary, which are forbidden, as a decoder does with a wide beam."""
+    """Return candidates beyond the vocabulary, which are forbidden, as a decoder does with a wide beam."""
     while not beam.done:
         values = np.full((len(beam.rows), beam.width + 1), -np.inf, dtype=np.float32)
         values[:, :N_VOCAB] = [after(row) for row in beam.rows]
@@ -221,7 +221,7 @@ TEMPERATURE = 0.6
 
 
 def walk(log_probabilities: NDArray[np.float32], point: float) -> int:
-    """Give the token at which the cumulated probability at the temperature passes a point."""
+    """Return the token at which the cumulated probability at the temperature passes a point."""
     weights = np.exp(log_probabilities.astype(np.float64) / TEMPERATURE)
     shares = (weights / weights.sum()).tolist()
     for token, share in enumerate(shares):

@@ -38,7 +38,7 @@ def plain_warp(costs: NDArray[np.float32]) -> list[tuple[int, int]]:
 
 
 def cheapest(costs: NDArray[np.float32]) -> float:
-    """Give what the cheapest way costs."""
+    """Return what the cheapest way costs."""
     total = np.full(np.add(costs.shape, 1), np.inf)
     total[0, 0] = 0
     for row, column in np.ndindex(costs.shape):

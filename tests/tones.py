@@ -78,7 +78,7 @@ class ToneStream:
         return ""
 
     def finish(self) -> Iterator[Segment]:
-        """Give a segment for each sentence."""
+        """Return a segment for each sentence."""
         words: list[Word] = []
         for word in hear(np.concatenate(self._samples)):
             if words and word.start - words[-1].end > (GAP + PAUSE) / 2:

@@ -27,7 +27,7 @@ Samples = NDArray[np.float32]
 Pcm = NDArray[np.int16]
 """`int16[n_samples]`, mono; synthesised speech, at the rate that its synthesizer names."""
 
-Octets = bytes | memoryview
+BytesLike = bytes | memoryview
 """Bytes of a file or an answer, perhaps where samples lie, which nobody changes any more."""
 
 
@@ -38,8 +38,8 @@ class Task(StrEnum):
     """Write what is said in the language in which it is said."""
     TRANSLATE = "translate"
     """Write in English what is said."""
-    SPEAK = "speak"
-    """Say what is written."""
+    SYNTHESIZE = "speak"
+    """Return what is written."""
 
 
 RECOGNITION = frozenset({Task.TRANSCRIBE, Task.TRANSLATE})
@@ -142,7 +142,7 @@ class Segment:
     """Text bytes over zlib-compressed bytes; above 2.4 hints at repetition."""
     no_speech_prob: float | None = None
     """Probability in [0, 1] that the window holds no speech."""
-    written: tuple[float, float] | None = None
+    model_times: tuple[float, float] | None = None
     """Start and end as the model wrote them, where those of the words took their place."""
 
     def shifted(self, seconds: float) -> Segment:
@@ -150,14 +150,14 @@ class Segment:
         words = self.words
         if words is not None:
             words = tuple(replace(word, start=word.start + seconds, end=word.end + seconds) for word in words)
-        written = self.written and (self.written[0] + seconds, self.written[1] + seconds)
+        written = self.model_times and (self.model_times[0] + seconds, self.model_times[1] + seconds)
         return replace(
             self,
             start=self.start + seconds,
             end=self.end + seconds,
             words=words,
             seek=self.seek + round(seconds * 100),
-            written=written,
+            model_times=written,
         )
 
 
@@ -171,7 +171,7 @@ class DropReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class DroppedText:
     """Text that a model gave and that was left out of the transcript."""
 
     start: float
@@ -202,7 +202,7 @@ class Fallback:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class TranscriptionReport:
     """What was decided on the way to a transcript, for whoever wants to judge it."""
 
     chunking: Chunking
@@ -210,7 +210,7 @@ class Report:
     """Windows decoded, retries not counted."""
     speech: tuple[SpeechSpan, ...] | None = None
     """Where a voice activity detector heard speech; None where none was asked."""
-    dropped: tuple[Dropped, ...] = ()
+    dropped: tuple[DroppedText, ...] = ()
     fallbacks: tuple[Fallback, ...] = ()
 
 
@@ -227,7 +227,7 @@ class Transcript:
     model: str
     """Id of the model that really served."""
     warnings: tuple[str, ...] = ()
-    report: Report | None = None
+    report: TranscriptionReport | None = None
     """None where the engine does not work by windows."""
 
     @property
@@ -327,13 +327,13 @@ class Voice:
     gender: Gender | None = None
 
     def varied(self, variant: Voice) -> Voice:
-        """Give the voice that a variant makes of this one; a variant is a voice without languages."""
+        """Return the voice that a variant makes of this one; a variant is a voice without languages."""
         gender = variant.gender or self.gender
         return Voice(f"{self.id}+{variant.id}", f"{self.name}, {variant.name}", self.languages, gender)
 
 
 @dataclass(frozen=True, slots=True)
-class Persona:
+class VendorVoice:
     """A voice of a vendor, which nobody else has, described so that one of ours can take its part."""
 
     name: str
@@ -346,7 +346,7 @@ class Persona:
 
 
 @dataclass(frozen=True, slots=True)
-class SpeakOptions:
+class SynthesisOptions:
     """What a synthesizer may choose by; every dialect's spellings end here."""
 
     voice: str

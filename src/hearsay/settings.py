@@ -300,7 +300,7 @@ def parse_pairs(texts: list[str] | tuple[str, ...]) -> dict[str, str]:
 
 
 def shown(settings: Settings) -> dict[str, Any]:
-    """Give every setting as plain data, secrets hidden."""
+    """Return every setting as plain data, secrets hidden."""
     data: dict[str, Any] = settings.model_dump(mode="json")
     if settings.api_key is not None:
         data["api_key"] = "(hidden)"

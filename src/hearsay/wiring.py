@@ -53,12 +53,12 @@ def pool(settings: Settings, models: Catalogue) -> ModelPool:
 
 
 def batch_limits(settings: Settings) -> BatchLimits | None:
-    """Say how many windows are decoded together; None leaves that to the engine."""
+    """Return how many windows are decoded together; None leaves that to the engine."""
     return BatchLimits.of(settings.batch_size) if settings.batch_size else None
 
 
 def decode_settings(settings: Settings) -> DecodeSettings:
-    """Give the operator's choices about the search of window recognisers."""
+    """Return the operator's choices about the search of window recognisers."""
     return DecodeSettings(
         temperatures=settings.temperatures,
         condition_on_previous_text=settings.condition_on_previous_text,
@@ -75,7 +75,7 @@ def decode_settings(settings: Settings) -> DecodeSettings:
 
 
 def detector_for(card: ModelCard) -> SpeechDetector | None:
-    """Give the detector of speech that goes with a model; None for engines that do without.
+    """Return the detector of speech that goes with a model; None for engines that do without.
 
     The fake engine takes any sound for speech, which no real detector does. Raises: `EngineFailed`.
     """
@@ -83,7 +83,7 @@ def detector_for(card: ModelCard) -> SpeechDetector | None:
 
 
 def detector() -> SpeechDetector:
-    """Give the detector of speech that this process shares; the first who asks waits for it to be loaded.
+    """Return the detector of speech that this process shares; the first who asks waits for it to be loaded.
 
     Raises: `EngineFailed`.
     """

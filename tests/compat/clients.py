@@ -63,7 +63,7 @@ class Client:
         return self.language == "python"
 
     def command(self) -> list[str]:
-        """Give the command line of its driver."""
+        """Return the command line of its driver."""
         if self.language == "js":
             return [shutil.which("node") or "node", str(JS / "driver.mjs"), self.vendor]
         python = str(python_of(self.environment)) if self.environment else sys.executable
@@ -71,7 +71,7 @@ class Client:
         return [python, "-m", f"tests.compat.drivers.{driver}", self.vendor]
 
     def absent(self) -> str | None:
-        """Say why it cannot be run on this machine, or None."""
+        """Return why it cannot be run on this machine, or None."""
         group = "js" if self.language == "js" else self.environment
         if not group or (CLIENTS / f"{group}.stamp").exists():
             return None
@@ -131,7 +131,7 @@ def only(condition: Condition, *, if_async: Condition = always) -> Callable[[Tes
 
 
 def applies(test: Callable[..., Any], client: Client, is_async: bool) -> bool:
-    """Tell whether a test is for a client."""
+    """Return whether a test is for a client."""
     condition, if_async = _CONDITIONS.get(test, (always, always))
     return condition(client) and (not is_async or if_async(client))
 

@@ -133,7 +133,7 @@ class Busy:
     """The least seconds that it tells callers to wait."""
 
     def let_go(self) -> Event:
-        """Give the event that lets the work in progress end."""
+        """Return the event that lets the work in progress end."""
         return self.gate.opened
 
 
@@ -192,7 +192,7 @@ KINDS = [(c, False) for c in ALL] + [(c, True) for c in ALL if c.is_async_capabl
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give a test that wants a `kind` every one that it was not kept from by `only`."""
+    """Return a test that wants a `kind` every one that it was not kept from by `only`."""
     if "kind" in metafunc.fixturenames:
         kinds = [kind for kind in KINDS if applies(metafunc.function, *kind)]
         ids = [f"{client}-async" if is_async else str(client) for client, is_async in kinds]

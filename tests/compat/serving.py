@@ -17,9 +17,9 @@ from hearsay.api.request.url_fetch import Fetcher, FetchPolicy
 from hearsay.api.routes.transcriptions import Detector, no_detector
 from hearsay.domain import ModelCard, Task, TranscribeOptions
 from hearsay.engines.fake import cards as fake_cards
-from hearsay.engines.fake.recognizer import FakeStream, FakeUtteranceRecognizer, Mishaps
+from hearsay.engines.fake.recognizer import FakeStream, FakeUtteranceRecognizer, Faults
 from hearsay.engines.protocols import Engine, Recognizer
-from hearsay.media.worker_pool import DecoderPool
+from hearsay.media.worker_pool import MediaDecoderPool
 from hearsay.models.catalogue import Catalogue
 from hearsay.models.hub import Hub
 from hearsay.scheduling.model_pool import ModelPool
@@ -61,7 +61,7 @@ class FragileRecognizer(FakeUtteranceRecognizer):
 
     def open(self, options: TranscribeOptions) -> FakeStream:
         """Begin a recording with the mishap still ahead."""
-        self.mishaps = Mishaps(fail_after=self._n_segments)
+        self.mishaps = Faults(fail_after=self._n_segments)
         return super().open(options)
 
 
@@ -73,8 +73,8 @@ def doze() -> None:
 ENGINES: dict[str, Callable[[Gate], Recognizer]] = {
     "breaks": lambda _: FragileRecognizer(0),
     "breaks-later": lambda _: FragileRecognizer(1),
-    "drowsy": lambda _: FakeUtteranceRecognizer(mishaps=Mishaps(pause=doze)),
-    "slow": lambda gate: FakeUtteranceRecognizer(mishaps=Mishaps(pause=gate.wait)),
+    "drowsy": lambda _: FakeUtteranceRecognizer(mishaps=Faults(pause=doze)),
+    "slow": lambda gate: FakeUtteranceRecognizer(mishaps=Faults(pause=gate.wait)),
 }
 """Further models of the test server: name → what makes its engine."""
 
@@ -140,7 +140,7 @@ class Scene:
         return create_app(
             catalogue=catalogue,
             pool=ModelPool(catalogue, max_waiting=self.max_waiting, max_loaded=4),
-            decoders=DecoderPool(n_workers=1, timeout=60.0),
+            decoders=MediaDecoderPool(n_workers=1, timeout=60.0),
             keys=Keyring(fixed=(self.key,) if self.key else ()),
             limits=self.limits,
             detector=self.detector,

@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def python_of(name: str) -> Path:
-    """Give the interpreter of one of the Python environments."""
+    """Return the interpreter of one of the Python environments."""
     return CLIENTS / name / ("Scripts" if sys.platform == "win32" else "bin") / "python"
 
 

@@ -163,7 +163,7 @@ def demand_sound(sound: Sound, form: Wanted, reference: Sound) -> None:
 
 
 def loudness(samples: Pcm) -> float:
-    """Give the root mean square."""
+    """Return the root mean square."""
     return float(np.sqrt(np.mean(samples.astype(np.float64) ** 2)))
 
 
@@ -177,19 +177,19 @@ def ask(session: Session, call: str, to: Path | None, form: Wanted | None = None
 
 
 def forms(client: Client) -> Iterator[Wanted]:
-    """Give what a client can ask for."""
+    """Return what a client can ask for."""
     for form in BY_VENDOR[client.vendor]:
         if client.name != "together-py-1" or "bit_rate" not in dict(form.arguments):
             yield form
 
 
 def generated(client: Client) -> bool:
-    """Tell whether a client is one of those that one generator wrote."""
+    """Return whether a client is one of those that one generator wrote."""
     return client.name != "together-py-1"
 
 
 def streams_chunks(client: Client) -> bool:
-    """Tell whether a client has `stream` for speech, and gives its chunks to the user."""
+    """Return whether a client has `stream` for speech, and gives its chunks to the user."""
     return client.vendor == "together" and generated(client)
 
 

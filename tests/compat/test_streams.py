@@ -9,7 +9,7 @@ from tests.compat.conftest import RECORDING, Recorded
 
 
 def streams(client: Client) -> bool:
-    """Tell whether a client has streaming transcription."""
+    """Return whether a client has streaming transcription."""
     return client.streams
 
 

@@ -48,7 +48,7 @@ def words(found: list[dict[str, Any]]) -> list[tuple[str, float, float]]:
 
 
 def is_a(value: object, kind: type) -> bool:
-    """Tell whether a JSON value has a type; a whole number is a float too, a boolean is no number."""
+    """Return whether a JSON value has a type; a whole number is a float too, a boolean is no number."""
     return not isinstance(value, bool) and isinstance(value, (int, float) if kind is float else kind)
 
 

@@ -27,7 +27,7 @@ MOST_ERRORS = 0.05
 
 
 def sentences() -> list[dict[str, Any]]:
-    """Give a clip of one sentence in every language."""
+    """Return a clip of one sentence in every language."""
     if not CLIPS.is_dir():
         return []
     manifest = json.loads((CLIPS / "manifest.json").read_text("utf-8"))

@@ -23,33 +23,39 @@ from starlette.types import Lifespan
 import hearsay
 from hearsay import wiring
 from hearsay.api import openapi
-from hearsay.api.concurrency_limit import Door
-from hearsay.api.middleware.auth import BEARER, Guarded, Keys
-from hearsay.api.middleware.dialect_choice import Mounted
-from hearsay.api.middleware.drain_body import Drained
+from hearsay.api.concurrency_limit import ConcurrencyLimit
+from hearsay.api.middleware.auth import BEARER, AuthMiddleware, Keys
+from hearsay.api.middleware.dialect_choice import DialectMiddleware
+from hearsay.api.middleware.drain_body import DrainBodyMiddleware
 from hearsay.api.middleware.error_responses import (
-    Bounded,
+    ErrorMiddleware,
     answer_http_exception,
     answer_validation_error,
-    told,
+    format_traceback,
 )
-from hearsay.api.middleware.request_trace import EXPOSED, Observed
+from hearsay.api.middleware.request_trace import EXPOSED, RequestTraceMiddleware
 from hearsay.api.request.multipart_form import FormLimits
 from hearsay.api.request.url_fetch import Fetcher, FetchPolicy
 from hearsay.api.routes import health, models, pages, speech, voices
 from hearsay.api.routes.raw_route import StraightRoute
-from hearsay.api.routes.speech import Lectern
-from hearsay.api.routes.transcriptions import Decoders, Detector, Job, Studio, no_detector
+from hearsay.api.routes.speech import SpeechDeps
+from hearsay.api.routes.transcriptions import (
+    Decoders,
+    Detector,
+    TranscriptionDeps,
+    TranscriptionJob,
+    no_detector,
+)
 from hearsay.dialects import PREFIX
 from hearsay.domain import DecodeSettings, Task
 from hearsay.errors import ConfigurationError
-from hearsay.media.worker_pool import DecoderPool
+from hearsay.media.worker_pool import MediaDecoderPool
 from hearsay.models.catalogue import Catalogue
 from hearsay.scheduling.model_pool import ModelPool
 from hearsay.settings import Settings
 from hearsay.storage.api_keys import KeyFile, Keyring
 
-Chore = Callable[[ModelPool], Awaitable[None]]
+StartupTask = Callable[[ModelPool], Awaitable[None]]
 """Something to do beside serving, from the server's start; a failure is logged and ends only the chore."""
 
 _MEBIBYTE = 1 << 20
@@ -84,7 +90,7 @@ def create_app(
     speech_language: str = "en",
     folder: Path | None = None,
     fetcher: Fetcher | None = None,
-    chores: Sequence[Chore] = (),
+    chores: Sequence[StartupTask] = (),
 ) -> FastAPI:
     """Join everything into an app; its shutdown closes `pool` and `decoders`.
 
@@ -92,8 +98,8 @@ def create_app(
     run beside serving, `fetcher` stands in for the one that `limits` make.
     """
     limits = limits or Limits()
-    door = Door(limits.max_requests)
-    studio = Studio(
+    door = ConcurrencyLimit(limits.max_requests)
+    studio = TranscriptionDeps(
         catalogue=catalogue,
         pool=pool,
         decoders=decoders,
@@ -105,7 +111,7 @@ def create_app(
         folder=folder,
         pulse_seconds=limits.pulse_seconds,
     )
-    lectern = Lectern(
+    lectern = SpeechDeps(
         catalogue, pool, door, most_characters=limits.speech_characters, language=speech_language
     )
     app = _framework(lambda _: _life(pool, decoders, chores), _middleware(keys, limits))
@@ -123,7 +129,7 @@ def create_app(
 
 
 def from_settings(
-    settings: Settings, *, catalogue: Catalogue | None = None, chores: Sequence[Chore] = ()
+    settings: Settings, *, catalogue: Catalogue | None = None, chores: Sequence[StartupTask] = ()
 ) -> FastAPI:
     """Make the app that the settings describe. Raises: `ConfigurationError`.
 
@@ -146,7 +152,7 @@ def from_settings(
     return create_app(
         catalogue=catalogue,
         pool=wiring.pool(settings, catalogue),
-        decoders=DecoderPool(
+        decoders=MediaDecoderPool(
             n_workers=settings.decode_workers,
             timeout=settings.decode_timeout_seconds,
             folder=settings.work_folder,
@@ -201,16 +207,16 @@ def _middleware(keys: Keys, limits: Limits) -> list[Middleware]:
         expose_headers=EXPOSED,
     )
     return [
-        Middleware(Observed),
-        Middleware(Drained),
+        Middleware(RequestTraceMiddleware),
+        Middleware(DrainBodyMiddleware),
         *([cors] if limits.cors_origins else []),
-        Middleware(Bounded),
-        Middleware(Mounted),
-        Middleware(Guarded, keys=keys),
+        Middleware(ErrorMiddleware),
+        Middleware(DialectMiddleware),
+        Middleware(AuthMiddleware, keys=keys),
     ]
 
 
-def _audio_routes(studio: Studio) -> APIRouter:
+def _audio_routes(studio: TranscriptionDeps) -> APIRouter:
     router = APIRouter(
         prefix=f"{PREFIX}/audio", tags=["audio"], dependencies=[BEARER], route_class=StraightRoute
     )
@@ -224,7 +230,7 @@ def _audio_routes(studio: Studio) -> APIRouter:
     )
     async def create_transcription(_: Request) -> Response:
         """Write what is said in a recording, in the language in which it is said."""
-        return Job(studio, Task.TRANSCRIBE)
+        return TranscriptionJob(studio, Task.TRANSCRIBE)
 
     @router.post(
         "/translations",
@@ -235,13 +241,13 @@ def _audio_routes(studio: Studio) -> APIRouter:
     )
     async def create_translation(_: Request) -> Response:
         """Write in English what is said in a recording."""
-        return Job(studio, Task.TRANSLATE)
+        return TranscriptionJob(studio, Task.TRANSLATE)
 
     return router
 
 
 @asynccontextmanager
-async def _life(pool: ModelPool, decoders: Decoders, chores: Sequence[Chore]) -> AsyncIterator[None]:
+async def _life(pool: ModelPool, decoders: Decoders, chores: Sequence[StartupTask]) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(_watched(chore, pool)) for chore in chores]
     try:
         yield
@@ -253,8 +259,10 @@ async def _life(pool: ModelPool, decoders: Decoders, chores: Sequence[Chore]) ->
         await decoders.close()
 
 
-async def _watched(chore: Chore, pool: ModelPool) -> None:
+async def _watched(chore: StartupTask, pool: ModelPool) -> None:
     try:
         await chore(pool)
     except Exception as error:
-        _log.error("chore failed", chore=getattr(chore, "__name__", str(chore)), traceback=told(error))
+        _log.error(
+            "chore failed", chore=getattr(chore, "__name__", str(chore)), traceback=format_traceback(error)
+        )

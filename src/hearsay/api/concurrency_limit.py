@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from hearsay.errors import Overloaded
 
 
-class Door:
+class ConcurrencyLimit:
     """Counts who is inside, uploads included, so that bodies cannot fill the disk."""
 
     def __init__(self, most: int) -> None:
@@ -19,7 +19,7 @@ class Door:
         self._inside = 0
 
     @contextmanager
-    def passed(self) -> Iterator[None]:
+    def slot(self) -> Iterator[None]:
         """Count one more for as long as the context lasts. Raises `Overloaded` at once where it is full."""
         if self._inside >= self._most:
             raise Overloaded(f"This server has {self._most} requests in hand already; try again shortly.")

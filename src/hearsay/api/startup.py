@@ -26,10 +26,10 @@ T = TypeVar("T")
 
 _log = structlog.get_logger("hearsay.models")
 
-Chore = Callable[[ModelPool], Awaitable[None]]
+StartupTask = Callable[[ModelPool], Awaitable[None]]
 
 
-def preload(catalogue: Catalogue) -> Chore:
+def preload(catalogue: Catalogue) -> StartupTask:
     """Load the default models, so that the first requests do not wait for them: first the one that listens.
 
     Where the best installed one cannot be loaded, the next best becomes the default; one that the operator
@@ -38,9 +38,9 @@ def preload(catalogue: Catalogue) -> Chore:
 
     async def preload_defaults(pool: ModelPool) -> None:
         await _preload(catalogue, pool, Task.TRANSCRIBE)
-        speaker = await asyncio.to_thread(catalogue.card, None, Task.SPEAK)
+        speaker = await asyncio.to_thread(catalogue.card, None, Task.SYNTHESIZE)
         if speaker.engine in EMBEDDED_ENGINES or pool.has_room():
-            await _preload(catalogue, pool, Task.SPEAK)
+            await _preload(catalogue, pool, Task.SYNTHESIZE)
         # What the choice of a voice needs takes longer to load than the embedded voice itself.
         await asyncio.to_thread(catalogue.voices, speaker)
         await asyncio.to_thread(language_id.prepare)
@@ -53,30 +53,33 @@ async def _preload(catalogue: Catalogue, pool: ModelPool, task: Task) -> None:
         card = await asyncio.to_thread(catalogue.card, None, task)
         try:
             async with await pool.lease(card.id, task) as lease:
-                seconds, advice = round(lease.timings.loading, 3), catalogue.advice(card)
+                seconds, advice = round(lease.timings.loading, 3), catalogue.upgrade_hint(card)
                 _log.info("model loaded", model=card.id, seconds=seconds, advice=advice)
                 return
         except Overloaded:
             return  # The server is shutting down, or callers have begun to load it already.
         except HearsayError as error:
             _log.error("model not loaded", model=card.id, reason=error.message)
-        catalogue.avoid(card)
+        catalogue.mark_unloadable(card)
         if catalogue.card(None, task).id == card.id:
             return
 
 
-def upgrade(catalogue: Catalogue) -> Chore:
+def upgrade(catalogue: Catalogue) -> StartupTask:
     """Pull the model that suits this machine, if none does, and switch the default over to it."""
 
     async def pull_better_model(pool: ModelPool) -> None:
-        wanted = await asyncio.to_thread(catalogue.wanted)
+        wanted = await asyncio.to_thread(catalogue.recommended_missing)
         if wanted is None:
             return
         serving = catalogue.card().id
         problem = await asyncio.to_thread(catalogue.hub.problem)
         if problem is not None:
             _log.warning(
-                "no better model", serving=serving, reason=problem, advice=catalogue.advice(catalogue.card())
+                "no better model",
+                serving=serving,
+                reason=problem,
+                advice=catalogue.upgrade_hint(catalogue.card()),
             )
             return
         _log.info(
@@ -105,7 +108,7 @@ def upgrade(catalogue: Catalogue) -> Chore:
             async with await pool.lease(wanted.id):
                 _log.info("switched over", serving=wanted.id, before=serving)
         except HearsayError as error:
-            catalogue.avoid(wanted)
+            catalogue.mark_unloadable(wanted)
             _log.error("not switched over", model=wanted.id, reason=error.message, serving=serving)
 
     return pull_better_model

@@ -2,7 +2,7 @@
 
 Knows no engine and no audio, only segments and where a detector heard speech. Whisper was trained on
 subtitles and fills silence with what subtitles say there; no list of such phrases is kept here, since people
-say them, too. What is left out is told as `Dropped`.
+say them, too. What is left out is told as `DroppedText`.
 
 Over silence. Whisper's times are loose: a segment may begin seconds early or reach seconds into a pause, but
 some of it lies on the speech that it writes down. So a segment is doubted only where not even the time around
@@ -27,7 +27,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
 
-from hearsay.domain import DecodeSettings, Dropped, DropReason, Segment, SpeechSpan, Word
+from hearsay.domain import DecodeSettings, DroppedText, DropReason, Segment, SpeechSpan, Word
 
 MARGIN = 0.5
 """Seconds on either side of a segment in which speech may have been what it writes down."""
@@ -62,29 +62,29 @@ _LOOP = re.compile(r"(.{2,200}?)\1{3,}", re.DOTALL)
 _UNHEARD = re.compile(r"[\W_]+")
 
 
-class Guard:
+class HallucinationFilter:
     """Judges the windows of one recording in order of time."""
 
     def __init__(self, settings: DecodeSettings) -> None:
         """Begin a recording in which nobody has listened for speech yet."""
         self.spans: list[SpeechSpan] | None = None
         """Speech heard so far, in order; None until somebody has listened."""
-        self.dropped: list[Dropped] = []
+        self.dropped: list[DroppedText] = []
         """What was left out so far."""
         self._stretches: deque[tuple[int, Sequence[SpeechSpan]]] = deque()
         self._limit = settings.compression_ratio_threshold
         self._said: deque[str] = deque(maxlen=LONGEST_PERIOD * MOST_COPIES)
         self._end = 0.0
 
-    def hear(self, spans: Sequence[SpeechSpan], *, begin: float = 0.0) -> None:
+    def add_speech(self, spans: Sequence[SpeechSpan], *, begin: float = 0.0) -> None:
         """Learn where speech was detected in the next stretch, which begins there (seconds)."""
         if self.spans is None:
             self.spans = []
         self.spans.extend(spans)
         self._stretches.append((round(begin * 100), spans))
 
-    def judge(self, window: Sequence[Segment]) -> list[Segment]:
-        """Give what is to be believed of the segments of one window."""
+    def filter(self, window: Sequence[Segment]) -> list[Segment]:
+        """Return what is to be believed of the segments of one window."""
         believed = []
         silent = over_silence(window, self._heard_in(window)) if self._stretches else [False] * len(window)
         for segment, is_silent in zip(window, silent, strict=True):
@@ -97,7 +97,7 @@ class Guard:
         return [segment for segment in believed if segment.text.strip()]
 
     def _heard_in(self, window: Sequence[Segment]) -> Sequence[SpeechSpan]:
-        """Give the speech of the stretch that a window lies in, since the model heard no other.
+        """Return the speech of the stretch that a window lies in, since the model heard no other.
 
         What comes later may be known already or not; whether it is must make no difference.
         """
@@ -106,10 +106,10 @@ class Guard:
         return self._stretches[0][1]
 
     def _drop(self, segment: Segment, reason: DropReason) -> None:
-        self.dropped.append(Dropped(segment.start, segment.end, segment.text.strip(), reason))
+        self.dropped.append(DroppedText(segment.start, segment.end, segment.text.strip(), reason))
 
     def _repeats(self, segment: Segment) -> bool:
-        """Say whether a segment is one copy too many, and remember it."""
+        """Return whether a segment is one copy too many, and remember it."""
         if segment.start - self._end > LONGEST_PAUSE:
             self._said.clear()
         self._end = segment.end
@@ -127,7 +127,7 @@ class Guard:
         return cut
 
     def _is_doubted(self, segment: Segment) -> bool:
-        """Say whether its window compressed too well, also at the last temperature that there was."""
+        """Return whether its window compressed too well, also at the last temperature that there was."""
         ratio = segment.compression_ratio
         return self._limit is not None and ratio is not None and ratio > self._limit
 
@@ -146,16 +146,16 @@ def over_silence(window: Sequence[Segment], spans: Sequence[SpeechSpan]) -> list
 
 
 def _speech_around(segment: Segment, spans: Sequence[SpeechSpan]) -> float:
-    """Give the seconds of speech around a segment, be it where the model wrote it or where its words are.
+    """Return the seconds of speech around a segment, be it where the model wrote it or where its words are.
 
     Words are easily misplaced beside a pause, and whoever asks for their times must not lose text by that.
     """
-    start, end = segment.written or (segment.start, segment.end)
+    start, end = segment.model_times or (segment.start, segment.end)
     return speech_within(min(start, segment.start) - MARGIN, max(end, segment.end) + MARGIN, spans)
 
 
 def speech_within(start: float, end: float, spans: Sequence[SpeechSpan]) -> float:
-    """Give the seconds of speech between two times; `spans` are in order and do not overlap."""
+    """Return the seconds of speech between two times; `spans` are in order and do not overlap."""
     heard = 0.0
     place = bisect_right(spans, end, key=lambda span: span.start)
     while place > 0 and spans[place - 1].end > start:
@@ -165,7 +165,7 @@ def speech_within(start: float, end: float, spans: Sequence[SpeechSpan]) -> floa
 
 
 def is_sure(segment: Segment) -> bool:
-    """Say whether the model is sure of the text of a segment's window, and that somebody speaks there."""
+    """Return whether the model is sure of the text of a segment's window, and that somebody speaks there."""
     logprob, no_speech = segment.avg_logprob, segment.no_speech_prob
     return logprob is not None and logprob > SURE_LOGPROB and (no_speech or 0.0) <= SURE_NO_SPEECH
 
@@ -181,7 +181,7 @@ def copies(said: Sequence[str], period: int) -> int:
     return 1 + -(-n_equal // period)
 
 
-def cut_loops(segment: Segment) -> tuple[Segment, list[Dropped]]:
+def cut_loops(segment: Segment) -> tuple[Segment, list[DroppedText]]:
     """Leave one copy of each loop within a segment; what goes has the times of its words, if known."""
     loops = list(find_loops(segment.text))
     if not loops:
@@ -191,7 +191,7 @@ def cut_loops(segment: Segment) -> tuple[Segment, list[Dropped]]:
     kept = "".join(text[begin:end] for begin, end in zip(edges[::2], edges[1::2], strict=True))
     inside = [_words_within(words or (), *loop) for loop in loops]
     dropped = [
-        Dropped(
+        DroppedText(
             *(_times(gone) or (segment.start, segment.end)), text[begin:end].strip(), DropReason.REPETITION
         )
         for (begin, end), gone in zip(loops, inside, strict=True)

@@ -16,19 +16,19 @@ from typing import Any
 
 from hearsay.domain import Fallback, Segment
 from hearsay.engines.jobs import Job, Jobs, Submit
-from hearsay.engines.protocols import Cancelled as IsCancelled
+from hearsay.engines.protocols import IsCancelled
 from hearsay.engines.whisper.window_loop import WindowLoop
 from hearsay.errors import Cancelled
 
 IN_FLIGHT = 16
 """Windows of one recording that are worked on at once: two full batches; 16 MB of features at 80 mels."""
 
-PATIENCE = 0.1
+POLL_SECONDS = 0.1
 """Seconds after which whoever waits for a job looks whether the caller is still there."""
 
 
 @dataclass(slots=True, eq=False)
-class _Lane:
+class _InFlight:
     """One loop at work, and what of its results is not given yet."""
 
     loop: WindowLoop | None
@@ -40,11 +40,11 @@ class _Lane:
     """Whether its first encoding is there and it waits for somebody else to learn the language."""
     progress: float = 0.0
     """Where decoding has come to, in seconds of the recording."""
-    found: list[list[Segment]] = field(default_factory=list)
+    segments_by_window: list[list[Segment]] = field(default_factory=list)
     fallbacks: list[Fallback] = field(default_factory=list)
 
 
-class ParallelLoops:
+class ParallelWindows:
     """Loops over the parts of one recording, several at work at once; iterate `windows` once.
 
     Where the language is not known, the first loop detects it; the others have their windows encoded
@@ -81,12 +81,12 @@ class ParallelLoops:
         self._cancelled = cancelled
         self._in_flight = in_flight
         self._eager = eager
-        self._lanes: deque[_Lane] = deque()
+        self._lanes: deque[_InFlight] = deque()
         self._n_working = 0
-        self._arrived: SimpleQueue[_Lane] = SimpleQueue()
+        self._arrived: SimpleQueue[_InFlight] = SimpleQueue()
 
     def windows(self) -> Generator[list[Segment], None, None]:
-        """Give the segments of each window in order of time, as soon as nothing before them is missing.
+        """Return the segments of each window in order of time, as soon as nothing before them is missing.
 
         Ending the iteration early, an error of any job, and a caller who has gone end all that is in flight.
         Raises: `Cancelled`, and whatever a job raises.
@@ -110,10 +110,10 @@ class ParallelLoops:
             self._begin()
         return True
 
-    def _next_arrived(self, *, wait: bool) -> _Lane | None:
+    def _next_arrived(self, *, wait: bool) -> _InFlight | None:
         while True:
             try:
-                return self._arrived.get(block=wait, timeout=PATIENCE)
+                return self._arrived.get(block=wait, timeout=POLL_SECONDS)
             except Empty:
                 if not wait:
                     return None
@@ -126,12 +126,12 @@ class ParallelLoops:
             self._more = False
             return
         self.warnings += [warning for warning in loop.warnings if warning not in self.warnings]
-        lane = _Lane(loop, loop.jobs())
+        lane = _InFlight(loop, loop.jobs())
         self._lanes.append(lane)
         self._n_working += 1
         self._go_on(lane, None)
 
-    def _receive(self, lane: _Lane) -> None:
+    def _receive(self, lane: _InFlight) -> None:
         """Send a loop what it asked for, unless it has to wait until the first one knows the language."""
         result = _result_of(lane)
         loop = lane.loop
@@ -141,15 +141,15 @@ class ParallelLoops:
             return
         self._go_on(lane, result)
 
-    def _go_on(self, lane: _Lane, result: Any) -> None:
+    def _go_on(self, lane: _InFlight, result: Any) -> None:
         """Run a loop up to its next job, and hand that in."""
         loop = lane.loop
         assert loop is not None, "a loop that has ended cannot go on"
         loop.language = loop.language or self.language
         job = _next_job(lane.jobs, result)
         self.language = self.language or loop.language
-        lane.found += loop.found
-        loop.found.clear()
+        lane.segments_by_window += loop.segments_by_window
+        loop.segments_by_window.clear()
         lane.progress = loop.seek_seconds
         if job is None:
             lane.fallbacks, lane.loop, lane.future = loop.fallbacks, None, None
@@ -157,17 +157,17 @@ class ParallelLoops:
         else:
             self._hand_in(lane, job)
 
-    def _hand_in(self, lane: _Lane, job: Job) -> None:
+    def _hand_in(self, lane: _InFlight, job: Job) -> None:
         self._check()
         lane.future = self._submit(job)
         lane.future.add_done_callback(lambda _: self._arrived.put(lane))
 
     def _take(self) -> Iterator[list[Segment]]:
-        """Give what is complete from the beginning on; loops that have ended make room for the next."""
+        """Return what is complete from the beginning on; loops that have ended make room for the next."""
         while self._lanes:
             first = self._lanes[0]
             self.progress = max(self.progress, first.progress)
-            found, first.found = first.found, []
+            found, first.segments_by_window = first.segments_by_window, []
             for segments in found:
                 self.n_windows += 1
                 yield segments
@@ -185,7 +185,7 @@ class ParallelLoops:
                 self._go_on(lane, _result_of(lane))
 
     def _abandon(self) -> None:
-        """Give up everything in flight."""
+        """Return up everything in flight."""
         lanes = tuple(self._lanes)
         self._lanes.clear()
         for lane in lanes:
@@ -210,8 +210,8 @@ def _next_job(jobs: Jobs[None], result: Any) -> Job | None:
         return None
 
 
-def _result_of(lane: _Lane) -> Any:
-    """Give what a finished job brought. Raises `Cancelled` where it was given up, and what it raised."""
+def _result_of(lane: _InFlight) -> Any:
+    """Return what a finished job brought. Raises `Cancelled` where it was given up, and what it raised."""
     assert lane.future is not None, "nothing was asked for"
     try:
         return lane.future.result()

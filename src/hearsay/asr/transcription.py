@@ -10,34 +10,34 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from math import ceil, inf
 
-from hearsay.asr.hallucinations import Guard
-from hearsay.asr.parallel import ParallelLoops
+from hearsay.asr.hallucinations import HallucinationFilter
+from hearsay.asr.parallel import ParallelWindows
 from hearsay.domain import (
     SAMPLE_RATE,
     Audio,
     Chunking,
     DecodeSettings,
     ModelCard,
-    Report,
     Samples,
     Segment,
     Task,
     TranscribeOptions,
     Transcript,
+    TranscriptionReport,
 )
 from hearsay.engines.jobs import Submit, at_once
-from hearsay.engines.protocols import Cancelled as IsCancelled
 from hearsay.engines.protocols import (
+    IsCancelled,
     Recognizer,
     SpeechDetector,
     Stream,
     UtteranceRecognizer,
     WindowRecognizer,
 )
-from hearsay.engines.whisper.window_loop import Slice, WindowLoop, frames_per_second
+from hearsay.engines.whisper.window_loop import AudioSlice, WindowLoop, frames_per_second
 from hearsay.errors import Cancelled, UnsupportedOption
 from hearsay.text import languages
-from hearsay.vad.chunking import Stretch, listen
+from hearsay.vad.chunking import Chunk, stream_chunks
 
 FEED_SECONDS = 1
 """Audio given to a stream at once; between two such pieces a caller who has gone is noticed."""
@@ -80,8 +80,8 @@ class Transcription:
         self.warnings: list[str] = list(audio.warnings)
         """What the caller should know, one sentence each."""
         self._done = 0.0
-        self._loops: ParallelLoops | None = None
-        self._report: Report | None = None
+        self._loops: ParallelWindows | None = None
+        self._report: TranscriptionReport | None = None
         self._audio = WatchedAudio(audio.pcm, audio.warnings, cancelled)
         self._options = options
         self._card = card
@@ -100,11 +100,11 @@ class Transcription:
         return min(done, self._audio.duration)
 
     def __iter__(self) -> Iterator[Segment]:
-        """Give the segments as they are found. Raises `Cancelled` when the caller has gone."""
+        """Return the segments as they are found. Raises `Cancelled` when the caller has gone."""
         return (segment for segment in self.steps() if segment is not None)
 
     def steps(self) -> Generator[Segment | None, None, None]:
-        """Give the segments, and None after each bounded piece of work that found none; raises as iteration.
+        """Return the segments, and None after each bounded piece of work without any; raises as iteration.
 
         Whoever shares a thread can let others have it in between, also where nobody speaks for hours.
         """
@@ -141,8 +141,8 @@ class Transcription:
 
     def _windows(self, recognizer: WindowRecognizer) -> Iterator[Segment | None]:
         chunking = self._choose_chunking(recognizer)
-        guard = Guard(self._decode) if chunking is Chunking.VAD else None
-        self._loops = loops = ParallelLoops(
+        guard = HallucinationFilter(self._decode) if chunking is Chunking.VAD else None
+        self._loops = loops = ParallelWindows(
             self._open(recognizer, guard),
             self._submit or at_once(recognizer),
             cancelled=self._cancelled,
@@ -151,10 +151,10 @@ class Transcription:
         with closing(loops.windows()) as windows:
             for window in windows:
                 self._learn(loops)
-                yield from (window if guard is None else guard.judge(window)) or (None,)
+                yield from (window if guard is None else guard.filter(window)) or (None,)
         self._learn(loops)
         self._done = self._audio.duration
-        self._report = Report(
+        self._report = TranscriptionReport(
             chunking=chunking,
             n_windows=loops.n_windows,
             speech=None if guard is None or guard.spans is None else tuple(guard.spans),
@@ -162,7 +162,7 @@ class Transcription:
             fallbacks=tuple(loops.fallbacks),
         )
 
-    def _learn(self, loops: ParallelLoops) -> None:
+    def _learn(self, loops: ParallelWindows) -> None:
         """Take over what the loops found out about the whole recording."""
         self.language = loops.language or self._options.language
         self.warnings += [warning for warning in loops.warnings if warning not in self.warnings]
@@ -176,31 +176,31 @@ class Transcription:
             return Chunking.SEQUENTIAL
         return chunking
 
-    def _open(self, recognizer: WindowRecognizer, guard: Guard | None) -> Iterator[WindowLoop]:
+    def _open(self, recognizer: WindowRecognizer, guard: HallucinationFilter | None) -> Iterator[WindowLoop]:
         """Make the loops over the recording, each when there is room for it."""
         if guard is None:
             features = recognizer.features(self._audio)
             yield WindowLoop(features, self._options, recognizer, decode=self._decode)
             return
         if self._detector is not None:
-            guard.hear(())
+            guard.add_speech(())
         for stretch in self._listen(recognizer):
             if self._detector is not None:
-                guard.hear(stretch.spans, begin=stretch.start)
+                guard.add_speech(stretch.spans, begin=stretch.start)
             audio, part = self._cut(stretch, recognizer)
             features = recognizer.features(audio)
             yield WindowLoop(features, self._options, recognizer, decode=self._decode, part=part)
 
-    def _listen(self, recognizer: WindowRecognizer) -> Iterator[Stretch]:
-        """Give the stretches to be recognised; without a detector all of a recording that fits a window."""
+    def _listen(self, recognizer: WindowRecognizer) -> Iterator[Chunk]:
+        """Return the stretches to be recognised; without a detector all of a recording that fits a window."""
         if self._detector is None:
-            yield Stretch(0.0, self._audio.duration, ())
+            yield Chunk(0.0, self._audio.duration, ())
         else:
             thresholds = self._options.vad or self._decode.vad
             window = _window_seconds(recognizer)
-            yield from listen(self._audio, self._detector, thresholds, window=window)
+            yield from stream_chunks(self._audio, self._detector, thresholds, window=window)
 
-    def _cut(self, stretch: Stretch, recognizer: WindowRecognizer) -> tuple[WatchedAudio, Slice]:
+    def _cut(self, stretch: Chunk, recognizer: WindowRecognizer) -> tuple[WatchedAudio, AudioSlice]:
         """Cut a stretch out of the recording, along frames."""
         per_second = frames_per_second(recognizer)
         n_samples = SAMPLE_RATE // per_second
@@ -209,10 +209,10 @@ class Transcription:
         if stretch.end - stretch.start <= _window_seconds(recognizer):
             stop = min(stop, start + recognizer.window_frames * n_samples)
         audio = WatchedAudio(self._audio.pcm[start:stop], (), self._cancelled)
-        return audio, Slice(first / per_second, self._quiet_from(stretch))
+        return audio, AudioSlice(first / per_second, self._quiet_from(stretch))
 
-    def _quiet_from(self, stretch: Stretch) -> float:
-        """Give the time after which nobody speaks in a stretch, infinity where that is not certain.
+    def _quiet_from(self, stretch: Chunk) -> float:
+        """Return the time after which nobody speaks in a stretch, infinity where that is not certain.
 
         Where a stretch goes on after its last span, that span ends with all of its padding.
         """

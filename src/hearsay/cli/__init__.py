@@ -71,7 +71,7 @@ class Subcommands(TyperGroup):
         return list(SUBCOMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Give a subcommand, as a stand-in that only knows its help text unless it was called before."""
+        """Return a subcommand, as a stand-in that only knows its help text unless it was called before."""
         known = SUBCOMMANDS.get(cmd_name)
         if known is None or cmd_name in self.commands:
             return self.commands.get(cmd_name)

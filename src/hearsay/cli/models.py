@@ -50,7 +50,7 @@ def list_models(
         return
     heading = ("Model", "State", "Size", "Languages", "Can", "About")
     terminal.print_table(heading, [_row(model) for model in shown], asides=1)
-    for advice in (catalogue.advice(catalogue.card()), catalogue.voice_advice()):
+    for advice in (catalogue.upgrade_hint(catalogue.card()), catalogue.voice_upgrade_hint()):
         if advice:
             terminal.say(advice)
 

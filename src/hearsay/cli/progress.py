@@ -22,7 +22,7 @@ class Track(Protocol):
     """One piece of work under way."""
 
     def update(self, done: float, total: float) -> None:
-        """Say how far it is, in seconds of audio or in bytes."""
+        """Return how far it is, in seconds of audio or in bytes."""
         ...
 
     def end(self) -> None:
@@ -41,12 +41,12 @@ class Reporter(Protocol):
         """Remark something that the caller may want to know."""
         ...
 
-    def complain(self, text: str) -> None:
-        """Say what went wrong; never silenced."""
+    def error(self, text: str) -> None:
+        """Return what went wrong; never silenced."""
         ...
 
     def text(self, line: str) -> None:
-        """Give a line of transcript to standard output at once."""
+        """Return a line of transcript to standard output at once."""
         ...
 
     def __enter__(self) -> Reporter: ...
@@ -93,9 +93,9 @@ class Lines:
     def say(self, text: str) -> None:
         """Write a remark, unless quiet."""
         if not self._quiet:
-            self.complain(text)
+            self.error(text)
 
-    def complain(self, text: str) -> None:
+    def error(self, text: str) -> None:
         """Write a line in any case."""
         print(text, file=self._stream, flush=True)
 
@@ -163,7 +163,7 @@ class Bars:
         """Print a remark above the bars."""
         self._console.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
 
-    def complain(self, text: str) -> None:
+    def error(self, text: str) -> None:
         """Print what went wrong above the bars."""
         self._console.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
 

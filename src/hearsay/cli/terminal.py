@@ -119,9 +119,9 @@ def complete_language(incomplete: str) -> list[tuple[str, str]]:
 def complete_voice(incomplete: str) -> list[str]:
     """Offer the voices of what is installed to the shell, and the vendors' names that they stand in for."""
     from hearsay import wiring
-    from hearsay.dialects.vendor_voices import PERSONAS
+    from hearsay.dialects.vendor_voices import VENDOR_VOICES
 
     catalogue = wiring.catalogue(resolved().settings)
-    own = [voice.id for card in catalogue.speakers() for voice in catalogue.voices(card)]
-    names = dict.fromkeys((*own, *(part.name for part in PERSONAS.values())))
+    own = [voice.id for card in catalogue.synthesizers() for voice in catalogue.voices(card)]
+    names = dict.fromkeys((*own, *(part.name for part in VENDOR_VOICES.values())))
     return [name for name in names if name.casefold().startswith(incomplete.casefold())]

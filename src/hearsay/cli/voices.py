@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hearsay.cli import terminal
-from hearsay.domain import Gender, ModelCard, Persona, Task, Voice
+from hearsay.domain import Gender, ModelCard, Task, VendorVoice, Voice
 from hearsay.errors import InvalidRequest, UnsupportedOption
 from hearsay.text import languages
 
 if TYPE_CHECKING:
     from hearsay.models.catalogue import Catalogue
-    from hearsay.tts.voice_selection import Cast
+    from hearsay.tts.voice_selection import VoiceChoice
 
 
 def voices(
@@ -55,7 +55,7 @@ def voices(
 
     catalogue = wiring.catalogue(terminal.resolved().settings)
     code = _code(language)
-    cards = [catalogue.card(model, Task.SPEAK)] if model else catalogue.speakers()
+    cards = [catalogue.card(model, Task.SYNTHESIZE)] if model else catalogue.synthesizers()
     own = [_Own(card, voice) for card in cards for voice in catalogue.voices(card) if _speaks(voice, code)]
     aliases = list(_aliases(catalogue, model, code))
     parts = list(_parts(catalogue, model, code))
@@ -122,7 +122,7 @@ class _Part:
 
 
 def _aliases(catalogue: Catalogue, model: str | None, language: str | None) -> Iterator[_Part]:
-    """Give the operator's own names; who meant something that is not there is told on the side."""
+    """Return the operator's own names; who meant something that is not there is told on the side."""
     for name in catalogue.voice_aliases:
         try:
             found = _cast(catalogue, name, model=model)
@@ -134,9 +134,9 @@ def _aliases(catalogue: Catalogue, model: str | None, language: str | None) -> I
 
 
 def _parts(catalogue: Catalogue, model: str | None, language: str | None) -> Iterator[_Part]:
-    from hearsay.dialects.vendor_voices import PERSONAS
+    from hearsay.dialects.vendor_voices import VENDOR_VOICES
 
-    for persona in PERSONAS.values():
+    for persona in VENDOR_VOICES.values():
         if language and persona.language not in (None, language):
             continue
         wanted = language or persona.language
@@ -153,13 +153,13 @@ def _cast(
     voice: str,
     *,
     model: str | None,
-    persona: Persona | None = None,
+    persona: VendorVoice | None = None,
     language: str | None = None,
-) -> Cast:
-    from hearsay.tts.voice_selection import cast
+) -> VoiceChoice:
+    from hearsay.tts.voice_selection import select_voice
 
     aliases = catalogue.voice_aliases
-    return cast(
+    return select_voice(
         catalogue, model=model, voice=voice, persona=persona, language=language, text="", aliases=aliases
     )
 
@@ -176,5 +176,5 @@ def _speaks(voice: Voice, code: str | None) -> bool:
 
 
 def _is_better(catalogue: Catalogue, card: ModelCard, code: str | None) -> bool:
-    able = Task.SPEAK in card.tasks and (code is None or code in card.languages)
+    able = Task.SYNTHESIZE in card.tasks and (code is None or code in card.languages)
     return able and card.repository is not None and not catalogue.installed(card)

@@ -73,7 +73,7 @@ def failure(response: httpx.Response) -> HearsayError:
 
 
 def pause(response: httpx.Response | None, attempt: int) -> float | None:
-    """Give the seconds to wait before try number `attempt + 1`, or None where no other try will help."""
+    """Return the seconds to wait before try number `attempt + 1`, or None where no other try will help."""
     if response is None:
         return _backoff(attempt)
     advice = response.headers.get("x-should-retry", "").lower()

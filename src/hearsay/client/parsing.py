@@ -115,7 +115,7 @@ def _duration(body: Mapping[str, Any]) -> float | None:
 
 
 def share(segments: Sequence[Segment], words: Sequence[Word]) -> list[Segment]:
-    """Give each word to the segment that its middle lies in, or to the nearest one."""
+    """Return each word to the segment that its middle lies in, or to the nearest one."""
     shares: list[list[Word]] = [[] for _ in segments]
     for word in words:
         centre = (word.start + word.end) / 2

@@ -60,7 +60,7 @@ class Token:
 
 
 def unspaced(text: str) -> bool:
-    """Tell whether `text` begins in a script that is written without spaces between words."""
+    """Return whether `text` begins in a script that is written without spaces between words."""
     return re.match(f"[{_UNSPACED}]", text) is not None
 
 

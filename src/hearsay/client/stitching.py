@@ -53,7 +53,7 @@ def cut_quietly(audio: Audio, *, part: float, overlap: float) -> list[Span]:
 
 
 def quietest(audio: Audio, start: float, end: float) -> float:
-    """Give the time in [start, end] around which it is quietest; of equally quiet ones the most central."""
+    """Return the time in [start, end] around which it is quietest; of equally quiet ones the most central."""
     hop = int(_HOP * SAMPLE_RATE)
     samples = audio.samples(int(start * SAMPLE_RATE), int(end * SAMPLE_RATE))
     n_frames = len(samples) // hop
@@ -97,7 +97,7 @@ def stitch(left: Sequence[Segment], right: Sequence[Segment], *, overlap: Span) 
 
 
 def _inside(tokens: list[Token], place: int) -> bool:
-    """Tell whether the boundary before token `place` lies inside a segment."""
+    """Return whether the boundary before token `place` lies inside a segment."""
     return 0 < place < len(tokens) and tokens[place - 1].segment == tokens[place].segment
 
 

@@ -25,7 +25,7 @@ from hearsay.client import stitching
 from hearsay.client.http_errors import AudioTooLong
 from hearsay.client.parsing import Answer, parse_answer, spaced
 from hearsay.client.seam_search import Span
-from hearsay.client.transport import Patience, Sender
+from hearsay.client.transport import RetryPolicy, Transport
 from hearsay.domain import (
     SAMPLE_RATE,
     Audio,
@@ -150,7 +150,7 @@ def find_key(base_url: str, environment: Mapping[str, str]) -> str | None:
     return environment.get(vendor.key_variable if vendor else KEY_VARIABLE) or None
 
 
-class RemoteServer:
+class TranscriptionClient:
     """One server, and how to talk to it; an async context manager."""
 
     def __init__(
@@ -173,13 +173,13 @@ class RemoteServer:
         headers = {"User-Agent": f"hearsay/{__version__}"}
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
-        patience = Patience(limits.retries, limits.patience, limits.timeout)
-        self._sender = Sender(headers, patience, transport=transport, sleep=sleep, note=note)
+        patience = RetryPolicy(limits.retries, limits.patience, limits.timeout)
+        self._sender = Transport(headers, patience, transport=transport, sleep=sleep, note=note)
         self._refused: set[str] = set()
         self._longest: float | None = None
         """Seconds that the server takes at once, once it has said that there is a limit."""
 
-    async def __aenter__(self) -> RemoteServer:
+    async def __aenter__(self) -> TranscriptionClient:
         return self
 
     async def __aexit__(
@@ -193,7 +193,7 @@ class RemoteServer:
         return self._model or default
 
     def gives_times(self, task: Task) -> bool:
-        """Tell whether the model gives segments with times, as far as is known."""
+        """Return whether the model gives segments with times, as far as is known."""
         known = self.vendor is not None and self.vendor.name == "OpenAI"
         return "verbose_json" not in self._refused and not (known and _TEXT_ONLY.match(self.model(task)))
 
@@ -228,7 +228,10 @@ class RemoteServer:
         )
 
     def _may_go_whole(self, source: Path, n_bytes: int) -> bool:
-        """Tell whether a file may be sent as it is; where time is limited, only decoding tells its length."""
+        """Return whether a file may be sent as it is.
+
+        Where time is limited, only decoding tells its length.
+        """
         fits = n_bytes + _FORM_BYTES <= self._limits.part_bytes
         return fits and source.suffix.lower() in SUFFIXES and self._longest is None
 

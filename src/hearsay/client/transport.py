@@ -21,7 +21,7 @@ _CONNECT_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """When to give up."""
 
     retries: int
@@ -32,13 +32,13 @@ class Patience:
     """Seconds that the server may take to answer."""
 
 
-class Sender:
+class Transport:
     """A connection to a server."""
 
     def __init__(
         self,
         headers: Mapping[str, str],
-        patience: Patience,
+        patience: RetryPolicy,
         *,
         transport: httpx.AsyncBaseTransport | None,
         sleep: Callable[[float], Awaitable[None]],

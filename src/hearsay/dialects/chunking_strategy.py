@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hearsay.dialects.form_fields import Fields
+from hearsay.dialects.form_fields import FormFields
 from hearsay.domain import Chunking, VadThresholds
 from hearsay.errors import InvalidRequest
 
@@ -24,7 +24,7 @@ _SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
-class ChunkingWish:
+class ChunkingOptions:
     """What a caller wishes about the cutting of a recording."""
 
     chunking: Chunking | None = None
@@ -35,7 +35,7 @@ class ChunkingWish:
     """What was asked for that changes nothing, one sentence each."""
 
 
-def parse_chunking(fields: Fields) -> ChunkingWish:
+def parse_chunking(fields: FormFields) -> ChunkingOptions:
     """Read the wish: a word, or an object in brackets or as JSON; numbers left out are the vendor's defaults.
 
     Raises: `InvalidRequest`; `param` names the field, and the part of the object after a dot.
@@ -46,20 +46,20 @@ def parse_chunking(fields: Fields) -> ChunkingWish:
     text = (fields.one(NAME) or "").strip()
     match text.lower():
         case "":
-            return ChunkingWish()
+            return ChunkingOptions()
         case "auto":
-            return ChunkingWish(Chunking.VAD)
+            return ChunkingOptions(Chunking.VAD)
         case "server_vad":
-            return ChunkingWish(Chunking.VAD, VadThresholds())
+            return ChunkingOptions(Chunking.VAD, VadThresholds())
         case "sequential":
-            return ChunkingWish(Chunking.SEQUENTIAL)
+            return ChunkingOptions(Chunking.SEQUENTIAL)
     raise InvalidRequest(
         f"{NAME} must be {AUTO}, {SEQUENTIAL} or an object of type {SERVER_VAD}, not {text[:_SHOWN]!r}.",
         param=NAME,
     )
 
 
-def _parse_object(settings: Mapping[str, str]) -> ChunkingWish:
+def _parse_object(settings: Mapping[str, str]) -> ChunkingOptions:
     kind = settings.get("type", "").strip().lower()
     if kind not in (AUTO, SERVER_VAD, SEQUENTIAL):
         raise InvalidRequest(f"{NAME} must have the type {SERVER_VAD}.", param=f"{NAME}.type")
@@ -67,12 +67,12 @@ def _parse_object(settings: Mapping[str, str]) -> ChunkingWish:
     unused = sorted(settings.keys() - known.keys() - {"type"})
     warnings = tuple(f"{NAME}.{key[:_SHOWN]} is not supported and was ignored." for key in unused)
     if kind != SERVER_VAD:
-        return ChunkingWish(Chunking.VAD if kind == AUTO else Chunking.SEQUENTIAL, warnings=warnings)
-    return ChunkingWish(Chunking.VAD, _thresholds(settings), warnings)
+        return ChunkingOptions(Chunking.VAD if kind == AUTO else Chunking.SEQUENTIAL, warnings=warnings)
+    return ChunkingOptions(Chunking.VAD, _thresholds(settings), warnings)
 
 
 def _thresholds(settings: Mapping[str, str]) -> VadThresholds:
-    numbers = Fields((f"{NAME}.{key}", value) for key, value in settings.items())
+    numbers = FormFields((f"{NAME}.{key}", value) for key, value in settings.items())
     usual = VadThresholds()
     threshold = _bounded(numbers, "threshold")
     silence_ms = _bounded(numbers, "silence_duration_ms")
@@ -84,7 +84,7 @@ def _thresholds(settings: Mapping[str, str]) -> VadThresholds:
     )
 
 
-def _bounded(numbers: Fields, key: str) -> float | None:
+def _bounded(numbers: FormFields, key: str) -> float | None:
     name, most = f"{NAME}.{key}", LIMITS[key]
     value = numbers.number(name)
     if value is not None and not 0 <= value <= most:

@@ -41,7 +41,7 @@ _RETRIED = frozenset({408, 409, 429})
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class ErrorResponse:
     """An answer that says what went wrong."""
 
     status: int
@@ -49,7 +49,7 @@ class Failure:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def render_error(error: HearsayError) -> Failure:
+def render_error(error: HearsayError) -> ErrorResponse:
     """Answer one of our own errors."""
     status, kind = next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
     headers: dict[str, str] = {}
@@ -61,21 +61,21 @@ def render_error(error: HearsayError) -> Failure:
         headers["x-should-retry"] = "false"
     if status == 401:
         headers["www-authenticate"] = 'Bearer realm="hearsay"'
-    return Failure(status, _body(error.message, kind, error.param, error.code), headers)
+    return ErrorResponse(status, _body(error.message, kind, error.param, error.code), headers)
 
 
 def render_status(
     status: int, message: str, code: str, *, headers: Mapping[str, str] | None = None
-) -> Failure:
+) -> ErrorResponse:
     """Answer a failure of the protocol rather than of the work: unknown paths, wrong methods, bad framing."""
     kind = _SERVER if status >= 500 else _INVALID
-    return Failure(status, _body(message, kind, None, code), dict(headers or {}))
+    return ErrorResponse(status, _body(message, kind, None, code), dict(headers or {}))
 
 
-def render_unexpected(request_id: str) -> Failure:
+def render_unexpected(request_id: str) -> ErrorResponse:
     """Answer a defect of ours without telling anything about the inside."""
     message = f"Something went wrong in the server. Its log says more under request id {request_id}."
-    return Failure(500, _body(message, _SERVER, None, "internal_error"), {"x-should-retry": "false"})
+    return ErrorResponse(500, _body(message, _SERVER, None, "internal_error"), {"x-should-retry": "false"})
 
 
 def _body(message: str, kind: str, param: str | None, code: str | None) -> ErrorBody:

@@ -16,23 +16,26 @@ _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
 
 
-class Fields:
+class FormFields:
     """The text fields of one request in the order in which they came, repeats included."""
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
         self.pairs: tuple[tuple[str, str], ...] = tuple(pairs)
 
     def one(self, name: str) -> str | None:
-        """Give the last non-blank value of `name` (or `name[]`); None where there is none."""
+        """Return the last non-blank value of `name` (or `name[]`); None where there is none."""
         values = [value for value in self._values(name) if value.strip()]
         return values[-1] if values else None
 
     def many(self, name: str) -> list[str]:
-        """Give all values of a list: repeated, with or without brackets, comma-separated, or a JSON list."""
+        """Return all values of a list: repeated, with or without brackets, comma-separated, or JSON."""
         return [item for value in self._values(name) for item in _items(value, name)]
 
     def mapping(self, name: str) -> Mapping[str, str]:
-        """Give an object sent as `name[key]=value` parts or as one JSON object; empty where there is none."""
+        """Return an object sent as `name[key]=value` parts or as one JSON object.
+
+        Empty where there is none.
+        """
         found = {
             key[len(name) + 1 : -1]: value
             for key, value in self.pairs
@@ -44,7 +47,7 @@ class Fields:
         return MappingProxyType(found)
 
     def flag(self, name: str) -> bool:
-        """Give a boolean, absent being false. Raises `InvalidRequest` for unusual spellings."""
+        """Return a boolean, absent being false. Raises `InvalidRequest` for unusual spellings."""
         text = (self.one(name) or "false").strip().lower()
         if text in _TRUE:
             return True
@@ -53,7 +56,7 @@ class Fields:
         raise InvalidRequest(f"{name} must be true or false, not {_shown(text)}.", param=name)
 
     def number(self, name: str) -> float | None:
-        """Give a finite number. Raises `InvalidRequest` for anything else."""
+        """Return a finite number. Raises `InvalidRequest` for anything else."""
         text = self.one(name)
         if text is None:
             return None

@@ -29,7 +29,17 @@ from hearsay.dialects.schemas import (
     WordBody,
 )
 from hearsay.dialects.transcription_request import TranscriptionRequest
-from hearsay.domain import Dropped, Fallback, ModelCard, Report, Segment, Task, Transcript, Voice, Word
+from hearsay.domain import (
+    DroppedText,
+    Fallback,
+    ModelCard,
+    Segment,
+    Task,
+    Transcript,
+    TranscriptionReport,
+    Voice,
+    Word,
+)
 from hearsay.text import languages
 from hearsay.transcripts import quality
 
@@ -72,7 +82,7 @@ def usage(duration: float) -> Usage:
 
 
 def serving(transcript: Transcript) -> Serving:
-    """Say how a request was served."""
+    """Return how a request was served."""
     return {
         "model": transcript.model,
         "language": transcript.language,
@@ -92,8 +102,8 @@ def render_quality(segments: Sequence[Segment]) -> list[FlaggedBody]:
     ]
 
 
-def render_report(report: Report) -> ReportBody:
-    """Say how a recording was worked through, and what was decided about its text."""
+def render_report(report: TranscriptionReport) -> ReportBody:
+    """Return how a recording was worked through, and what was decided about its text."""
     return {
         "chunking": report.chunking.value,
         "windows": report.n_windows,
@@ -123,7 +133,7 @@ def render_model(card: ModelCard, *, installed: bool, default: bool) -> ModelBod
         "context_window": card.context_window,
         "context_length": card.context_window,
         "public_apps": None,
-        "type": "audio" if Task.SPEAK in card.tasks else "transcribe",
+        "type": "audio" if Task.SYNTHESIZE in card.tasks else "transcribe",
         "display_name": card.id,
         "organization": card.owner,
         "link": None,
@@ -194,7 +204,7 @@ def _segment(number: int, segment: Segment) -> SegmentBody:
     }
 
 
-def _dropped(dropped: Dropped) -> DroppedBody:
+def _dropped(dropped: DroppedText) -> DroppedBody:
     return {
         "start": _ms(dropped.start),
         "end": _ms(dropped.end),

@@ -15,7 +15,7 @@ from typing import Any
 
 from hearsay.dialects import vendor_voices
 from hearsay.dialects.dialect import Dialect
-from hearsay.domain import Persona
+from hearsay.domain import VendorVoice
 from hearsay.errors import InvalidRequest
 from hearsay.media.formats import RATES, Container, Encoding, SoundFormat, bit_rates, check
 from hearsay.text import languages
@@ -99,7 +99,7 @@ class SpeechRequest:
     """The name as the caller spelt it; None for the default."""
     voice: str | None
     """The name as the caller spelt it; None for the default."""
-    persona: Persona | None
+    persona: VendorVoice | None
     """The voice of a vendor that the name means, if it is one's."""
     language: str | None
     """Tag in lower case; None leaves it to the voice and the text."""
@@ -128,7 +128,7 @@ def parse_speech(body: Mapping[str, Any], *, dialect: Dialect, most_characters: 
         text=_input(asked, most_characters),
         model=_name(asked, "model"),
         voice=voice,
-        persona=None if voice is None else vendor_voices.persona(voice),
+        persona=None if voice is None else vendor_voices.vendor_voice(voice),
         language=_language(said),
         speed=_speed(asked),
         format=wanted,
@@ -199,7 +199,7 @@ def _speed(asked: Mapping[str, Any]) -> float:
 def _format(
     asked: Mapping[str, Any], said: Mapping[str, Any], dialect: Dialect
 ) -> tuple[str, SoundFormat, list[str]]:
-    """Give the name of the format, what it is, and what was said about it that changes nothing."""
+    """Return the name of the format, what it is, and what was said about it that changes nothing."""
     name = _choice(asked, "response_format", tuple(FORMATS)) or dialect.sound
     container, encoding = FORMATS[name]
     ignored = []

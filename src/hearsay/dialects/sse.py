@@ -19,7 +19,7 @@ from hearsay.dialects.schemas import (
     SpeechDeltaEvent,
     SpeechDoneEvent,
 )
-from hearsay.domain import Octets, Transcript
+from hearsay.domain import BytesLike, Transcript
 
 DONE = b"data: [DONE]\n\n"
 """What ends every stream."""
@@ -62,7 +62,7 @@ def render_done(transcript: Transcript, text: str, request_id: str) -> DoneEvent
     }
 
 
-def render_speech_delta(sound: Octets) -> SpeechDeltaEvent:
+def render_speech_delta(sound: BytesLike) -> SpeechDeltaEvent:
     """Make an event of some bytes of sound."""
     return {"type": "speech.audio.delta", "audio": base64.b64encode(sound).decode("ascii")}
 
@@ -80,7 +80,7 @@ def render_speech_done(*, n_characters: int, seconds: float) -> SpeechDoneEvent:
     }
 
 
-def render_speech_chunk(sound: Octets, model: str) -> SpeechChunk:
+def render_speech_chunk(sound: BytesLike, model: str) -> SpeechChunk:
     """Make a chunk of some bytes of sound."""
     encoded = base64.b64encode(sound).decode("ascii")
     return {

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from hearsay.dialects.chunking_strategy import parse_chunking
 from hearsay.dialects.dialect import Dialect
-from hearsay.dialects.form_fields import Fields
+from hearsay.dialects.form_fields import FormFields
 from hearsay.domain import Task, TranscribeOptions
 from hearsay.errors import InvalidRequest, UnsupportedOption
 from hearsay.text import languages
@@ -54,7 +54,7 @@ class TranscriptionRequest:
     """What was asked for that changes nothing, one sentence each."""
 
 
-def parse_transcription(fields: Fields, *, task: Task, dialect: Dialect) -> TranscriptionRequest:
+def parse_transcription(fields: FormFields, *, task: Task, dialect: Dialect) -> TranscriptionRequest:
     """Read a request to transcribe or translate.
 
     Raises:
@@ -85,7 +85,7 @@ def parse_transcription(fields: Fields, *, task: Task, dialect: Dialect) -> Tran
     )
 
 
-def _response_format(fields: Fields) -> ResponseFormat:
+def _response_format(fields: FormFields) -> ResponseFormat:
     text = (fields.one("response_format") or ResponseFormat.JSON).strip().lower()
     if text == "diarized_json":
         raise UnsupportedOption(
@@ -100,7 +100,7 @@ def _response_format(fields: Fields) -> ResponseFormat:
         raise InvalidRequest(message, param="response_format") from error
 
 
-def _refuse_unsupported(fields: Fields) -> None:
+def _refuse_unsupported(fields: FormFields) -> None:
     if fields.flag("diarize"):
         raise UnsupportedOption(
             "This server does not tell speakers apart; leave diarize out.", param="diarize"
@@ -115,7 +115,7 @@ def _refuse_unsupported(fields: Fields) -> None:
         )
 
 
-def _granularities(fields: Fields, response_format: ResponseFormat) -> frozenset[str]:
+def _granularities(fields: FormFields, response_format: ResponseFormat) -> frozenset[str]:
     name = "timestamp_granularities"
     found = frozenset(item.lower() for item in fields.many(name))
     unknown = sorted(found - {"word", "segment"})
@@ -126,7 +126,7 @@ def _granularities(fields: Fields, response_format: ResponseFormat) -> frozenset
     return found
 
 
-def _stream(fields: Fields, response_format: ResponseFormat) -> bool:
+def _stream(fields: FormFields, response_format: ResponseFormat) -> bool:
     stream = fields.flag("stream")
     if stream and response_format not in (ResponseFormat.JSON, ResponseFormat.TEXT):
         raise InvalidRequest(
@@ -136,7 +136,7 @@ def _stream(fields: Fields, response_format: ResponseFormat) -> bool:
     return stream
 
 
-def _language(fields: Fields, task: Task, dialect: Dialect) -> str | None:
+def _language(fields: FormFields, task: Task, dialect: Dialect) -> str | None:
     text = fields.one("language")
     if text is None:
         return None
@@ -148,7 +148,7 @@ def _language(fields: Fields, task: Task, dialect: Dialect) -> str | None:
     return language
 
 
-def _temperature(fields: Fields) -> float:
+def _temperature(fields: FormFields) -> float:
     value = fields.number("temperature")
     if value is None:
         return 0.0
@@ -157,7 +157,7 @@ def _temperature(fields: Fields) -> float:
     return value
 
 
-def _warnings(fields: Fields) -> list[str]:
+def _warnings(fields: FormFields) -> list[str]:
     return [
         f"{name} is not supported and was ignored; {advice}."
         for name, advice in _IGNORED.items()

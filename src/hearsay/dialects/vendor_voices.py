@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from hearsay.domain import Gender, Persona
+from hearsay.domain import Gender, VendorVoice
 
 _OPENAI = """
 alloy    female  f1      af_alloy
@@ -163,24 +163,24 @@ _LOTS: Mapping[Gender, tuple[tuple[str, ...], tuple[str, ...]]] = {
 """Parts for voices of which there are too many: each draws its own by its name."""
 
 
-def _rows(table: str, language: str | None) -> Iterator[Persona]:
+def _rows(table: str, language: str | None) -> Iterator[VendorVoice]:
     for line in table.split("\n")[1:-1]:
         name, gender, variant, *kokoro = line.split()
         parts = {"espeak": f"+{variant}"} | ({"sherpa": kokoro[0]} if kokoro else {})
-        yield Persona(name, Gender(gender), language, MappingProxyType(parts))
+        yield VendorVoice(name, Gender(gender), language, MappingProxyType(parts))
 
 
-def _sonic() -> Iterator[Persona]:
+def _sonic() -> Iterator[VendorVoice]:
     for name in sorted([" ".join(name.split()) for name in _SONIC.split(",")] + [_SIDEKICK]):
         gender = Gender.FEMALE if _FEMALE.search(name) else Gender.MALE
         variants, kokoro = _LOTS[gender]
         at = zlib.crc32(name.encode()) % len(variants)
         language = next((_NATIONS[word] for word in re.split("[ -]", name) if word in _NATIONS), None)
         parts = {"espeak": f"+{variants[at]}"} | ({} if language else {"sherpa": kokoro[at]})
-        yield Persona(name, gender, language, MappingProxyType(parts))
+        yield VendorVoice(name, gender, language, MappingProxyType(parts))
 
 
-FAMILIES: Mapping[str, tuple[Persona, ...]] = {
+FAMILIES: Mapping[str, tuple[VendorVoice, ...]] = {
     "OpenAI": tuple(_rows(_OPENAI, None)),
     "Groq, PlayAI, English": tuple(_rows(_PLAYAI, "en")),
     "Groq, PlayAI, Arabic": tuple(_rows(_PLAYAI_ARABIC, "ar")),
@@ -190,15 +190,15 @@ FAMILIES: Mapping[str, tuple[Persona, ...]] = {
 }
 """The voices of each vendor and model, in alphabetical order."""
 
-PERSONAS: Mapping[str, Persona] = MappingProxyType(
+VENDOR_VOICES: Mapping[str, VendorVoice] = MappingProxyType(
     {each.name.casefold(): each for family in FAMILIES.values() for each in family}
 )
 """Every voice by its name in lower case."""
 
-NAMES = tuple(each.name for each in PERSONAS.values())
+NAMES = tuple(each.name for each in VENDOR_VOICES.values())
 """The names of them all, as their vendors spell them."""
 
 
-def persona(name: str) -> Persona | None:
+def vendor_voice(name: str) -> VendorVoice | None:
     """Find a vendor's voice by its name, in any case; None where no vendor has one of that name."""
-    return PERSONAS.get(" ".join(name.casefold().split()))
+    return VENDOR_VOICES.get(" ".join(name.casefold().split()))

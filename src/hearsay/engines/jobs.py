@@ -29,7 +29,7 @@ class Encode:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DetectLanguage:
-    """Give the probability of every language code."""
+    """Return the probability of every language code."""
 
     encoding: Any
 
@@ -85,7 +85,7 @@ def perform(recognizer: WindowRecognizer, jobs: Sequence[Job]) -> list[Any]:
 
 
 def at_once(recognizer: WindowRecognizer) -> Submit:
-    """Give a `Submit` that does each job in the caller's thread before it returns."""
+    """Return a `Submit` that does each job in the caller's thread before it returns."""
 
     def submit(job: Job) -> Future[Any]:
         future: Future[Any] = Future()

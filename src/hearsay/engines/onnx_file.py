@@ -17,7 +17,10 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 def facts(path: Path) -> dict[str, str]:
-    """Give the metadata of a model. Raises: `OSError`, `ValueError` where the file is no protobuf message."""
+    """Return the metadata of a model.
+
+    Raises: `OSError`, `ValueError` where the file is no protobuf message.
+    """
     found: dict[str, str] = {}
     with path.open("rb") as file:
         n_bytes = path.stat().st_size

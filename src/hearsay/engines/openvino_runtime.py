@@ -42,7 +42,7 @@ def module() -> Any:
 
 
 def opset() -> Any:
-    """Give the operations from which graphs are built."""
+    """Return the operations from which graphs are built."""
     module()
     from openvino import opset15
 
@@ -58,7 +58,7 @@ def bfloat16(array: NDArray[np.float32]) -> Any:
 
 
 def widened(constant: Any) -> Any:
-    """Give a constant as float32 to compute with, while what is kept in memory stays as narrow as it is.
+    """Return a constant as float32 to compute with, while what is kept in memory stays as narrow as it is.
 
     Without the mark, OpenVINO would keep the float32 as well (`ov::Decompression`, its name for the mark).
     """
@@ -69,13 +69,13 @@ def widened(constant: Any) -> Any:
 
 @cache
 def core() -> Any:
-    """Give the one entry to all devices that this process has. Raises `ImportError`."""
+    """Return the one entry to all devices that this process has. Raises `ImportError`."""
     return module().Core()
 
 
 @cache
 def computes_in(precision: str) -> bool:
-    """Say whether the processor has instructions for a number format by OpenVINO's name; for `f32` it has.
+    """Return whether the processor has instructions for a number format by OpenVINO's name; for `f32` it has.
 
     Without them OpenVINO makes do: with several of f32 for each of bf16, and with f32 in place of f16.
     """
@@ -85,7 +85,7 @@ def computes_in(precision: str) -> bool:
 
 @cache
 def is_usable() -> bool:
-    """Say whether OpenVINO is installed and can compute on this machine's processor."""
+    """Return whether OpenVINO is installed and can compute on this machine's processor."""
     if importlib.util.find_spec("openvino") is None:
         return False
     try:

@@ -19,14 +19,14 @@ from hearsay.domain import (
     Pcm,
     Samples,
     Segment,
-    SpeakOptions,
+    SynthesisOptions,
     Task,
     TranscribeOptions,
     Voice,
     Window,
 )
 
-Cancelled = Callable[[], bool]
+IsCancelled = Callable[[], bool]
 """Asked between pieces of work; True means that the caller has gone and the work must end."""
 
 
@@ -75,7 +75,7 @@ class WindowRecognizer(Protocol):
         ...
 
     def detect_language(self, encodings: Sequence[Any]) -> list[Mapping[str, float]]:
-        """Give for each encoding the probability of every language code."""
+        """Return for each encoding the probability of every language code."""
         ...
 
     def recognize(self, windows: Sequence[Window]) -> list[Hypothesis]:
@@ -102,7 +102,7 @@ class WindowRecognizer(Protocol):
         ...
 
     def close(self) -> None:
-        """Give memory back; the recogniser is unusable afterwards."""
+        """Return memory back; the recogniser is unusable afterwards."""
         ...
 
 
@@ -111,7 +111,7 @@ class SortingRecognizer(WindowRecognizer, Protocol):
     """A window recogniser that can say beforehand which windows one computation of `recognize` can hold."""
 
     def kind(self, window: Window) -> Hashable:
-        """Say what windows must have in common to be decoded together. Raises `UnsupportedOption`."""
+        """Return what windows must have in common to be decoded together. Raises `UnsupportedOption`."""
         ...
 
 
@@ -122,7 +122,7 @@ class Decoding(Protocol):
     """Windows in it now."""
 
     def has_room(self, window: Window) -> bool:
-        """Say whether `join` would take this window now; an empty decoding has room for any window."""
+        """Return whether `join` would take this window now; an empty decoding has room for any window."""
         ...
 
     def join(self, windows: Sequence[Window]) -> list[int]:
@@ -147,7 +147,7 @@ class ContinuousRecognizer(WindowRecognizer, Protocol):
     """A window recogniser that new windows need not wait for: they join those being decoded."""
 
     def decoding(self) -> Decoding:
-        """Give a new, empty decoding; `recognize` remains the way to decode a few windows and wait."""
+        """Return a new, empty decoding; `recognize` remains the way to decode a few windows and wait."""
         ...
 
 
@@ -167,14 +167,14 @@ class SpeechStream(Protocol):
     """One recording being listened to."""
 
     def feed(self, samples: Samples) -> NDArray[np.float32]:
-        """Give the probability of speech in [0, 1] of each whole frame; what is left waits for more.
+        """Return the probability of speech in [0, 1] of each whole frame; what is left waits for more.
 
         Shape: `float32[n]`, in order, `n` the frames completed by these samples.
         """
         ...
 
     def finish(self) -> NDArray[np.float32]:
-        """Give the probability of the last, unfinished frame, if there is one: `float32[0 or 1]`."""
+        """Return the probability of the last, unfinished frame, if there is one: `float32[0 or 1]`."""
         ...
 
 
@@ -191,7 +191,7 @@ class Stream(Protocol):
         ...
 
     def partial(self) -> str:
-        """Give the text of the utterance still open."""
+        """Return the text of the utterance still open."""
         ...
 
     def finish(self) -> Iterator[Segment]:
@@ -211,7 +211,7 @@ class UtteranceRecognizer(Protocol):
         ...
 
     def close(self) -> None:
-        """Give memory back; the recogniser is unusable afterwards."""
+        """Return memory back; the recogniser is unusable afterwards."""
         ...
 
 
@@ -219,11 +219,14 @@ Recognizer = WindowRecognizer | UtteranceRecognizer
 """Whatever can turn speech into text."""
 
 
-class Speaking(Protocol):
+class SynthesisStream(Protocol):
     """One piece of text being spoken; it is made ahead of whoever listens, as far as the piece goes."""
 
     def __iter__(self) -> Iterator[Pcm]:
-        """Give the sound as it is made, in blocks of any size, once. Raises `EngineFailed`, `Cancelled`."""
+        """Return the sound as it is made, in blocks of any size, once.
+
+        Raises `EngineFailed`, `IsCancelled`.
+        """
         ...
 
     def stop(self) -> None:
@@ -240,10 +243,10 @@ class Synthesizer(Protocol):
     voices: tuple[Voice, ...]
     speeds: tuple[float, float]
     """Slowest and fastest speech that it can make itself, as multiples of its normal speed."""
-    piece_characters: int
+    utterance_characters: int
     """Most characters that a piece of text may have; also what it holds in memory of one request."""
 
-    def synthesize(self, text: str, options: SpeakOptions) -> Speaking:
+    def synthesize(self, text: str, options: SynthesisOptions) -> SynthesisStream:
         """Begin to say one piece of text; returns at once, from any thread.
 
         Pieces of all requests are begun in the order in which they come, those that are awaited first. Text
@@ -253,7 +256,7 @@ class Synthesizer(Protocol):
         ...
 
     def close(self) -> None:
-        """Give memory back; the synthesizer is unusable afterwards, and what it is saying ends."""
+        """Return memory back; the synthesizer is unusable afterwards, and what it is saying ends."""
         ...
 
 

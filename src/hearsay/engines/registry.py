@@ -62,12 +62,12 @@ def synthesizer_cards() -> tuple[ModelCard, ...]:
 
 
 def is_runnable(card: ModelCard) -> bool:
-    """Tell whether what runs a model is installed; whether its weights are is another question."""
+    """Return whether what runs a model is installed; whether its weights are is another question."""
     return all(_is_there(library) for library in _LIBRARIES.get(card.engine, ()))
 
 
 def remedy(card: ModelCard) -> str:
-    """Say why a model cannot run that is not runnable."""
+    """Return why a model cannot run that is not runnable."""
     return _REMEDIES[card.engine]
 
 

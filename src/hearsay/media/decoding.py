@@ -171,7 +171,7 @@ def _first_track(container: InputContainer) -> AudioStream:
 
 
 def _timeline_start(container: InputContainer, stream: AudioStream) -> float | None:
-    """Tell when a film begins; None for sound alone, which begins with its first sample."""
+    """Return when a film begins; None for sound alone, which begins with its first sample."""
     if len(container.streams) == 1 or container.start_time is None:
         return None
     return float(container.start_time / av.time_base)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hearsay.domain import Octets, Pcm
+from hearsay.domain import BytesLike, Pcm
 from hearsay.media.formats import Container, Encoding, SoundFormat, check
-from hearsay.media.libav_encoder import Muxing
-from hearsay.media.mp3 import Layer3
-from hearsay.media.resampling import Retiming
-from hearsay.media.wav import Waves
+from hearsay.media.libav_encoder import LibavWriter
+from hearsay.media.mp3 import Mp3Writer
+from hearsay.media.resampling import RateTempoChanger
+from hearsay.media.wav import WavWriter
 
 __all__ = ["TEMPI", "Container", "Encoding", "SoundEncoder", "SoundFormat", "check"]
 
@@ -30,19 +30,19 @@ class SoundEncoder:
         slowest, quickest = TEMPI
         if not slowest <= tempo <= quickest:
             raise ValueError(f"A tempo lies between {slowest} and {quickest}, not at {tempo}.")
-        self._retiming: Retiming | None = None
+        self._retiming: RateTempoChanger | None = None
         if tempo != 1.0 or source_rate != wanted.sample_rate:
-            self._retiming = Retiming(source_rate=source_rate, rate=wanted.sample_rate, tempo=tempo)
+            self._retiming = RateTempoChanger(source_rate=source_rate, rate=wanted.sample_rate, tempo=tempo)
         self._writer = _writer(wanted)
 
-    def feed(self, pcm: Pcm) -> Octets:
+    def feed(self, pcm: Pcm) -> BytesLike:
         """Take `int16[n_samples]`, not to be changed any more, and give the bytes that are ready, if any."""
         if self._retiming is None:
             return self._writer.feed(pcm)
         return self._written(self._retiming.feed(pcm)) if len(pcm) else self._writer.feed(pcm)
 
     def finish(self) -> bytes:
-        """Give the rest."""
+        """Return the rest."""
         rest = self._written(self._retiming.finish()) if self._retiming else b""
         return rest + self._writer.finish()
 
@@ -50,12 +50,12 @@ class SoundEncoder:
         return b"".join(self._writer.feed(block) for block in blocks)
 
 
-def _writer(wanted: SoundFormat) -> Waves | Layer3 | Muxing:
+def _writer(wanted: SoundFormat) -> WavWriter | Mp3Writer | LibavWriter:
     match wanted.container:
         case Container.WAV | Container.RAW:
             bare = wanted.container is Container.RAW
-            return Waves(wanted.encoding, wanted.sample_rate, bare=bare)
+            return WavWriter(wanted.encoding, wanted.sample_rate, bare=bare)
         case Container.MP3:
-            return Layer3(wanted.sample_rate, wanted.bit_rate)
+            return Mp3Writer(wanted.sample_rate, wanted.bit_rate)
         case _:
-            return Muxing(wanted)
+            return LibavWriter(wanted)

@@ -64,7 +64,7 @@ RATES: Mapping[Container, Sequence[int]] = {
 
 
 def bit_rates(container: Container, sample_rate: int) -> Sequence[int]:
-    """Give the bits per second that can be asked for, in rising order; none where nothing can be chosen."""
+    """Return the bits per second that can be asked for, in rising order; none where nothing can be chosen."""
     match container:
         case Container.MP3 if sample_rate >= 32_000:
             kilobits: Sequence[int] = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
@@ -81,7 +81,7 @@ def bit_rates(container: Container, sample_rate: int) -> Sequence[int]:
 
 
 def closest_rate(container: Container, sample_rate: int) -> int:
-    """Give the lowest rate that the container holds and that keeps all of a sound at `sample_rate`."""
+    """Return the lowest rate that the container holds and that keeps all of a sound at `sample_rate`."""
     rates = RATES[container]
     return next((rate for rate in rates if rate >= sample_rate), rates[-1])
 

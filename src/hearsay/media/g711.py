@@ -18,12 +18,12 @@ Codes = NDArray[np.uint8]
 
 
 def mulaw(pcm: Pcm) -> Codes:
-    """Give `uint8[n_samples]` for `int16[n_samples]`; silence is 0xFF."""
+    """Return `uint8[n_samples]` for `int16[n_samples]`; silence is 0xFF."""
     return _mulaw()[pcm.view(np.uint16)]
 
 
 def alaw(pcm: Pcm) -> Codes:
-    """Give `uint8[n_samples]` for `int16[n_samples]`; silence is 0xD5."""
+    """Return `uint8[n_samples]` for `int16[n_samples]`; silence is 0xD5."""
     return _alaw()[pcm.view(np.uint16)]
 
 
@@ -48,7 +48,7 @@ def _alaw() -> Codes:
 
 
 def _parted() -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Give how far each 16-bit sample is from the middle, and whether it is above it, by its bit pattern."""
+    """Return the magnitude of each 16-bit sample and whether it is positive, by its bit pattern."""
     samples = np.arange(65_536, dtype=np.uint16).view(np.int16).astype(np.int64)
     return np.where(samples < 0, ~samples, samples), samples >= 0
 

@@ -88,7 +88,7 @@ def _flac_options(rate: int) -> dict[str, str]:
     return {"frame_size": str(round(rate / _FRAMES_PER_SECOND / 32) * 32)}
 
 
-class Muxing:
+class LibavWriter:
     """One file being written."""
 
     def __init__(self, wanted: SoundFormat) -> None:
@@ -108,7 +108,7 @@ class Muxing:
             ) from error
 
     def feed(self, pcm: Pcm) -> bytes:
-        """Give what is ready after these samples."""
+        """Return what is ready after these samples."""
         if len(pcm):
             frame = AudioFrame.from_ndarray(np.ascontiguousarray(pcm[None]), "s16", "mono")
             frame.sample_rate, frame.pts, frame.time_base = self._rate, self._n_samples, self._time_base
@@ -117,7 +117,7 @@ class Muxing:
         return self._sink.take()
 
     def finish(self) -> bytes:
-        """Give the rest."""
+        """Return the rest."""
         self._output.mux(self._stream.encode(None))
         self._output.close()
         return self._sink.take()
@@ -137,7 +137,7 @@ def _open(sink: _Sink, recipe: _Recipe, wanted: SoundFormat) -> tuple[Any, Any]:
 
 
 def flac_head(file: BinaryIO) -> bytes:
-    """Give the first bytes of a whole FLAC file as they are when they state its length.
+    """Return the first bytes of a whole FLAC file as they are when they state its length.
 
     Raises `ValueError` for a file of another kind.
     """
@@ -165,7 +165,7 @@ class _Sink:
         return len(data)
 
     def take(self) -> bytes:
-        """Give what was written since the last time."""
+        """Return what was written since the last time."""
         data = bytes(self._bytes)
         self._bytes.clear()
         return data

@@ -17,11 +17,11 @@ _QUALITY = 7
 
 
 def usual_bit_rate(rate: int) -> int:
-    """Give the bits per second that speech sounds well at."""
+    """Return the bits per second that speech sounds well at."""
     return 32_000 if rate < 16_000 else 64_000 if rate < 22_050 else 96_000
 
 
-class Layer3:
+class Mp3Writer:
     """One file being written."""
 
     def __init__(self, rate: int, bit_rate: int | None = None) -> None:
@@ -37,12 +37,12 @@ class Layer3:
         self._begun = False
 
     def feed(self, pcm: Pcm) -> bytes:
-        """Give the frames that are ready after these samples."""
+        """Return the frames that are ready after these samples."""
         if not len(pcm):
             return b""
         self._begun = True
         return bytes(self._encoder.encode(pcm.tobytes()))
 
     def finish(self) -> bytes:
-        """Give the rest; no sound makes no frames."""
+        """Return the rest; no sound makes no frames."""
         return bytes(self._encoder.flush()) if self._begun else b""

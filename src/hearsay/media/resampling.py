@@ -22,7 +22,7 @@ _MOST_PER_FILTER = 2.0
 """A single `atempo` leaves samples out above this, and takes nothing below its inverse."""
 
 
-class Retiming:
+class RateTempoChanger:
     """One sound being changed."""
 
     def __init__(self, *, source_rate: int, rate: int, tempo: float) -> None:
@@ -51,7 +51,7 @@ class Retiming:
         return self._ready()
 
     def finish(self) -> Iterator[Pcm]:
-        """Give the rest, so that all is as long as it should be; `atempo` alone is off by up to 0.05 s."""
+        """Return the rest, so that all is as long as it should be; `atempo` alone is off by up to 0.05 s."""
         if not self._n_taken:
             return
         self._graph.push(None)

@@ -138,7 +138,7 @@ def _begin(frame: AudioFrame) -> float | None:
 
 
 def _continues(frame: AudioFrame, following: AudioFrame | None) -> bool:
-    """Tell whether the next frame begins where this one ends; there is none to contradict the last."""
+    """Return whether the next frame begins where this one ends; there is none to contradict the last."""
     begin, then = _begin(frame), None if following is None else _begin(following)
     if begin is None or then is None:
         return following is None
@@ -170,7 +170,7 @@ class MonoResampler:
             yield from self.drain()
 
     def flush(self) -> Iterator[bytes]:
-        """Give the samples still inside."""
+        """Return the samples still inside."""
         yield from self.drain()
         if self._resampler is not None:
             for ready in self._resampler.resample(None):
@@ -178,7 +178,7 @@ class MonoResampler:
         self._resampler, self._shape, self._small = None, None, AudioFifo()
 
     def drain(self) -> Iterator[bytes]:
-        """Give what was gathered of small frames."""
+        """Return what was gathered of small frames."""
         gathered = self._small.read() if self._small.samples else None
         if gathered is not None:
             yield from self._convert(gathered)
@@ -192,7 +192,7 @@ class MonoResampler:
 
 
 def _is_unplaced(frame: AudioFrame) -> bool:
-    """Tell whether libav does not know where the channels stand, so that it cannot mix them."""
+    """Return whether libav does not know where the channels stand, so that it cannot mix them."""
     name = frame.layout.name
     return frame.layout.nb_channels > 2 and ("channels" in name or "ambisonic" in name)
 

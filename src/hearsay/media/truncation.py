@@ -30,7 +30,7 @@ _ENDLESS = 0x7FFFF000
 
 
 def refusal(head: bytes) -> str:
-    """Say why bytes that no demuxer wanted are not a recording, from the first few thousand of them."""
+    """Return why bytes that no demuxer wanted are not a recording, from the first few thousand of them."""
     head = head.removeprefix(b"\xef\xbb\xbf")
     if _PLAYLIST.match(head):
         return "The file is a playlist or a description, not a recording."
@@ -61,7 +61,7 @@ def declared_end(container: Any, stream: Any, descriptor: int) -> float | None:
 
 
 def looks_cut(container: str, descriptor: int) -> bool:
-    """Tell whether the file ends before its own structure says that it should."""
+    """Return whether the file ends before its own structure says that it should."""
     size = os.fstat(descriptor).st_size
     if container in ("wav", "avi", "w64", "aiff", "caf"):
         declared = _declared_size(descriptor)

@@ -13,7 +13,7 @@ import struct
 
 import numpy as np
 
-from hearsay.domain import Octets, Pcm
+from hearsay.domain import BytesLike, Pcm
 from hearsay.media import g711
 from hearsay.media.formats import Encoding
 
@@ -29,7 +29,10 @@ _TAGS = {
 
 
 def header(encoding: Encoding, rate: int, *, n_samples: int | None = None) -> bytes:
-    """Give what stands before the samples of a mono WAV file; `n_samples` None where it is not known yet."""
+    """Return what stands before the samples of a mono WAV file.
+
+    `n_samples` None where it is not known yet.
+    """
     tag, width = _TAGS[encoding]
     form = struct.pack("<HHIIHH", tag, 1, rate, rate * width, width, 8 * width)
     fact = b""
@@ -42,7 +45,7 @@ def header(encoding: Encoding, rate: int, *, n_samples: int | None = None) -> by
     return b"RIFF" + struct.pack("<I", _size(whole)) + before + struct.pack("<I", _size(n_bytes))
 
 
-def samples(pcm: Pcm, encoding: Encoding) -> Octets:
+def samples(pcm: Pcm, encoding: Encoding) -> BytesLike:
     """Write samples one after the other, least significant byte first; not copied where they are so."""
     match encoding:
         case Encoding.PCM_S16LE:
@@ -60,20 +63,20 @@ def _size(number: int | None) -> int:
     return UNKNOWN if number is None or number > UNKNOWN else number
 
 
-class Waves:
+class WavWriter:
     """One WAV file, or bare samples, being written."""
 
     def __init__(self, encoding: Encoding, rate: int, *, bare: bool) -> None:
         self._encoding = encoding
         self._head = b"" if bare else header(encoding, rate)
 
-    def feed(self, pcm: Pcm) -> Octets:
-        """Give the bytes of these samples, after those of the header if they are the first."""
+    def feed(self, pcm: Pcm) -> BytesLike:
+        """Return the bytes of these samples, after those of the header if they are the first."""
         head, self._head = self._head, b""
         written = samples(pcm, self._encoding)
         return b"".join((head, written)) if head else written
 
     def finish(self) -> bytes:
-        """Give the header if nothing was fed."""
+        """Return the header if nothing was fed."""
         head, self._head = self._head, b""
         return head

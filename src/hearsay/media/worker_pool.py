@@ -49,7 +49,7 @@ class DecodeLimits:
     """Memory beyond what an idle worker holds."""
 
 
-class DecoderPool:
+class MediaDecoderPool:
     """A bounded number of worker processes, started when first needed and replaced when lost."""
 
     def __init__(
@@ -68,7 +68,7 @@ class DecoderPool:
         self._n_waiting = 0
         self._slots = asyncio.Semaphore(n_workers)
         self._threads = ThreadPoolExecutor(n_workers, thread_name_prefix="hearsay-decoder")
-        self._bench = _Bench()
+        self._bench = _IdleWorkers()
         weakref.finalize(self, self._bench.close)
 
     async def decode(self, source: Path) -> Audio:
@@ -175,7 +175,7 @@ class _Worker:
         return line
 
 
-class _Bench:
+class _IdleWorkers:
     """The workers that wait for a file, and all that there are."""
 
     def __init__(self) -> None:
@@ -190,7 +190,7 @@ class _Bench:
         return self._closed
 
     def take(self) -> _Worker:
-        """Give a worker that waits, or a new one. Raises `EngineFailed` once closed."""
+        """Return a worker that waits, or a new one. Raises `EngineFailed` once closed."""
         with self._lock:
             while self._idle:
                 worker = self._idle.pop()
@@ -237,13 +237,13 @@ class _Job:
     source: Path
     limits: DecodeLimits
     folder: Path | None
-    bench: _Bench
+    bench: _IdleWorkers
     _worker: _Worker | None = None
     _stopped: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self) -> Audio:
-        """Decode in the calling thread. Raises as `DecoderPool.decode`."""
+        """Decode in the calling thread. Raises as `MediaDecoderPool.decode`."""
         with self.source.open("rb") as source, tempfile.TemporaryFile(dir=self.folder) as pcm:
             worker = self.bench.take()
             keep = False

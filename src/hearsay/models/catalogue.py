@@ -30,7 +30,7 @@ __all__ = ["AUTO", "Catalogue", "Runtime"]
 _FRESH_SECONDS = 2.0
 """For how long the choice of the best installed model is remembered; another process may install one."""
 
-_VERBS = {Task.TRANSCRIBE: "transcribe", Task.TRANSLATE: "translate to English", Task.SPEAK: "speak"}
+_VERBS = {Task.TRANSCRIBE: "transcribe", Task.TRANSLATE: "translate to English", Task.SYNTHESIZE: "speak"}
 
 
 class Catalogue:
@@ -59,7 +59,7 @@ class Catalogue:
         """
         self.models_folder = models_folder
         self.hub = hub or Hub()
-        self._defaults = {Task.TRANSCRIBE: default, Task.TRANSLATE: default, Task.SPEAK: speaking}
+        self._defaults = {Task.TRANSCRIBE: default, Task.TRANSLATE: default, Task.SYNTHESIZE: speaking}
         self._runtime = runtime or Runtime()
         self._machine = machine
         self._clock = clock
@@ -91,9 +91,9 @@ class Catalogue:
         return self._machine
 
     @property
-    def stand_ins(self) -> tuple[str, ...]:
+    def hosted_names(self) -> tuple[str, ...]:
         """Names of hosted models that mean a default here (unless an own model or alias has the name)."""
-        return self._names.stand_ins
+        return self._names.hosted_names
 
     @property
     def aliases(self) -> dict[str, str]:
@@ -101,7 +101,7 @@ class Catalogue:
         return dict(self._names.aliases)
 
     def cards(self) -> list[ModelCard]:
-        """Give every model, the operator's own first."""
+        """Return every model, the operator's own first."""
         return list(self._cards.values())
 
     def card(self, name: str | None = None, task: Task = Task.TRANSCRIBE) -> ModelCard:
@@ -111,7 +111,7 @@ class Catalogue:
         under `auto` that is the best installed model that can do it.
         Raises: `ModelNotFound` with the nearest names, `UnsupportedOption` for a task that the model lacks.
         """
-        meant = self._names.stands_for(name)
+        meant = self._names.tasks_of_hosted(name)
         if meant and task not in meant:
             raise UnsupportedOption(self._lacks(name or "", task), param="model")
         card = self._default(task) if meant else self._names.card(name or "")
@@ -121,31 +121,31 @@ class Catalogue:
 
     def named(self, name: str) -> ModelCard:
         """Find the model that a name means, whatever it can do. Raises: `ModelNotFound`."""
-        meant = self._names.stands_for(name)
+        meant = self._names.tasks_of_hosted(name)
         if not meant:
             return self._names.card(name)
-        return self._default(Task.TRANSCRIBE if Task.TRANSCRIBE in meant else Task.SPEAK)
+        return self._default(Task.TRANSCRIBE if Task.TRANSCRIBE in meant else Task.SYNTHESIZE)
 
-    def means_default(self, name: str | None, task: Task = Task.TRANSCRIBE) -> bool:
-        """Tell whether who says this name, or none, gets the default model for a task."""
-        return task in self._names.stands_for(name)
+    def is_default_name(self, name: str | None, task: Task = Task.TRANSCRIBE) -> bool:
+        """Return whether who says this name, or none, gets the default model for a task."""
+        return task in self._names.tasks_of_hosted(name)
 
     def is_default(self, card: ModelCard) -> bool:
-        """Tell whether a model serves requests of any kind that name none."""
+        """Return whether a model serves requests of any kind that name none."""
         return any(self._default(task).id == card.id for task in card.tasks)
 
     def implied_language(self, name: str | None) -> str | None:
-        """Give the code of the language that a name asks for besides a model; None for most names."""
+        """Return the code of the language that a name asks for besides a model; None for most names."""
         return self._names.implied_language(name)
 
-    def speakers(self) -> list[ModelCard]:
-        """Give the installed models that can speak: the operator's own, neural ones, the embedded one.
+    def synthesizers(self) -> list[ModelCard]:
+        """Return the installed models that can speak: the operator's own, neural ones, the embedded one.
 
         The test engine, where it is offered, comes last.
         """
         found_at, found = self._speakers
         if self._clock() - found_at > _FRESH_SECONDS:
-            able = [card for card in self._cards.values() if Task.SPEAK in card.tasks]
+            able = [card for card in self._cards.values() if Task.SYNTHESIZE in card.tasks]
             found = sorted(filter(self.installed, able), key=self._rank_of_speaker)
             self._speakers = (self._clock(), found)
         return list(found)
@@ -159,7 +159,7 @@ class Catalogue:
         return registry.variants(card)
 
     def installed(self, card: ModelCard) -> bool:
-        """Tell whether a model could be loaded now."""
+        """Return whether a model could be loaded now."""
         return self._store.is_ready(card)
 
     def folder(self, card: ModelCard) -> Path | None:
@@ -189,7 +189,7 @@ class Catalogue:
         return registry.synthesizer(self.load(card), card)
 
     def check(self, card: ModelCard, *, thorough: bool = False) -> list[str]:
-        """Say what is wrong with an installed model's files, one sentence each."""
+        """Return what is wrong with an installed model's files, one sentence each."""
         return self._store.damage(card, thorough=thorough)
 
     def pull(self, name: str | None = None, progress: Progress | None = None) -> Path:
@@ -200,10 +200,10 @@ class Catalogue:
         Raises: `ModelNotFound`, `ConfigurationError` for a model that has nothing to download,
         `DownloadFailed`.
         """
-        if self.means_default(name):
+        if self.is_default_name(name):
             card = self.recommended()
-        elif self.means_default(name, Task.SPEAK):
-            card = _best_voices() or self._default(Task.SPEAK)
+        elif self.is_default_name(name, Task.SYNTHESIZE):
+            card = _best_voices() or self._default(Task.SYNTHESIZE)
         else:
             card = self._names.card(name or "")
         folder = self._store.fetch(card, progress or (lambda done, total: None))
@@ -216,7 +216,7 @@ class Catalogue:
         Raises: `ModelNotFound`, `ModelNotInstalled`, `ConfigurationError` where the weights are not ours to
         delete.
         """
-        if self._names.stands_for(name):
+        if self._names.tasks_of_hosted(name):
             now = self.named(name).id
             raise ConfigurationError(
                 f"{name or AUTO} stands for the default model, {now} now; name the one to remove."
@@ -226,19 +226,22 @@ class Catalogue:
         return folder
 
     def recommended(self) -> ModelCard:
-        """Give the Whisper that suits this machine, installed or not."""
+        """Return the Whisper that suits this machine, installed or not."""
         return self._cards[recommend(self.machine).model]
 
-    def wanted(self) -> ModelCard | None:
-        """Give the model that ought to be pulled: the recommended one, if `auto` finds none that suits."""
-        chosen = not self.means_default(self._defaults[Task.TRANSCRIBE])
+    def recommended_missing(self) -> ModelCard | None:
+        """Return the model that ought to be pulled: the recommended one, if `auto` finds none that suits."""
+        chosen = not self.is_default_name(self._defaults[Task.TRANSCRIBE])
         if chosen or any(Task.TRANSCRIBE in own.tasks for own in self._own):
             return None
         suitable = (c for c in self._cards.values() if suits(c.id, self.machine) and self.installed(c))
         return None if any(suitable) else self.recommended()
 
-    def advice(self, card: ModelCard) -> str | None:
-        """Say how to get better answers than an embedded recogniser gives; None where nothing is to say."""
+    def upgrade_hint(self, card: ModelCard) -> str | None:
+        """Return how to get better answers than an embedded recogniser gives.
+
+        None where nothing is to say.
+        """
         if card.engine != "sphinx":
             return None
         better = self.recommended().id
@@ -246,16 +249,16 @@ class Catalogue:
             return f"{card.id} is far less accurate than Whisper; ask for {better}, which is installed."
         return f"{card.id} is far less accurate than Whisper; `hearsay models pull {better}` installs one."
 
-    def voice_advice(self) -> str | None:
-        """Say how to get better voices than the embedded one; None where there is nothing to say."""
-        now, best = self._default(Task.SPEAK), _best_voices()
+    def voice_upgrade_hint(self) -> str | None:
+        """Return how to get better voices than the embedded one; None where there is nothing to say."""
+        now, best = self._default(Task.SYNTHESIZE), _best_voices()
         if now.engine != "espeak" or best is None:
             return None
         first = "" if registry.is_runnable(best) else f"{registry.remedy(best)}, then "
         command = f"`hearsay models pull {best.id}`"
         return f"{now.id} sounds like a machine; {first}{command} installs better voices."
 
-    def avoid(self, card: ModelCard) -> None:
+    def mark_unloadable(self, card: ModelCard) -> None:
         """Let a model that cannot be loaded be nobody's default for as long as this process lives."""
         self._avoided.add(card.id)
         self.refresh()
@@ -267,21 +270,21 @@ class Catalogue:
 
     def _check_choices(self) -> None:
         self._names.check_aliases()
-        kinds = {Task.TRANSCRIBE: "the default model", Task.SPEAK: "the default speech model"}
+        kinds = {Task.TRANSCRIBE: "the default model", Task.SYNTHESIZE: "the default speech model"}
         for task, what in kinds.items():
             name = self._defaults[task]
             self._names.check(name, what)
-            meant = self._names.stands_for(name)
+            meant = self._names.tasks_of_hosted(name)
             if task not in (meant or self._names.card(name).tasks):
                 raise ConfigurationError(f"{what[0].upper()}{what[1:]}, {name}, does not {_VERBS[task]}.")
 
     def _default(self, task: Task) -> ModelCard:
         chosen = self._defaults[task]
-        if not self.means_default(chosen, task):
+        if not self.is_default_name(chosen, task):
             return self._names.card(chosen)
         found_at, card = self._best.get(task, (float("-inf"), None))
         if card is None or self._clock() - found_at > _FRESH_SECONDS:
-            card = self._best_speaker() if task is Task.SPEAK else self._best_recognizer(task)
+            card = self._best_speaker() if task is Task.SYNTHESIZE else self._best_recognizer(task)
             self._best[task] = (self._clock(), card)
         return card
 
@@ -289,14 +292,16 @@ class Catalogue:
         """Choose among what is installed: the operator's own, what suits the machine, the embedded one."""
         order = [
             *self._own,
-            *(self._cards[id_] for id_ in (*ranking(self.machine), pocketsphinx_cards.EMBEDDED)),
+            *(self._cards[id_] for id_ in (*ranking(self.machine), pocketsphinx_cards.POCKETSPHINX)),
         ]
         able = (card for card in order if task in card.tasks and card.id not in self._avoided)
-        return next((card for card in able if self.installed(card)), self._cards[pocketsphinx_cards.EMBEDDED])
+        return next(
+            (card for card in able if self.installed(card)), self._cards[pocketsphinx_cards.POCKETSPHINX]
+        )
 
     def _best_speaker(self) -> ModelCard:
-        real = (card for card in self.speakers() if card.engine != "fake_voice")
-        embedded = self._cards[espeak_cards.EMBEDDED_VOICE]
+        real = (card for card in self.synthesizers() if card.engine != "fake_voice")
+        embedded = self._cards[espeak_cards.ESPEAK_NG]
         return next((card for card in real if card.id not in self._avoided), embedded)
 
     def _rank_of_speaker(self, card: ModelCard) -> int:
@@ -306,10 +311,10 @@ class Catalogue:
 
     def _lacks(self, name: str, task: Task) -> str:
         """Say that a model cannot do a task, and which can: the first that is installed, or can be."""
-        if task is Task.SPEAK:
-            order = [*self.speakers(), self._cards[espeak_cards.EMBEDDED_VOICE]]
+        if task is Task.SYNTHESIZE:
+            order = [*self.synthesizers(), self._cards[espeak_cards.ESPEAK_NG]]
         else:
-            ranked = [self._cards[id_] for id_ in (*ranking(self.machine), pocketsphinx_cards.EMBEDDED)]
+            ranked = [self._cards[id_] for id_ in (*ranking(self.machine), pocketsphinx_cards.POCKETSPHINX)]
             order = [*self._own, *ranked, *self._cards.values()]
         able = [card for card in order if task in card.tasks]
         says = f"The model `{name}` cannot {_VERBS[task]}."

@@ -42,13 +42,13 @@ class Expected:
 
 
 def is_converted(folder: Path) -> bool:
-    """Tell whether a folder holds a complete Whisper in CTranslate2 format."""
+    """Return whether a folder holds a complete Whisper in CTranslate2 format."""
     complete = (folder / "model.bin").is_file() and (folder / "config.json").is_file()
     return complete and _vocabulary_file(folder) is not None
 
 
 def is_transformers(folder: Path) -> bool:
-    """Tell whether a folder holds a Whisper in Hugging Face format."""
+    """Return whether a folder holds a Whisper in Hugging Face format."""
     if (folder / "model.bin").exists() or not any(folder.glob("*.safetensors")):
         return False
     return _config(folder).get("model_type") == "whisper"
@@ -95,7 +95,7 @@ def _is_voice(folder: Path) -> bool:
 
 
 def expected_files(folder: Path) -> list[Expected]:
-    """Tell what a folder's files must be: from our manifest, or from the blob names of the hub's cache."""
+    """Return what a folder's files must be: from our manifest, or from the blob names of the hub's cache."""
     manifest = read_manifest(folder)
     if manifest is not None:
         return [Expected(name, file["size"], file["digest"]) for name, file in manifest["files"].items()]
@@ -128,7 +128,7 @@ def digest_of(path: Path, kind: str) -> str:
 
 
 def is_intact(path: Path, expected: Expected) -> bool:
-    """Tell whether a file is there and is what it must be, by size and checksum."""
+    """Return whether a file is there and is what it must be, by size and checksum."""
     if not path.is_file() or (expected.size is not None and path.stat().st_size != expected.size):
         return False
     return expected.digest is None or digest_of(path, _HEX[len(expected.digest)]) == expected.digest
@@ -141,7 +141,7 @@ class Checks:
         self._path = path
 
     def damaged(self, folder: Path, *, engine: str = "whisper", thorough: bool = False) -> list[str]:
-        """Name what is wrong with a folder for an engine, one sentence each; empty when all is well.
+        """Return what is wrong with a folder for an engine, one sentence each; empty when all is well.
 
         A file that was intact and kept its size and time of change is trusted, unless `thorough`.
         """

@@ -5,7 +5,7 @@ A table of data that knows no vendor's API.
 
 from __future__ import annotations
 
-STAND_INS = (
+HOSTED_RECOGNIZERS = (
     "whisper-1",
     "gpt-4o-transcribe",
     "gpt-4o-mini-transcribe",
@@ -16,7 +16,7 @@ STAND_INS = (
 """Names of hosted models whose weights nobody can have; each means whatever the operator made the default."""
 
 
-SPEAKING_STAND_INS = (
+HOSTED_SYNTHESIZERS = (
     "tts-1",
     "tts-1-hd",
     "tts-1-1106",
@@ -36,5 +36,5 @@ SPEAKING_STAND_INS = (
 """The same for hosted models that speak; some have weights, but no engine of ours runs them."""
 
 
-LANGUAGES_OF_STAND_INS = {"playai-tts-arabic": "ar", "canopylabs/orpheus-arabic-saudi": "ar"}
+HOSTED_LANGUAGES = {"playai-tts-arabic": "ar", "canopylabs/orpheus-arabic-saudi": "ar"}
 """Code of the language that whoever names one of these wants to hear."""

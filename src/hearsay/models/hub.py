@@ -57,13 +57,13 @@ class Hub:
     """The hub library's cache on this machine; None means where that library keeps it."""
 
     def address(self) -> str:
-        """Give the endpoint without a slash at its end."""
+        """Return the endpoint without a slash at its end."""
         from huggingface_hub import constants
 
         return (self.endpoint or constants.ENDPOINT).rstrip("/")
 
     def closed(self) -> bool:
-        """Tell whether nothing may be asked: by choice, or because the environment forbids the public hub.
+        """Return whether nothing may be asked: by choice, or because the environment forbids the public hub.
 
         The latter holds for whoever makes a hub without reading settings, tests above all.
         """
@@ -256,7 +256,7 @@ class _Download:
 
 
 def _silence(client: httpx.Client, address: str) -> str | None:
-    """Say why nothing useful comes from an address; None where something answers."""
+    """Return why nothing useful comes from an address; None where something answers."""
     import httpx
 
     try:

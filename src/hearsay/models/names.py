@@ -16,9 +16,9 @@ AUTO = "auto"
 """The default that is whatever installed model suits the machine best."""
 
 _ALL = frozenset(Task)
-_SPEECH = frozenset({Task.SPEAK})
-_STAND_INS = dict.fromkeys(hosted_names.STAND_INS, RECOGNITION) | dict.fromkeys(
-    hosted_names.SPEAKING_STAND_INS, _SPEECH
+_SPEECH = frozenset({Task.SYNTHESIZE})
+_STAND_INS = dict.fromkeys(hosted_names.HOSTED_RECOGNIZERS, RECOGNITION) | dict.fromkeys(
+    hosted_names.HOSTED_SYNTHESIZERS, _SPEECH
 )
 
 
@@ -35,11 +35,11 @@ class Names:
         self._ids = self._index(own)
 
     @property
-    def stand_ins(self) -> tuple[str, ...]:
+    def hosted_names(self) -> tuple[str, ...]:
         """Names of hosted models that mean a default here (unless an own model or alias has the name)."""
         return tuple(name for name in _STAND_INS if name not in self._ids)
 
-    def stands_for(self, name: str | None) -> frozenset[Task]:
+    def tasks_of_hosted(self, name: str | None) -> frozenset[Task]:
         """Say for which tasks a name means the default model; for none where it is the name of one.
 
         None, the empty string and `auto` do for all tasks, the name of a hosted model for what that one does.
@@ -59,9 +59,9 @@ class Names:
         return self._cards[found]
 
     def implied_language(self, name: str | None) -> str | None:
-        """Give the code of the language that a name asks for besides; None for most names."""
+        """Return the code of the language that a name asks for besides; None for most names."""
         meant = self._meant(name).casefold() if name else AUTO
-        return None if meant in self._ids else hosted_names.LANGUAGES_OF_STAND_INS.get(meant)
+        return None if meant in self._ids else hosted_names.HOSTED_LANGUAGES.get(meant)
 
     def check_aliases(self) -> None:
         """Follow every alias to its end. Raises: `ConfigurationError` where one leads nowhere."""
@@ -71,7 +71,7 @@ class Names:
     def check(self, name: str, what: str) -> None:
         """Look whether a name has a meaning. Raises: `ConfigurationError`, which tells `what` has none."""
         try:
-            if not self.stands_for(name):
+            if not self.tasks_of_hosted(name):
                 self.card(name)
         except ModelNotFound as error:
             raise ConfigurationError(f"{what[0].upper()}{what[1:]} leads nowhere. {error.message}") from error

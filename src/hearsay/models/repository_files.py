@@ -28,11 +28,11 @@ class Selection:
     """What these files are, in a sentence."""
 
     def wants(self, name: str) -> bool:
-        """Tell whether a file belongs to the model."""
+        """Return whether a file belongs to the model."""
         return any(_matches(name, pattern) for pattern in self.patterns)
 
     def lacking(self, names: Iterable[str]) -> list[str]:
-        """Name what must be there and is not, in alphabetical order."""
+        """Return what must be there and is not, in alphabetical order."""
         there = tuple(names)
         return sorted(
             pattern for pattern in self.required if not any(_matches(name, pattern) for name in there)
@@ -40,7 +40,7 @@ class Selection:
 
     @property
     def landmark(self) -> str | None:
-        """Give the name of a file that is certainly there; None where all are known by patterns only."""
+        """Return the name of a file that is certainly there; None where all are known by patterns only."""
         return next((pattern for pattern in self.required if not _WILD.intersection(pattern)), None)
 
 
@@ -53,7 +53,7 @@ WHISPER = Selection(
 
 
 def of(card: ModelCard) -> Selection:
-    """Say which files a model is made of."""
+    """Return which files a model is made of."""
     if card.engine == "whisper":
         return WHISPER
     patterns = tuple(card.extra["files"])
@@ -61,7 +61,7 @@ def of(card: ModelCard) -> Selection:
 
 
 def is_safe(name: str, reserved: Collection[str] = ()) -> bool:
-    """Tell whether a file of that name stays within the folder that it is put in, and harms nothing there."""
+    """Return whether a file of that name stays within its folder, and harms nothing there."""
     parts = name.split("/")
     return (
         not _SPECIAL.intersection(name)

@@ -34,7 +34,7 @@ class Store:
         self._checks = Checks(folder / "checked.json")
 
     def is_ready(self, card: ModelCard) -> bool:
-        """Tell whether a model could be loaded now."""
+        """Return whether a model could be loaded now."""
         if not registry.is_runnable(card):
             return False
         return card.engine in registry.EMBEDDED_ENGINES or self.find(card) is not None
@@ -59,12 +59,12 @@ class Store:
         return self._folder / name.replace("/", "--")
 
     def damage(self, card: ModelCard, *, thorough: bool = False) -> list[str]:
-        """Say what is wrong with an installed model's files, one sentence each."""
+        """Return what is wrong with an installed model's files, one sentence each."""
         folder = self.find(card)
         return [] if folder is None else self._checks.damaged(folder, engine=card.engine, thorough=thorough)
 
     def sound(self, card: ModelCard) -> Path:
-        """Give the folder of a model whose files are in order; damaged ones are fetched again if possible.
+        """Return the folder of a model whose files are in order; damaged ones are fetched again if possible.
 
         Raises: `ModelNotInstalled`, `DownloadFailed`.
         """

@@ -21,12 +21,11 @@ from typing import Any
 import structlog
 
 from hearsay.engines.jobs import Decode, Job, perform
-from hearsay.engines.protocols import Cancelled as IsCancelled
-from hearsay.engines.protocols import ContinuousRecognizer, Decoding, WindowRecognizer
+from hearsay.engines.protocols import ContinuousRecognizer, Decoding, IsCancelled, WindowRecognizer
 from hearsay.errors import Cancelled, EngineFailed
-from hearsay.scheduling.queue import LINGER_SECONDS, BatchLimits, Desk, Queue, Stage, Ticket
+from hearsay.scheduling.queue import LINGER_SECONDS, BatchLimits, JobQueue, PendingJob, RequestQueue, Stage
 
-__all__ = ["BatchLimits", "Batcher", "Desk"]
+__all__ = ["BatchLimits", "Batcher", "RequestQueue"]
 
 _log = structlog.get_logger("hearsay.batching")
 
@@ -50,7 +49,7 @@ class Batcher:
         """
         self.recognizer = recognizer
         limits = limits or BatchLimits.of(getattr(recognizer, "batch_windows", 8))
-        self._queue = Queue(recognizer, limits, clock=clock, linger=linger)
+        self._queue = JobQueue(recognizer, limits, clock=clock, linger=linger)
         n_threads = getattr(recognizer, "n_replicas", 1)
         self._threads = [
             threading.Thread(target=self._work, name=f"engine {i} of {name}") for i in range(n_threads)
@@ -58,12 +57,12 @@ class Batcher:
         for thread in self._threads:
             thread.start()
 
-    def desk(self, cancelled: IsCancelled = lambda: False) -> Desk:
+    def request_queue(self, cancelled: IsCancelled = lambda: False) -> RequestQueue:
         """Open a desk, one for each request.
 
         `cancelled` is asked often, from any thread: it must neither wait nor fail, and once true stay so.
         """
-        return Desk(self._queue, cancelled)
+        return RequestQueue(self._queue, cancelled)
 
     def close(self) -> None:
         """End after the calls in progress; what waits fails with `Cancelled`, as does all that comes later.
@@ -77,7 +76,7 @@ class Batcher:
 
     def _work(self) -> None:
         while not self._queue.closed:
-            running: dict[int, Ticket] = {}
+            running: dict[int, PendingJob] = {}
             try:
                 self._serve(running)
             except BaseException as error:
@@ -85,7 +84,7 @@ class Batcher:
                 _log.exception("engine_lost")
                 self._queue.fail(EngineFailed(f"The model failed: {error}"), running.values())
 
-    def _serve(self, running: dict[int, Ticket]) -> None:
+    def _serve(self, running: dict[int, PendingJob]) -> None:
         if isinstance(self.recognizer, ContinuousRecognizer):
             _Continuous(self._queue, self.recognizer, running).run()
         else:
@@ -95,7 +94,7 @@ class Batcher:
 class _InBatches:
     """An engine that does one batch after the other."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
 
     def run(self) -> None:
@@ -109,15 +108,17 @@ class _InBatches:
         if batch:
             begun = self._queue.clock()
             results = attempt(self._queue.recognizer, [ticket.job for ticket in batch])
-            self._queue.spend(batch, self._queue.clock() - begun)
-            self._queue.settle(batch, results)
+            self._queue.charge(batch, self._queue.clock() - begun)
+            self._queue.resolve(batch, results)
         return bool(batch)
 
 
 class _Continuous:
     """An engine that decodes token by token, and does everything else between two steps."""
 
-    def __init__(self, queue: Queue, recognizer: ContinuousRecognizer, running: dict[int, Ticket]) -> None:
+    def __init__(
+        self, queue: JobQueue, recognizer: ContinuousRecognizer, running: dict[int, PendingJob]
+    ) -> None:
         """Begin anew; `running` will always hold what is being decoded."""
         self._queue = queue
         self._recognizer = recognizer
@@ -142,9 +143,9 @@ class _Continuous:
 
     def _leave(self) -> None:
         """Forget the windows that nobody waits for any more."""
-        for number in [n for n, ticket in self._running.items() if ticket.desk.gone()]:
+        for number in [n for n, ticket in self._running.items() if ticket.request_queue.is_cancelled()]:
             self._decoding.leave(number)
-            self._queue.settle([self._running.pop(number)], [Cancelled()])
+            self._queue.resolve([self._running.pop(number)], [Cancelled()])
 
     def _join(self) -> None:
         """Take in as many windows as there is room for."""
@@ -153,11 +154,11 @@ class _Continuous:
             try:
                 (number,) = self._decoding.join([window])
             except BaseException as error:
-                self._queue.settle([ticket], [error])
+                self._queue.resolve([ticket], [error])
             else:
                 self._running[number] = ticket
 
-    def _fits(self, ticket: Ticket) -> bool:
+    def _fits(self, ticket: PendingJob) -> bool:
         if not self._running:
             return True
         is_full = len(self._running) >= self._queue.limits.windows
@@ -173,9 +174,9 @@ class _Continuous:
         except BaseException as error:
             self._start_over(error)
             done = []
-        self._queue.spend(members, self._queue.clock() - begun)
+        self._queue.charge(members, self._queue.clock() - begun)
         tickets = [self._running.pop(number) for number, _ in done]
-        self._queue.settle(tickets, [hypothesis for _, hypothesis in done])
+        self._queue.resolve(tickets, [hypothesis for _, hypothesis in done])
 
     def _start_over(self, error: BaseException) -> None:
         """Decode each window once more, by itself: only what really cannot be decoded shall fail."""
@@ -184,8 +185,10 @@ class _Continuous:
         tickets = list(self._running.values())
         self._running.clear()
         for ticket in tickets:
-            result = Cancelled() if ticket.desk.gone() else alone(self._recognizer, ticket.job)
-            self._queue.settle([ticket], [result])
+            result = (
+                Cancelled() if ticket.request_queue.is_cancelled() else alone(self._recognizer, ticket.job)
+            )
+            self._queue.resolve([ticket], [result])
 
 
 _BETWEEN_STEPS = (Stage.DETECT, Stage.ALIGN, Stage.ENCODE)
@@ -221,6 +224,6 @@ def _performed(recognizer: WindowRecognizer, jobs: Sequence[Job]) -> list[Any]:
     return results
 
 
-def _window(ticket: Ticket) -> Any:
+def _window(ticket: PendingJob) -> Any:
     assert isinstance(ticket.job, Decode)
     return ticket.job.window

@@ -9,12 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-from hearsay.domain import Pcm, SpeakOptions, Voice
-from hearsay.engines.protocols import Speaking, Synthesizer
+from hearsay.domain import Pcm, SynthesisOptions, Voice
+from hearsay.engines.protocols import SynthesisStream, Synthesizer
 from hearsay.errors import Cancelled
 
 
-class Booth:
+class CancellableSynthesizer:
     """A `Synthesizer` for one request; may be closed from any thread, which the model survives."""
 
     def __init__(self, synthesizer: Synthesizer) -> None:
@@ -22,18 +22,18 @@ class Booth:
         self.sample_rate: int = synthesizer.sample_rate
         self.voices: tuple[Voice, ...] = synthesizer.voices
         self.speeds: tuple[float, float] = synthesizer.speeds
-        self.piece_characters: int = synthesizer.piece_characters
+        self.utterance_characters: int = synthesizer.utterance_characters
         self._synthesizer = synthesizer
         self._lock = threading.Lock()
-        self._begun: set[Speaking] = set()
+        self._begun: set[SynthesisStream] = set()
         self._closed = False
 
-    def synthesize(self, text: str, options: SpeakOptions) -> Speaking:
+    def synthesize(self, text: str, options: SynthesisOptions) -> SynthesisStream:
         """Begin to say one piece. Raises: `Cancelled` once closed, `UnsupportedOption`, `EngineFailed`."""
         with self._lock:
             if self._closed:
                 raise Cancelled
-        speaking = _Held(self._synthesizer.synthesize(text, options), self)
+        speaking = _CancellableStream(self._synthesizer.synthesize(text, options), self)
         with self._lock:
             if not self._closed:
                 self._begun.add(speaking)
@@ -49,16 +49,16 @@ class Booth:
         for speaking in begun:
             speaking.stop()
 
-    def forget(self, speaking: Speaking) -> None:
+    def forget(self, speaking: SynthesisStream) -> None:
         """Let go of what has come to its end."""
         with self._lock:
             self._begun.discard(speaking)
 
 
-class _Held:
+class _CancellableStream:
     """A piece that its booth can stop for as long as it is being said."""
 
-    def __init__(self, speaking: Speaking, booth: Booth) -> None:
+    def __init__(self, speaking: SynthesisStream, booth: CancellableSynthesizer) -> None:
         self._speaking = speaking
         self._booth = booth
 

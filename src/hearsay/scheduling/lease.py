@@ -23,8 +23,8 @@ from hearsay.engines import registry
 from hearsay.engines.protocols import Engine, Recognizer, Synthesizer, WindowRecognizer
 from hearsay.errors import Cancelled
 from hearsay.scheduling.batcher import Batcher, BatchLimits
-from hearsay.scheduling.cancellable_synthesizer import Booth
-from hearsay.scheduling.thread_stream import Steps
+from hearsay.scheduling.cancellable_synthesizer import CancellableSynthesizer
+from hearsay.scheduling.thread_stream import ThreadStream
 
 T = TypeVar("T")
 
@@ -64,20 +64,20 @@ class LoadedModel:
         self.in_turns = self.batcher is None and self.synthesizer is None
         """Whether requests share the model's thread."""
         self._thread = thread
-        self._of_requests: list[ThreadPoolExecutor] = []
+        self._request_threads: list[ThreadPoolExecutor] = []
         self._idle: queue.SimpleQueue[ThreadPoolExecutor] = queue.SimpleQueue()
 
-    def seat(self) -> ThreadPoolExecutor:
-        """Give a request the thread in which its work is to be done; `unseat` takes it back."""
+    def borrow_thread(self) -> ThreadPoolExecutor:
+        """Return a request the thread in which its work is to be done; `return_thread` takes it back."""
         if self.in_turns:
             return self._thread
         with contextlib.suppress(queue.Empty):
             return self._idle.get_nowait()
         thread = ThreadPoolExecutor(1, thread_name_prefix=f"request for {self.card.id}")
-        self._of_requests.append(thread)
+        self._request_threads.append(thread)
         return thread
 
-    def unseat(self, thread: ThreadPoolExecutor, last: Future[Any] | None) -> None:
+    def return_thread(self, thread: ThreadPoolExecutor, last: Future[Any] | None) -> None:
         """Keep a request's thread for another one, once its last work is done; does not wait."""
         if thread is self._thread:
             return
@@ -87,7 +87,7 @@ class LoadedModel:
             last.add_done_callback(lambda _: self._idle.put(thread))
 
     def close(self) -> Future[None]:
-        """Give the memory back once all work has come to its end, which for what waits is `Cancelled`."""
+        """Return the memory back once all work has come to its end, which for what waits is `Cancelled`."""
         closing = self._thread.submit(self._close)
         self._thread.shutdown(wait=False)
         return closing
@@ -95,7 +95,7 @@ class LoadedModel:
     def _close(self) -> None:
         if self.batcher is not None:
             self.batcher.close()
-        for thread in self._of_requests:
+        for thread in self._request_threads:
             thread.shutdown(wait=True)
         self.engine.close()
 
@@ -106,11 +106,11 @@ class Lease:
     def __init__(self, model: LoadedModel, leave: Callable[[Lease], None], *, loading: float = 0.0) -> None:
         """Take a place at a model; `leave` is called once, when it is given back."""
         self.card = model.card
-        self.desk = None if model.batcher is None else model.batcher.desk(self.cancelled)
+        self.request_queue = None if model.batcher is None else model.batcher.request_queue(self.cancelled)
         """Where to hand jobs in; None for models that do not take windows."""
-        self._booth = None if model.synthesizer is None else Booth(model.synthesizer)
+        self._booth = None if model.synthesizer is None else CancellableSynthesizer(model.synthesizer)
         self._model = model
-        self._thread = model.seat()
+        self._thread = model.borrow_thread()
         self._last: Future[Any] | None = None
         """What the thread was last given to do for this lease."""
         self._clock = model.clock
@@ -135,19 +135,21 @@ class Lease:
     @property
     def timings(self) -> Timings:
         """Where the time went so far."""
-        if self.desk is None:
+        if self.request_queue is None:
             return self._timings
-        return Timings(self._timings.loading, self.desk.timings.queued, self.desk.timings.engine)
+        return Timings(
+            self._timings.loading, self.request_queue.timings.queued, self.request_queue.timings.engine
+        )
 
     def cancelled(self) -> bool:
-        """Tell whether the caller has gone; hand this to whatever works for this lease."""
+        """Return whether the caller has gone; hand this to whatever works for this lease."""
         return self._cancelled
 
     def cancel(self) -> None:
         """Tell work in progress to end at its next chance; later work raises `Cancelled`."""
         self._cancelled = True
-        if self.desk is not None:
-            self.desk.close()
+        if self.request_queue is not None:
+            self.request_queue.close()
         if self._booth is not None:
             self._booth.close()
 
@@ -165,7 +167,7 @@ class Lease:
         Where requests share the thread, each step is a turn of its own. Closing the generator before its end
         cancels the lease: the step in progress is the last one.
         """
-        steps = Steps(make, self._submit, in_turns=self._model.in_turns, perform=self._perform)
+        steps = ThreadStream(make, self._submit, in_turns=self._model.in_turns, perform=self._perform)
         has_ended = False
         try:
             async for item in steps:
@@ -185,11 +187,11 @@ class Lease:
         self.release()
 
     def release(self) -> None:
-        """Give the permit back; work that is still going on is told to end."""
+        """Return the permit back; work that is still going on is told to end."""
         if not self._released:
             self._released = True
             self.cancel()
-            self._model.unseat(self._thread, self._last)
+            self._model.return_thread(self._thread, self._last)
             self._leave(self)
 
     def _submit(self, work: Callable[[], T]) -> Future[T]:
@@ -216,7 +218,7 @@ class Lease:
         finally:
             self._timings.serving += self._clock() - started
 
-    def _close_later(self, steps: Steps[Any]) -> None:
+    def _close_later(self, steps: ThreadStream[Any]) -> None:
         """Close what is stepped through after the step in progress."""
         try:
             self._last = self._thread.submit(steps.close)

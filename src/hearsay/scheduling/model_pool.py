@@ -20,7 +20,7 @@ from hearsay.errors import Overloaded
 from hearsay.scheduling.batcher import BatchLimits
 from hearsay.scheduling.lease import Lease, LoadedModel, Timings
 
-__all__ = ["BatchLimits", "Lease", "ModelPool", "Source", "Timings"]
+__all__ = ["BatchLimits", "Lease", "ModelPool", "ModelSource", "Timings"]
 
 _LEAST_RETRY, _MOST_RETRY = 1.0, 300.0
 _SMOOTHING = 0.2
@@ -29,7 +29,7 @@ _LIGHT = frozenset({"espeak", "fake_voice"})
 """Engines whose models weigh next to nothing: they need no room, and unloading them would give none."""
 
 
-class Source(Protocol):
+class ModelSource(Protocol):
     """Where a pool gets models from (`models.Catalogue`)."""
 
     def card(self, name: str | None = None, task: Task = Task.TRANSCRIBE) -> ModelCard:
@@ -65,7 +65,7 @@ class ModelPool:
 
     def __init__(
         self,
-        catalogue: Source,
+        catalogue: ModelSource,
         *,
         max_waiting: int = 32,
         max_loaded: int = 2,
@@ -118,7 +118,7 @@ class ModelPool:
         return [slot.card.id for slot in self._slots.values() if slot.loaded is not None]
 
     def has_room(self) -> bool:
-        """Tell whether one more model could be loaded without another having to go."""
+        """Return whether one more model could be loaded without another having to go."""
         return len(self._heavy()) < self._max_loaded
 
     def admitted(self) -> int:

@@ -1,7 +1,7 @@
 """Where callers hand in jobs for one loaded model, and the queue behind, from which its engine takes batches.
 
 Knows what a job is, and no way to do one: that is `batching`'s. What may be done next is decided here, in
-`Queue`; how a batch is shared out fairly is `turns`'.
+`JobQueue`; how a batch is shared out fairly is `turns`'.
 
 The policy, and why:
 
@@ -32,10 +32,9 @@ from typing import Any
 
 from hearsay.domain import Window
 from hearsay.engines.jobs import Align, Decode, DetectLanguage, Encode, Job
-from hearsay.engines.protocols import Cancelled as IsCancelled
-from hearsay.engines.protocols import ContinuousRecognizer, SortingRecognizer, WindowRecognizer
+from hearsay.engines.protocols import ContinuousRecognizer, IsCancelled, SortingRecognizer, WindowRecognizer
 from hearsay.errors import Cancelled, HearsayError
-from hearsay.scheduling.round_robin import Turns
+from hearsay.scheduling.round_robin import RoundRobin
 
 LINGER_SECONDS = 0.005
 """Longest wait for those who were just answered: much for a thread that has a job to hand in, and little
@@ -83,7 +82,7 @@ class BatchLimits:
 
 
 @dataclass(slots=True)
-class DeskTimings:
+class QueueTimings:
     """Where the seconds of one desk went; grows while it is used."""
 
     queued: float = 0.0
@@ -92,14 +91,14 @@ class DeskTimings:
     """The desk's share of the engine's seconds: those of a batch are divided among its jobs."""
 
 
-class Desk:
+class RequestQueue:
     """Where one request hands in its jobs: the unit of fairness and of cancellation."""
 
-    def __init__(self, queue: Queue, cancelled: IsCancelled) -> None:
+    def __init__(self, queue: JobQueue, cancelled: IsCancelled) -> None:
         """Open a desk; `cancelled` is asked between batches and must neither wait nor fail."""
         self.recognizer = queue.recognizer
         """For features, text and constants; what computes is called by the batcher alone."""
-        self.timings = DeskTimings()
+        self.timings = QueueTimings()
         self._queue = queue
         self._cancelled = cancelled
         self._closed = False
@@ -112,7 +111,7 @@ class Desk:
 
         That is `Cancelled` where the caller has gone or the model is being closed.
         """
-        ticket = Ticket(job, self, self._queue.clock())
+        ticket = PendingJob(job, self, self._queue.clock())
         try:
             kind = self._queue.kind(job)
         except HearsayError as error:
@@ -126,8 +125,8 @@ class Desk:
         self._closed = True
         self._queue.drop(self)
 
-    def gone(self) -> bool:
-        """Tell whether nobody waits for the results any more."""
+    def is_cancelled(self) -> bool:
+        """Return whether nobody waits for the results any more."""
         return self._closed or self._cancelled()
 
     def count(self, now: float, *, waiting: int = 0, taken: int = 0) -> None:
@@ -140,11 +139,11 @@ class Desk:
 
 
 @dataclass(slots=True, eq=False)
-class Ticket:
+class PendingJob:
     """One job that was handed in."""
 
     job: Job
-    desk: Desk
+    request_queue: RequestQueue
     since: float
     """When, by the queue's clock."""
     future: Future[Any] = field(default_factory=Future)
@@ -155,7 +154,7 @@ class Ticket:
         return _STAGES[type(self.job)]
 
 
-class Queue:
+class JobQueue:
     """All that waits for one model; desks put tickets in and engine threads take batches out."""
 
     def __init__(
@@ -172,15 +171,17 @@ class Queue:
         self.clock = clock
         self._linger = linger
         self._changed = threading.Condition()
-        self._turns: dict[Stage, Turns[Desk, Ticket]] = {stage: Turns() for stage in Stage}
-        self._owed: dict[Desk, int] = {}
+        self._round_robin: dict[Stage, RoundRobin[RequestQueue, PendingJob]] = {
+            stage: RoundRobin() for stage in Stage
+        }
+        self._expected: dict[RequestQueue, int] = {}
         self._linger_until = 0.0
         self._n_idle = 0
         self._closed: HearsayError | None = None
-        self._kind_of_window = kind_of_window(recognizer)
+        self._kind_of_window = window_kind(recognizer)
 
     def kind(self, job: Job) -> Hashable:
-        """Say what jobs of one stage must have in common to share a call. Raises `UnsupportedOption`.
+        """Return what jobs of one stage must have in common to share a call. Raises `UnsupportedOption`.
 
         Of encodings nothing is known, but arrays of different shapes cannot be put together.
         """
@@ -194,25 +195,25 @@ class Queue:
             case Decode():
                 return self._kind_of_window(job.window)
 
-    def put(self, ticket: Ticket, kind: Hashable) -> None:
+    def put(self, ticket: PendingJob, kind: Hashable) -> None:
         """Let a ticket wait for its turn."""
         with self._changed:
-            refused = self._closed or (Cancelled() if ticket.desk.gone() else None)
+            refused = self._closed or (Cancelled() if ticket.request_queue.is_cancelled() else None)
             if refused is None:
-                self._turns[ticket.stage].add(ticket.desk, ticket, kind)
-                ticket.desk.count(self.clock(), waiting=1)
-            self._came_back(ticket.desk)
+                self._round_robin[ticket.stage].add(ticket.request_queue, ticket, kind)
+                ticket.request_queue.count(self.clock(), waiting=1)
+            self._note_resubmission(ticket.request_queue)
             self._changed.notify_all()
         if refused is not None:
             ticket.future.set_exception(refused)
 
-    def drop(self, desk: Desk) -> None:
+    def drop(self, desk: RequestQueue) -> None:
         """Fail what a desk has waiting."""
         with self._changed:
             dropped = self._remove(desk)
-            self._owed.pop(desk, None)
+            self._expected.pop(desk, None)
             self._changed.notify_all()
-        refuse(dropped)
+        fail_jobs(dropped)
 
     @property
     def closed(self) -> bool:
@@ -225,14 +226,14 @@ class Queue:
             self._closed = self._closed or reason
         self.fail(reason)
 
-    def fail(self, reason: HearsayError, taken: Iterable[Ticket] = ()) -> None:
+    def fail(self, reason: HearsayError, taken: Iterable[PendingJob] = ()) -> None:
         """Fail all that waits, and tickets that were taken; nothing that comes later."""
         taken = list(taken)
         with self._changed:
             dropped = [ticket for desk in self._desks() for ticket in self._remove(desk)]
             self._changed.notify_all()
-        refuse(dropped, reason)
-        self.settle(taken, [reason] * len(taken))
+        fail_jobs(dropped, reason)
+        self.resolve(taken, [reason] * len(taken))
 
     def ready(self, n_running: int = 0) -> bool:
         """Wait until there is something to do; False when the queue is closed.
@@ -241,23 +242,23 @@ class Queue:
         """
         while True:
             with self._changed:
-                gone = self._sweep()
+                gone = self._remove_cancelled()
                 is_ready = self._closed is not None or n_running > 0 or self._is_due()
                 if not (gone or is_ready):
                     self._wait()
-            refuse(gone)
+            fail_jobs(gone)
             if is_ready:
                 return self._closed is None
 
-    def take(self, stage: Stage, n_running: int = 0) -> list[Ticket]:
+    def take(self, stage: Stage, n_running: int = 0) -> list[PendingJob]:
         """Take a batch of one kind of work, if any waits and there is room for it; never waits."""
         with self._changed:
-            turns = self._turns[stage]
+            turns = self._round_robin[stage]
             # Several engines that have nothing to do share what there is.
-            share = math.ceil(turns.n_alike() / (1 + self._n_idle))
-            return self._begin(turns.take(min(self._most(stage, n_running), share)))
+            share = math.ceil(turns.n_compatible() / (1 + self._n_idle))
+            return self._begin(turns.take(min(self._batch_limit(stage, n_running), share)))
 
-    def take_window(self, fits: Callable[[Ticket], bool]) -> Ticket | None:
+    def take_window(self, fits: Callable[[PendingJob], bool]) -> PendingJob | None:
         """Take the window whose turn it is to be decoded, or for a while another where that does not fit."""
         with self._changed:
             while (taken := self._next_window(fits)) is not None:
@@ -265,21 +266,21 @@ class Queue:
                     return taken
             return None
 
-    def spend(self, tickets: Iterable[Ticket], seconds: float) -> None:
+    def charge(self, tickets: Iterable[PendingJob], seconds: float) -> None:
         """Share seconds of the engine out among the tickets they were spent on."""
-        desks = [ticket.desk for ticket in tickets]
+        desks = [ticket.request_queue for ticket in tickets]
         with self._changed:
             for desk in desks:
                 desk.timings.engine += seconds / len(desks)
 
-    def settle(self, tickets: Sequence[Ticket], results: Sequence[Any]) -> None:
+    def resolve(self, tickets: Sequence[PendingJob], results: Sequence[Any]) -> None:
         """Answer tickets; a result that is an exception is raised where it is waited for."""
         with self._changed:
             now = self.clock()
             for ticket in tickets:
-                ticket.desk.count(now, taken=-1)
-                if not ticket.desk.gone():
-                    self._owed[ticket.desk] = self._owed.get(ticket.desk, 0) + 1
+                ticket.request_queue.count(now, taken=-1)
+                if not ticket.request_queue.is_cancelled():
+                    self._expected[ticket.request_queue] = self._expected.get(ticket.request_queue, 0) + 1
             self._linger_until = time.monotonic() + self._linger
         for ticket, result in zip(tickets, results, strict=True):
             if isinstance(result, BaseException):
@@ -288,23 +289,25 @@ class Queue:
                 ticket.future.set_result(result)
 
     def _is_due(self) -> bool:
-        """Tell whether to begin now: something waits, and nobody is about to join it."""
-        stage = next((stage for stage in Stage if self._turns[stage] and self._most(stage, 0)), None)
+        """Return whether to begin now: something waits, and nobody is about to join it."""
+        stage = next(
+            (stage for stage in Stage if self._round_robin[stage] and self._batch_limit(stage, 0)), None
+        )
         if stage is None:
             return False
         if time.monotonic() >= self._linger_until:
-            self._owed.clear()
-        return not self._owed or self._turns[stage].n_alike() >= self._most(stage, 0)
+            self._expected.clear()
+        return not self._expected or self._round_robin[stage].n_compatible() >= self._batch_limit(stage, 0)
 
-    def _most(self, stage: Stage, n_running: int) -> int:
-        """Say how many jobs of a kind one call may hold now."""
+    def _batch_limit(self, stage: Stage, n_running: int) -> int:
+        """Return how many jobs of a kind one call may hold now."""
         if stage is Stage.ENCODE:
-            room = self.limits.windows - n_running - len(self._turns[Stage.DECODE])
+            room = self.limits.windows - n_running - len(self._round_robin[Stage.DECODE])
             return max(min(self.limits.encodes, room), 0)
         return self.limits.windows
 
-    def _next_window(self, fits: Callable[[Ticket], bool]) -> Ticket | None:
-        turns = self._turns[Stage.DECODE]
+    def _next_window(self, fits: Callable[[PendingJob], bool]) -> PendingJob | None:
+        turns = self._round_robin[Stage.DECODE]
         first = turns.first()
         if first is None or (self.clock() - first.since >= OVERTAKING_SECONDS and not fits(first)):
             return None
@@ -312,37 +315,37 @@ class Queue:
 
     def _wait(self) -> None:
         self._n_idle += 1
-        waiting = any(self._turns.values())
+        waiting = any(self._round_robin.values())
         self._changed.wait(max(self._linger_until - time.monotonic(), 0.0) if waiting else None)
         self._n_idle -= 1
 
-    def _begin(self, tickets: list[Ticket]) -> list[Ticket]:
+    def _begin(self, tickets: list[PendingJob]) -> list[PendingJob]:
         now = self.clock()
         begun = [ticket for ticket in tickets if ticket.future.set_running_or_notify_cancel()]
         for ticket in tickets:
-            ticket.desk.count(now, waiting=-1, taken=int(ticket in begun))
+            ticket.request_queue.count(now, waiting=-1, taken=int(ticket in begun))
         return begun
 
-    def _desks(self) -> list[Desk]:
-        return list({desk: None for turns in self._turns.values() for desk in turns.owners()})
+    def _desks(self) -> list[RequestQueue]:
+        return list({desk: None for turns in self._round_robin.values() for desk in turns.owners()})
 
-    def _sweep(self) -> list[Ticket]:
+    def _remove_cancelled(self) -> list[PendingJob]:
         """Remove what nobody waits for any more."""
-        return [ticket for desk in self._desks() if desk.gone() for ticket in self._remove(desk)]
+        return [ticket for desk in self._desks() if desk.is_cancelled() for ticket in self._remove(desk)]
 
-    def _remove(self, desk: Desk) -> list[Ticket]:
-        removed = [ticket for turns in self._turns.values() for ticket in turns.drop(desk)]
+    def _remove(self, desk: RequestQueue) -> list[PendingJob]:
+        removed = [ticket for turns in self._round_robin.values() for ticket in turns.drop(desk)]
         desk.count(self.clock(), waiting=-len(removed))
         return removed
 
-    def _came_back(self, desk: Desk) -> None:
+    def _note_resubmission(self, desk: RequestQueue) -> None:
         """Note that a desk that was answered has handed in what it was going to."""
-        owed = self._owed.pop(desk, 0) - 1
+        owed = self._expected.pop(desk, 0) - 1
         if owed > 0:
-            self._owed[desk] = owed
+            self._expected[desk] = owed
 
 
-def kind_of_window(recognizer: WindowRecognizer) -> Callable[[Window], Hashable]:
+def window_kind(recognizer: WindowRecognizer) -> Callable[[Window], Hashable]:
     """Find out how a recogniser tells which windows it can decode together."""
     # Of those that take windows in one by one, `Decoding.has_room` decides.
     if isinstance(recognizer, SortingRecognizer) and not isinstance(recognizer, ContinuousRecognizer):
@@ -350,7 +353,7 @@ def kind_of_window(recognizer: WindowRecognizer) -> Callable[[Window], Hashable]
     return lambda window: None
 
 
-def refuse(tickets: Iterable[Ticket], reason: HearsayError | None = None) -> None:
+def fail_jobs(tickets: Iterable[PendingJob], reason: HearsayError | None = None) -> None:
     """Fail tickets that will not be worked on, unless whoever waits has cancelled them himself."""
     for ticket in tickets:
         if ticket.future.set_running_or_notify_cancel():

@@ -14,7 +14,7 @@ Owner = TypeVar("Owner", bound=Hashable)
 Item = TypeVar("Item")
 
 
-class Turns(Generic[Owner, Item]):
+class RoundRobin(Generic[Owner, Item]):
     """Items that wait, each with an owner and a kind; one batch holds items of one kind."""
 
     def __init__(self) -> None:
@@ -33,10 +33,10 @@ class Turns(Generic[Owner, Item]):
         return list(self._lines)
 
     def first(self) -> Item | None:
-        """Give the item whose turn it is, and leave it where it is."""
+        """Return the item whose turn it is, and leave it where it is."""
         return next((line[0][1] for line in self._lines.values()), None)
 
-    def n_alike(self) -> int:
+    def n_compatible(self) -> int:
         """Count the items that could share a batch with the one whose turn it is, itself included."""
         if not self._lines:
             return 0

@@ -22,7 +22,7 @@ Submit = Callable[[Callable[[], None]], object]
 """Has a function called in the thread, after what was submitted before; returns at once."""
 
 
-class Steps(Generic[T]):
+class ThreadStream(Generic[T]):
     """An async iterator over what a thread makes; begun by whoever first asks."""
 
     def __init__(
@@ -52,7 +52,7 @@ class Steps(Generic[T]):
         self._made: deque[T | BaseException] = deque()
         self._arrival: asyncio.Future[None] | None = None
 
-    def __aiter__(self) -> Steps[T]:
+    def __aiter__(self) -> ThreadStream[T]:
         return self
 
     async def __anext__(self) -> T:

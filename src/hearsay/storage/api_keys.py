@@ -92,7 +92,7 @@ class KeyFile:
         return gone
 
     def version(self) -> tuple[int, int, int] | None:
-        """Give something that changes when the file does; None while there is none."""
+        """Return something that changes when the file does; None while there is none."""
         try:
             state = self.path.stat()
         except FileNotFoundError:
@@ -127,7 +127,7 @@ class Keyring:
         return self._was_required
 
     def check(self, key: str | None) -> str | None:
-        """Give the name of a caller's key; None where no key is needed.
+        """Return the name of a caller's key; None where no key is needed.
 
         Raises: `Unauthorized` for a missing or wrong key.
         """

@@ -99,7 +99,7 @@ _loading = Lock()
 
 
 def identify(text: str, among: Collection[str]) -> str | None:
-    """Give the code of the language in which a text is written; None where it cannot be told.
+    """Return the code of the language in which a text is written; None where it cannot be told.
 
     `among` are the codes that may be answered. A text in another language gives None.
     """
@@ -138,7 +138,10 @@ def _by_letters(sample: str, among: frozenset[str]) -> str | None:
 
 
 def _likeliest(text: str, among: frozenset[str]) -> str | None:
-    """Give the likeliest language, if it is likely enough; its rivals are all that anybody may have meant."""
+    """Return the likeliest language, if it is likely enough.
+
+    Its rivals are all that anybody may have meant.
+    """
     temper = math.sqrt(len(text.encode("utf-8", "replace")))
     weights = {
         code: score / temper
@@ -151,7 +154,7 @@ def _likeliest(text: str, among: frozenset[str]) -> str | None:
 
 
 def _evidence(text: str) -> Mapping[str, float]:
-    """Give the logarithm of each language's probability, but for a constant, in no particular order."""
+    """Return the logarithm of each language's probability, but for a constant, in no particular order."""
     evidence: dict[str, float] = {}
     for name, score in _classifier().rank(text.encode("utf-8", "replace")):
         code = _CODES.get(name, name)

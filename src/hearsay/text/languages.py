@@ -175,7 +175,7 @@ def parse(text: str) -> str | None:
 
 
 def name(code: str) -> str:
-    """Give the English name of a code, in lower case; a code without a known name is its own."""
+    """Return the English name of a code, in lower case; a code without a known name is its own."""
     return NAMES.get(code, code)
 
 

@@ -89,8 +89,10 @@ def clean(text: str) -> str:
     return text
 
 
-def pieces(text: str | Iterable[str], *, language: str | None, most: int, first: int = 120) -> Iterator[str]:
-    """Give the pieces of a text in order; joined they are the cleaned text, but for white space.
+def split_utterances(
+    text: str | Iterable[str], *, language: str | None, most: int, first: int = 120
+) -> Iterator[str]:
+    """Return the pieces of a text in order; joined they are the cleaned text, but for white space.
 
     `most` is how many characters a piece may have, `first` how many the first one, which is short so that
     sound comes soon. `language` is a code, known to the rules or not.
@@ -149,7 +151,7 @@ class _Reading:
 
 
 def _blocks(text: str | Iterable[str]) -> Iterator[str]:
-    """Give a text in parts of bounded size; a line's end that is written as two characters stays whole."""
+    """Return a text in parts of bounded size; a line's end that is written as two characters stays whole."""
     owed = ""
     for part in (text,) if isinstance(text, str) else text:
         for start in range(0, len(part), _BLOCK):
@@ -198,7 +200,7 @@ def _cut(text: str, most: int) -> int:
 
 
 def _parts(text: str, at: int) -> bool:
-    """Tell whether a reader sees two characters before and after this place."""
+    """Return whether a reader sees two characters before and after this place."""
     before, after = text[at - 1], text[at]
     if after in _KEPT_AFTER or before in _KEPT_BEFORE or _is_mark(after):
         return False

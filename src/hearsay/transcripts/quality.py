@@ -34,25 +34,25 @@ def compression_ratio(text: str) -> float:
 
 
 def is_unsure(hypothesis: Hypothesis, settings: DecodeSettings) -> bool:
-    """Say whether the mean log probability is below the threshold; never so without one."""
+    """Return whether the mean log probability is below the threshold; never so without one."""
     threshold = settings.logprob_threshold
     return threshold is not None and hypothesis.avg_logprob < threshold
 
 
 def is_repetitive(hypothesis: Hypothesis, settings: DecodeSettings) -> bool:
-    """Say whether the text compresses too well; never so without a threshold."""
+    """Return whether the text compresses too well; never so without a threshold."""
     threshold = settings.compression_ratio_threshold
     return threshold is not None and hypothesis.compression_ratio > threshold
 
 
 def lacks_speech(hypothesis: Hypothesis, settings: DecodeSettings) -> bool:
-    """Say whether the model thinks that nobody speaks; never so without a threshold."""
+    """Return whether the model thinks that nobody speaks; never so without a threshold."""
     threshold = settings.no_speech_threshold
     return threshold is not None and hypothesis.no_speech_prob > threshold
 
 
 def needs_fallback(hypothesis: Hypothesis, settings: DecodeSettings) -> bool:
-    """Say whether a higher temperature is worth a try: repetitive or unsure text, but not unsure silence."""
+    """Return whether to try a higher temperature: repetitive or unsure text, but not unsure silence."""
     unsure = is_unsure(hypothesis, settings)
     if unsure and lacks_speech(hypothesis, settings):
         return False
@@ -60,14 +60,14 @@ def needs_fallback(hypothesis: Hypothesis, settings: DecodeSettings) -> bool:
 
 
 def is_silence(hypothesis: Hypothesis, settings: DecodeSettings) -> bool:
-    """Say whether to skip the window: no speech, and no text that is likely enough to prove otherwise."""
+    """Return whether to skip the window: no speech, and no text that is likely enough to prove otherwise."""
     threshold = settings.logprob_threshold
     likely = threshold is not None and hypothesis.avg_logprob > threshold
     return lacks_speech(hypothesis, settings) and not likely
 
 
 def flags(segment: Segment) -> tuple[str, ...]:
-    """Name what the metadata of a segment warn of; nothing where they are fine or unknown.
+    """Return what the metadata of a segment warn of; nothing where they are fine or unknown.
 
     `low_confidence`: noise, several speakers at once, unclear speech or a strong accent. `likely_no_speech`:
     silence, music or noise. `repetitive`: stuttering or a loop. `incompressible`: no plausible language.

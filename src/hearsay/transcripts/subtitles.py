@@ -44,7 +44,7 @@ def plain(segments: Iterable[Segment]) -> str:
 
 
 def _cues(segments: Iterable[Segment]) -> Iterator[tuple[int, int, str]]:
-    """Give start and end in milliseconds and text on one line; leave out what has no text."""
+    """Return start and end in milliseconds and text on one line; leave out what has no text."""
     earliest = 0
     for segment in segments:
         text = _one_line(segment.text)

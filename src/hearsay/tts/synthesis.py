@@ -11,9 +11,8 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 
-from hearsay.domain import Octets, Pcm, SpeakOptions
-from hearsay.engines.protocols import Cancelled as IsCancelled
-from hearsay.engines.protocols import Speaking, Synthesizer
+from hearsay.domain import BytesLike, Pcm, SynthesisOptions
+from hearsay.engines.protocols import IsCancelled, SynthesisStream, Synthesizer
 from hearsay.errors import Cancelled, InvalidRequest
 from hearsay.media.encoding import SoundEncoder, SoundFormat
 
@@ -24,7 +23,7 @@ class Synthesis:
     def __init__(
         self,
         pieces: Iterable[str],
-        options: SpeakOptions,
+        options: SynthesisOptions,
         synthesizer: Synthesizer,
         *,
         cancelled: IsCancelled = lambda: False,
@@ -42,7 +41,7 @@ class Synthesis:
         self._cancelled = cancelled
 
     def __iter__(self) -> Generator[Pcm, None, None]:
-        """Give `int16[n]` blocks at the synthesizer's rate, as they are made.
+        """Return `int16[n]` blocks at the synthesizer's rate, as they are made.
 
         Raises: `Cancelled` when the caller has gone, `InvalidRequest` when nothing in the text can be said.
         """
@@ -60,7 +59,7 @@ class Synthesis:
         if not self.seconds:
             raise InvalidRequest("Nothing in the input can be spoken.", param="input", code="nothing_to_say")
 
-    def _begin(self) -> Speaking | None:
+    def _begin(self) -> SynthesisStream | None:
         self._check()
         piece = next(self._pieces, None)
         if piece is None:
@@ -70,7 +69,7 @@ class Synthesis:
             self._options = replace(self._options, is_awaited=False)  # while this one is heard
         return speaking
 
-    def _heard(self, speaking: Speaking) -> Iterator[Pcm]:
+    def _heard(self, speaking: SynthesisStream) -> Iterator[Pcm]:
         for block in speaking:
             self._check()
             self.seconds += len(block) / self._synthesizer.sample_rate
@@ -81,8 +80,8 @@ class Synthesis:
             raise Cancelled
 
 
-def encoded(synthesis: Synthesis, synthesizer: Synthesizer, wanted: SoundFormat) -> Iterator[Octets]:
-    """Give the bytes of a whole file or stream in the wanted format, none of them empty, as sound is made."""
+def encoded(synthesis: Synthesis, synthesizer: Synthesizer, wanted: SoundFormat) -> Iterator[BytesLike]:
+    """Return the bytes of a whole file or stream in the wanted format, none empty, as sound is made."""
     encoder = SoundEncoder(wanted, source_rate=synthesizer.sample_rate, tempo=synthesis.tempo)
     with closing(iter(synthesis)) as blocks:
         for block in blocks:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol
 
-from hearsay.domain import Gender, ModelCard, Persona, Task, Voice
+from hearsay.domain import Gender, ModelCard, Task, VendorVoice, Voice
 from hearsay.errors import (
     ConfigurationError,
     HearsayError,
@@ -45,11 +45,11 @@ class Catalogue(Protocol):
         ...
 
     def cards(self) -> list[ModelCard]:
-        """Give every model, whatever it does, installed or not."""
+        """Return every model, whatever it does, installed or not."""
         ...
 
-    def speakers(self) -> list[ModelCard]:
-        """Give the installed models that can speak, best first."""
+    def synthesizers(self) -> list[ModelCard]:
+        """Return the installed models that can speak, best first."""
         ...
 
     def voices(self, card: ModelCard) -> tuple[Voice, ...]:
@@ -60,17 +60,17 @@ class Catalogue(Protocol):
         """List what may follow the id of each of a model's voices and a plus sign; most have none."""
         ...
 
-    def means_default(self, name: str | None, task: Task = Task.TRANSCRIBE) -> bool:
-        """Tell whether who says this name, or none, gets the default model for a task."""
+    def is_default_name(self, name: str | None, task: Task = Task.TRANSCRIBE) -> bool:
+        """Return whether who says this name, or none, gets the default model for a task."""
         ...
 
     def implied_language(self, name: str | None) -> str | None:
-        """Give the code of the language that the name of a model asks for besides."""
+        """Return the code of the language that the name of a model asks for besides."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Cast:
+class VoiceChoice:
     """Who speaks."""
 
     card: ModelCard
@@ -81,18 +81,18 @@ class Cast:
     """What could not be had, one sentence each."""
 
 
-def cast(
+def select_voice(
     catalogue: Catalogue,
     *,
     model: str | None,
     voice: str | None,
-    persona: Persona | None,
+    persona: VendorVoice | None,
     language: str | None,
     text: str,
     fallback_language: str = "en",
     aliases: Mapping[str, str] | None = None,
     nicknames: Iterable[str] = (),
-) -> Cast:
+) -> VoiceChoice:
     """Choose who speaks a text, of which the first lines are enough.
 
     `voice` is the id of a voice, with or without its model (`MODEL/VOICE`), one of the operator's `aliases`
@@ -107,7 +107,7 @@ def cast(
     followed = _followed(voice, aliases or {})
     if followed != voice:
         persona = None
-    stage = _Stage(catalogue, model, followed)
+    stage = _Candidates(catalogue, model, followed)
     named = stage.named()
     if named is not None:
         return _by_name(stage, named, language)
@@ -117,17 +117,17 @@ def cast(
     return _by_language(stage, tongue, persona)
 
 
-class _Stage:
+class _Candidates:
     """The models from which to choose, and the voice that is asked for, without its model's name."""
 
     def __init__(self, catalogue: Catalogue, model: str | None, voice: str | None) -> None:
         self.catalogue = catalogue
         self.model = model
         self.voice = voice
-        best = catalogue.card(model, Task.SPEAK)
-        self.is_open = is_default = catalogue.means_default(model, Task.SPEAK)
+        best = catalogue.card(model, Task.SYNTHESIZE)
+        self.is_open = is_default = catalogue.is_default_name(model, Task.SYNTHESIZE)
         """Whether any model may speak, for none is named."""
-        others = catalogue.speakers() if is_default else []
+        others = catalogue.synthesizers() if is_default else []
         cards = [best, *(card for card in others if card.id != best.id)]
         inside, slash, outside = (voice or "").rpartition("/")
         if slash and (owner := self._owner(inside)) is not None:
@@ -143,7 +143,7 @@ class _Stage:
             )
 
     def all(self) -> Iterable[tuple[ModelCard, Voice]]:
-        """Give every voice with its model, best first."""
+        """Return every voice with its model, best first."""
         return ((card, voice) for card, voices in self.cast_of.values() for voice in voices)
 
     def named(self) -> tuple[ModelCard, Voice] | None:
@@ -165,7 +165,7 @@ class _Stage:
         return None
 
     def absent(self) -> ModelNotInstalled | None:
-        """Say which model has the voice, where one that is not installed would speak in it."""
+        """Return which model has the voice, where one that is not installed would speak in it."""
         if not self.is_open or self.voice is None:
             return None
         wanted = self.voice.casefold()
@@ -183,23 +183,23 @@ class _Stage:
         return {voice.id.casefold() for _, voice in self.all()}
 
     def _owner(self, name: str) -> ModelCard | None:
-        if self.catalogue.means_default(name, Task.SPEAK):
+        if self.catalogue.is_default_name(name, Task.SYNTHESIZE):
             return None
         try:
-            return self.catalogue.card(name, Task.SPEAK)
+            return self.catalogue.card(name, Task.SYNTHESIZE)
         except HearsayError:
             return None  # Then the slash is part of the voice's name.
 
 
 @lru_cache(maxsize=1024)
 def code(tag: str) -> str:
-    """Give the code of a tag's language: `en` for `en-us`, `zh` for `cmn`."""
+    """Return the code of a tag's language: `en` for `en-us`, `zh` for `cmn`."""
     base = tag.partition("-")[0]
     return languages.ALIASES.get(base, base)
 
 
 @dataclass(frozen=True, slots=True)
-class _Tongue:
+class _LanguageChoice:
     """The language to speak, and why."""
 
     tag: str
@@ -221,7 +221,7 @@ def _followed(voice: str | None, aliases: Mapping[str, str]) -> str | None:
     return voice
 
 
-def _by_name(stage: _Stage, named: tuple[ModelCard, Voice], language: str | None) -> Cast:
+def _by_name(stage: _Candidates, named: tuple[ModelCard, Voice], language: str | None) -> VoiceChoice:
     card, voice = named
     asked = _asked(stage, language)
     if asked is not None and not _fit(voice, asked):
@@ -232,11 +232,11 @@ def _by_name(stage: _Stage, named: tuple[ModelCard, Voice], language: str | None
     spoken = code(asked or voice.languages[0])
     implied = stage.catalogue.implied_language(stage.model)
     if asked is None and implied is not None and not _fit(voice, implied):
-        return Cast(card, voice, spoken, (f"`{voice.id}` does not speak {languages.name(implied)}.",))
-    return Cast(card, voice, spoken)
+        return VoiceChoice(card, voice, spoken, (f"`{voice.id}` does not speak {languages.name(implied)}.",))
+    return VoiceChoice(card, voice, spoken)
 
 
-def _by_language(stage: _Stage, tongue: _Tongue, persona: Persona | None) -> Cast:
+def _by_language(stage: _Candidates, tongue: _LanguageChoice, persona: VendorVoice | None) -> VoiceChoice:
     warnings = []
     able = ((card, _fitting(voices, tongue.tag)) for card, voices in stage.cast_of.values())
     card, voices = next(((card, voices) for card, voices in able if voices), (None, []))
@@ -247,7 +247,7 @@ def _by_language(stage: _Stage, tongue: _Tongue, persona: Persona | None) -> Cas
         if tongue.because:
             name = languages.name(code(tongue.tag)).capitalize()
             warnings.append(f"{name}, which {tongue.because}, is spoken by no voice that is installed.")
-        tongue = _Tongue(voices[0].languages[0])
+        tongue = _LanguageChoice(voices[0].languages[0])
     if persona is None:
         voice = voices[0]
     else:
@@ -258,10 +258,10 @@ def _by_language(stage: _Stage, tongue: _Tongue, persona: Persona | None) -> Cas
                 f"{persona.name} is {persona.gender}; `{card.id}` has no {persona.gender} voice for {name}, "
                 f"and `{voice.id}` speaks."
             )
-    return Cast(card, voice, code(tongue.tag), tuple(warnings))
+    return VoiceChoice(card, voice, code(tongue.tag), tuple(warnings))
 
 
-def _part(stage: _Stage, card: ModelCard, voices: Sequence[Voice], persona: Persona) -> Voice:
+def _part(stage: _Candidates, card: ModelCard, voices: Sequence[Voice], persona: VendorVoice) -> Voice:
     """Find who of those that speak the language takes a vendor's voice's part."""
     part = persona.parts.get(card.engine, "")
     if part.startswith("+"):
@@ -278,23 +278,23 @@ def _mismatch(gender: Gender | None, wanted: Gender) -> int:
 
 
 def _tongue(
-    stage: _Stage, persona: Persona | None, language: str | None, text: str, fallback: str
-) -> _Tongue:
+    stage: _Candidates, persona: VendorVoice | None, language: str | None, text: str, fallback: str
+) -> _LanguageChoice:
     """Decide on the language: said, implied, written, or the operator's."""
     asked = _asked(stage, language)
     if asked is not None:
-        return _Tongue(asked, is_asked=True)
+        return _LanguageChoice(asked, is_asked=True)
     implied = stage.catalogue.implied_language(stage.model)
     if implied is not None:
-        return _Tongue(implied, because=f"`{stage.model}` stands for")
+        return _LanguageChoice(implied, because=f"`{stage.model}` stands for")
     if persona is not None and persona.language is not None:
-        return _Tongue(persona.language, because=f"{persona.name} speaks")
+        return _LanguageChoice(persona.language, because=f"{persona.name} speaks")
     among = {code(tag) for _, voice in stage.all() for tag in voice.languages}
     written = among.copy().pop() if len(among) == 1 else identify(text[:SAMPLE], among)
-    return _Tongue(written or languages.parse(fallback) or "en")
+    return _LanguageChoice(written or languages.parse(fallback) or "en")
 
 
-def _asked(stage: _Stage, language: str | None) -> str | None:
+def _asked(stage: _Candidates, language: str | None) -> str | None:
     """Read the caller's word for a language: a voice's own tag, or a code or name; None leaves it open.
 
     Raises: `InvalidRequest` with the nearest names.
@@ -308,7 +308,7 @@ def _asked(stage: _Stage, language: str | None) -> str | None:
 
 
 def _fit(voice: Voice, tag: str) -> int:
-    """Say how well a voice speaks what a tag names: 0 for not at all, more for the very region."""
+    """Return how well a voice speaks what a tag names: 0 for not at all, more for the very region."""
     return _best_likeness(voice.languages, tag)
 
 
@@ -326,12 +326,12 @@ def _likeness(spoken: str, tag: str) -> int:
 
 
 def _fitting(voices: Iterable[Voice], tag: str) -> list[Voice]:
-    """Give the voices that speak a language, those of the very region first, else in their order."""
+    """Return the voices that speak a language, those of the very region first, else in their order."""
     fits = [(_fit(voice, tag), voice) for voice in voices]
     return [voice for fit, voice in sorted((each for each in fits if each[0]), key=lambda each: -each[0])]
 
 
-def _unknown(name: str, stage: _Stage, others: Iterable[str]) -> InvalidRequest:
+def _unknown(name: str, stage: _Candidates, others: Iterable[str]) -> InvalidRequest:
     names = {other.casefold(): other for other in others} | {v.id.casefold(): v.id for _, v in stage.all()}
     near = difflib.get_close_matches(name[:_SHOWN].casefold(), names, n=3, cutoff=0.6)
     hint = f" Did you mean {' or '.join(f'`{names[each]}`' for each in near)}?" if near else ""
@@ -344,7 +344,7 @@ def _unknown(name: str, stage: _Stage, others: Iterable[str]) -> InvalidRequest:
     )
 
 
-def _speechless(stage: _Stage, tag: str) -> UnsupportedOption:
+def _speechless(stage: _Candidates, tag: str) -> UnsupportedOption:
     spoken = sorted({code(each) for _, voice in stage.all() for each in voice.languages})
     there = f"there is {_list(spoken)}" if len(spoken) <= _LISTED else "GET voices lists what there is"
     name = f"{languages.name(code(tag)).capitalize()} (`{tag}`)"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hearsay.domain import SAMPLE_RATE, Audio, SpeechSpan, VadThresholds
 from hearsay.engines.protocols import SpeechDetector
-from hearsay.vad.spans import LONG_SILENCE, MIN_PAUSE, Piece, SpeechSegmenter, join_pieces
+from hearsay.vad.spans import LONG_SILENCE, MIN_PAUSE, SpeechRegion, SpeechSegmenter, join_regions
 
 SURE_PAUSE = 0.6
 """Seconds from which a pause is as good a place to cut as any."""
@@ -32,7 +32,7 @@ BLOCK_FRAMES = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Chunk:
     """A slice of a recording that begins and ends in silence, to be recognised by itself."""
 
     start: float
@@ -43,27 +43,27 @@ class Stretch:
     """The speech within."""
 
 
-def stretches(speech: Iterable[Piece], *, duration: float, window: float = 30.0) -> list[Stretch]:
+def pack_chunks(speech: Iterable[SpeechRegion], *, duration: float, window: float = 30.0) -> list[Chunk]:
     """Cut a recording of `duration` seconds at pauses into stretches of at most `window` seconds.
 
     Stretches are in order, never overlap and hold all the speech. They are cut nowhere but in pauses of at
     least `MIN_PAUSE`, so speech without such a pause may make one longer than the window. A recording that
     fits the window is one stretch, from its beginning to its end, if there is any speech in it.
     """
-    packing = _Packing(duration, window)
+    packing = ChunkPacker(duration, window)
     found = [stretch for piece in speech for stretch in packing.add(piece)]
     return [*found, *packing.finish()]
 
 
-def listen(
+def stream_chunks(
     audio: Audio, detector: SpeechDetector, thresholds: VadThresholds, *, window: float = 30.0
-) -> Iterator[Stretch]:
+) -> Iterator[Chunk]:
     """Listen to a recording block by block, and give each stretch as soon as its end is certain.
 
-    Gives what `stretches` gives for the whole recording. Raises what the detector raises.
+    Gives what `pack_chunks` gives for the whole recording. Raises what the detector raises.
     """
     ear = SpeechSegmenter(thresholds, detector.frame_samples / SAMPLE_RATE)
-    packing = _Packing(audio.duration, window)
+    packing = ChunkPacker(audio.duration, window)
     for probabilities in _probabilities(audio, detector):
         for piece in ear.feed(probabilities):
             yield from packing.add(piece)
@@ -80,12 +80,12 @@ def _probabilities(audio: Audio, detector: SpeechDetector) -> Iterator[NDArray[n
     yield stream.finish()
 
 
-def _least_end(piece: Piece) -> float:
-    """Give the earliest end of a stretch that ends with this piece."""
-    return min(piece.closes, piece.end + LEAST_CONTEXT)
+def _least_end(piece: SpeechRegion) -> float:
+    """Return the earliest end of a stretch that ends with this piece."""
+    return min(piece.latest_end, piece.end + LEAST_CONTEXT)
 
 
-class _Packing:
+class ChunkPacker:
     """Packs pieces into stretches, one piece after the other."""
 
     def __init__(self, duration: float, window: float) -> None:
@@ -93,12 +93,12 @@ class _Packing:
         self._window = window
         self._whole = duration <= window
         self._held: list[
-            Piece
+            SpeechRegion
         ] = []  # what the open stretch may hold; all of it fits the window but a single one
 
-    def add(self, piece: Piece) -> list[Stretch]:
+    def add(self, piece: SpeechRegion) -> list[Chunk]:
         """Take the next piece, and give the stretches of which all is known now."""
-        found: list[Stretch] = []
+        found: list[Chunk] = []
         if not self._whole:
             while self._held and _least_end(piece) - self._begin > self._window and (n := self._best()):
                 found.append(self._cut(n))
@@ -107,17 +107,17 @@ class _Packing:
             found.append(self._cut(len(self._held)))
         return found
 
-    def finish(self) -> list[Stretch]:
-        """Give the stretch still owed by a recording that ends here."""
+    def finish(self) -> list[Chunk]:
+        """Return the stretch still owed by a recording that ends here."""
         if not self._held:
             return []
         if self._whole:
-            return [Stretch(0.0, self._duration, tuple(join_pieces(self._held)))]
+            return [Chunk(0.0, self._duration, tuple(join_regions(self._held)))]
         return [self._cut(len(self._held))]
 
     @property
     def _begin(self) -> float:
-        return round(self._held[0].opens, 2)
+        return round(self._held[0].earliest_start, 2)
 
     def _best(self) -> int:
         """Choose how many of the pieces held to take: a long pause is worth some of the window.
@@ -133,11 +133,11 @@ class _Packing:
 
         return max(numbers, key=worth, default=0)
 
-    def _cut(self, n: int) -> Stretch:
+    def _cut(self, n: int) -> Chunk:
         """Make a stretch of the first `n` pieces held."""
         begin, last = self._begin, self._held[n - 1]
-        end = max(_least_end(last), min(last.closes, begin + self._window))
+        end = max(_least_end(last), min(last.latest_end, begin + self._window))
         end = round(end, 2) if end < self._duration - 0.005 else self._duration
-        stretch = Stretch(begin, end, tuple(join_pieces(self._held[:n])))
+        stretch = Chunk(begin, end, tuple(join_regions(self._held[:n])))
         del self._held[:n]
         return stretch

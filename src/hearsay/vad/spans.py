@@ -37,26 +37,26 @@ CONTEXT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class SpeechRegion:
     """Speech between two pauses; one or more pieces make a span."""
 
     start: float
     """Where the speech begins, padding included."""
     end: float
     """Where the speech ends, padding included."""
-    opens: float
+    earliest_start: float
     """Where a stretch begins that begins with this piece: at `start` or earlier."""
-    closes: float
+    latest_end: float
     """Where a stretch ends that ends with this piece: at `end` or later."""
     pause: float
     """Seconds without speech after it, at most `LONG_SILENCE`."""
-    parted: bool
+    ends_span: bool
     """Whether a span ends with it; otherwise the pause after it lies within a span."""
 
 
-def pieces(
+def speech_regions(
     probabilities: NDArray[np.float32], thresholds: VadThresholds, *, frame_seconds: float, duration: float
-) -> list[Piece]:
+) -> list[SpeechRegion]:
     """Find the speech of a recording of `duration` seconds, with every place where it may be cut.
 
     `probabilities`: `float32[n_frames]` in [0, 1], of frames of `frame_seconds` one after the other.
@@ -74,24 +74,26 @@ def spans(
 ) -> list[SpeechSpan]:
     """Find the spans of speech: padded, in order, never overlapping, within [0, `duration`].
 
-    Shapes: see `pieces`. Without a duration the recording ends with its last frame.
+    Shapes: see `speech_regions`. Without a duration the recording ends with its last frame.
     Source: snakers4/silero-vad, `get_speech_timestamps`.
     """
     if duration is None:
         duration = len(probabilities) * frame_seconds
     return list(
-        join_pieces(pieces(probabilities, thresholds, frame_seconds=frame_seconds, duration=duration))
+        join_regions(
+            speech_regions(probabilities, thresholds, frame_seconds=frame_seconds, duration=duration)
+        )
     )
 
 
-def join_pieces(speech: Iterable[Piece]) -> Iterator[SpeechSpan]:
+def join_regions(speech: Iterable[SpeechRegion]) -> Iterator[SpeechSpan]:
     """Join the pieces of each span."""
     start: float | None = None
     end = 0.0
     for piece in speech:
         start = piece.start if start is None else start
         end = piece.end
-        if piece.parted:
+        if piece.ends_span:
             yield SpeechSpan(start, end)
             start = None
     if start is not None:
@@ -103,13 +105,13 @@ class _Run:
     """Speech without a pause; what of the silence after it is its own is known once the next one is."""
 
     start: float
-    """As in `Piece`."""
-    opens: float
-    """As in `Piece`."""
+    """As in `SpeechRegion`."""
+    earliest_start: float
+    """As in `SpeechRegion`."""
     end: float
     """Where the probability fell, without padding."""
-    parted: bool
-    """As in `Piece`."""
+    ends_span: bool
+    """As in `SpeechRegion`."""
 
 
 class SpeechSegmenter:
@@ -133,24 +135,24 @@ class SpeechSegmenter:
         self._last: _Run | None = None  # the run before the open one
         self._settles = 0  # when the silence after it will have been long
 
-    def feed(self, probabilities: NDArray[np.float32]) -> list[Piece]:
+    def feed(self, probabilities: NDArray[np.float32]) -> list[SpeechRegion]:
         """Hear more frames, and give the pieces of which all is known now."""
-        found: list[Piece] = []
+        found: list[SpeechRegion] = []
         for probability in probabilities.tolist():
             if probability >= self._high:
-                found += self._hear_speech()
+                found += self._take_speech()
             elif self._span is not None:
-                found += self._hear_doubt(probability)
+                found += self._take_uncertain(probability)
             elif self._last is not None and self._now >= self._settles:
                 found.append(self._settle(self._last))
             self._now += 1
         return found
 
-    def finish(self, duration: float) -> list[Piece]:
-        """Give the pieces still owed by a recording that ends here."""
-        found: list[Piece] = []
+    def finish(self, duration: float) -> list[SpeechRegion]:
+        """Return the pieces still owed by a recording that ends here."""
+        found: list[SpeechRegion] = []
         if self._span is not None and duration - self._span * self._frame >= MIN_SPEECH:
-            found += self._close(duration, parted=True)
+            found += self._close(duration, ends_span=True)
         if self._last is not None:
             found.append(self._settle(self._last, duration))
         self._span = None
@@ -159,17 +161,17 @@ class SpeechSegmenter:
     def _n_frames(self, seconds: float) -> int:
         return ceil(seconds / self._frame - 1e-6)
 
-    def _hear_speech(self) -> list[Piece]:
-        found: list[Piece] = []
+    def _take_speech(self) -> list[SpeechRegion]:
+        found: list[SpeechRegion] = []
         if self._span is None:
             self._span = self._start = self._now
         elif self._dip is not None and self._now - self._dip >= self._min_pause:
-            found = self._close(self._dip * self._frame, parted=False)
+            found = self._close(self._dip * self._frame, ends_span=False)
             self._start = self._now
         self._dip = self._low_since = None
         return found
 
-    def _hear_doubt(self, probability: float) -> list[Piece]:
+    def _take_uncertain(self, probability: float) -> list[SpeechRegion]:
         """Hear a frame within a span that may be its end."""
         if self._dip is None:
             self._dip = self._now
@@ -184,23 +186,29 @@ class SpeechSegmenter:
         if span is None or end - span < self._min_speech:
             return []
         self._settles = end + self._long
-        return self._close(end * self._frame, parted=True)
+        return self._close(end * self._frame, ends_span=True)
 
-    def _close(self, end: float, *, parted: bool) -> list[Piece]:
+    def _close(self, end: float, *, ends_span: bool) -> list[SpeechRegion]:
         """End the open run, which tells what there is to know of the one before it."""
         start, last = self._start * self._frame, self._last
         if last is None:
-            self._last = _Run(max(start - self._padding, 0.0), max(start - self._context, 0.0), end, parted)
+            self._last = _Run(
+                max(start - self._padding, 0.0), max(start - self._context, 0.0), end, ends_span
+            )
             return []
         half = (start - last.end) / 2
-        padding = min(half, self._padding) if last.parted else half
-        context = min(half, self._context) if last.parted else half
-        self._last = _Run(start - padding, start - context, end, parted)
+        padding = min(half, self._padding) if last.ends_span else half
+        context = min(half, self._context) if last.ends_span else half
+        self._last = _Run(start - padding, start - context, end, ends_span)
         pause = min(start - last.end, LONG_SILENCE)
-        return [Piece(last.start, last.end + padding, last.opens, last.end + context, pause, last.parted)]
+        return [
+            SpeechRegion(
+                last.start, last.end + padding, last.earliest_start, last.end + context, pause, last.ends_span
+            )
+        ]
 
-    def _settle(self, last: _Run, duration: float = inf) -> Piece:
-        """Give the run before, after which nobody speaks for long or ever."""
+    def _settle(self, last: _Run, duration: float = inf) -> SpeechRegion:
+        """Return the run before, after which nobody speaks for long or ever."""
         self._last = None
         end, closes = (min(last.end + silence, duration) for silence in (self._padding, self._context))
-        return Piece(last.start, end, last.opens, closes, LONG_SILENCE, True)
+        return SpeechRegion(last.start, end, last.earliest_start, closes, LONG_SILENCE, True)

@@ -50,7 +50,7 @@ def call(client: Any, job: wire.Job) -> Any:
 
 
 def tell(result: Any, events: list[Any] | None) -> dict[str, Any]:
-    """Tell what came back; lists of models are told as lists."""
+    """Return what came back; lists of models are told as lists."""
     if events is not None:
         return {"class": type(result).__name__, "events": [wire.value(event) for event in events]}
     if hasattr(result, "data") and isinstance(result.data, list):
@@ -59,7 +59,7 @@ def tell(result: Any, events: list[Any] | None) -> dict[str, Any]:
 
 
 def told_sound(response: Any) -> dict[str, Any]:
-    """Tell what came back where the sound itself went to a file."""
+    """Return what came back where the sound itself went to a file."""
     headers = getattr(response, "headers", None) or response.response.headers
     return {"class": type(response).__name__, "content_type": headers["content-type"]}
 

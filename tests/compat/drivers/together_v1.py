@@ -60,7 +60,7 @@ async def finish(result: Any, job: wire.Job) -> dict[str, Any]:
 
 
 def tell(result: Any, job: wire.Job) -> dict[str, Any]:
-    """Tell what came back; sound goes to a file, whose name tells the client how to write it."""
+    """Return what came back; sound goes to a file, whose name tells the client how to write it."""
     if "to" not in job:
         return wire.value(result)
     result.stream_to_file(job["to"])

@@ -57,7 +57,7 @@ def describe(error: BaseException) -> dict[str, Any]:
 
 
 def value(result: Any) -> dict[str, Any]:
-    """Tell what a call returned: its class, its fields (unknown ones included) and the id of its request."""
+    """Return the class, the fields (unknown ones included) and the request id of a call's result."""
     told = {"class": type(result).__name__, "value": _plain(result)}
     return told | {"request_id": getattr(result, "_request_id", None)}
 

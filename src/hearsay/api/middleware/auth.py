@@ -16,22 +16,22 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hearsay.api.middleware.request_trace import trace_of
 from hearsay.errors import ConfigurationError, HearsayError
 
-OPEN = frozenset({"/", "/health", "/ready", "/openapi.json", "/docs"})
+PUBLIC_PATHS = frozenset({"/", "/health", "/ready", "/openapi.json", "/docs"})
 """Paths that need no key: they tell nothing about anybody's recordings."""
 
 BEARER = Security(HTTPBearer(auto_error=False, description="Needed where the operator has made keys."))
-"""Tells the OpenAPI document about keys; they are checked by `Guarded`, before any route is chosen."""
+"""Tells the OpenAPI document about keys; they are checked by `AuthMiddleware`, before any route is chosen."""
 
 
 class Keys(Protocol):
     """What knows the keys."""
 
     def check(self, key: str | None) -> str | None:
-        """Give the name of a caller's key, None where no key is needed. Raises `Unauthorized`."""
+        """Return the name of a caller's key, None where no key is needed. Raises `Unauthorized`."""
         ...
 
 
-class Guarded:
+class AuthMiddleware:
     """Middleware that lets nobody without a key through to the guarded paths."""
 
     def __init__(self, app: ASGIApp, *, keys: Keys) -> None:
@@ -40,7 +40,7 @@ class Guarded:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Raises `Unauthorized`."""
-        if scope["type"] == "http" and scope["path"] not in OPEN:
+        if scope["type"] == "http" and scope["path"] not in PUBLIC_PATHS:
             trace_of(scope).key = self._check(_bearer(Headers(scope=scope).get("authorization")))
         await self._app(scope, receive, send)
 

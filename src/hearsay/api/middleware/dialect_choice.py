@@ -15,12 +15,12 @@ from hearsay.dialects import Dialect, canonical_path, choose
 
 
 def dialect_of(scope: Scope) -> Dialect:
-    """Give the accent of a request under way."""
+    """Return the accent of a request under way."""
     dialect: Dialect = scope["state"]["dialect"]
     return dialect
 
 
-class Mounted:
+class DialectMiddleware:
     """Middleware that collapses prefixes and chooses the dialect."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -43,5 +43,5 @@ class Mounted:
 
 
 def _asked(query: bytes) -> str | None:
-    """Give the dialect that a query asks for, if it does."""
+    """Return the dialect that a query asks for, if it does."""
     return parse_qs(query.decode("latin-1")).get("dialect", [None])[-1] if query else None

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class Drained:
+class DrainBodyMiddleware:
     """Middleware that reads away what is left of a body after an early answer."""
 
     def __init__(self, app: ASGIApp, *, max_bytes: int = 64 << 20, max_seconds: float = 10.0) -> None:

@@ -18,25 +18,25 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hearsay.api.middleware.request_trace import trace_of
-from hearsay.api.request.exchange import HungUp
-from hearsay.dialects.error_status import Failure, render_error, render_status, render_unexpected
+from hearsay.api.request.exchange import ClientDisconnected
+from hearsay.dialects.error_status import ErrorResponse, render_error, render_status, render_unexpected
 from hearsay.dialects.json_bytes import encode
 from hearsay.errors import HearsayError, InvalidRequest, Overloaded
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE})
 """What the system says where a disk or a table of open files is full: it passes, and is nobody's mistake."""
 
-HUNG_UP = "hung_up"
+CLIENT_DISCONNECTED = "hung_up"
 """What the log says, in place of an error's code, for a caller who did not wait for the end."""
 
 _log = structlog.get_logger("hearsay.api")
 
 
-class AnswerLost(Exception):
+class ResponseAlreadyStarted(Exception):
     """An answer that had begun cannot be finished; the connection is cut so that nobody takes it whole."""
 
 
-class Bounded:
+class ErrorMiddleware:
     """Middleware that answers errors, provided that no answer has begun."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -56,16 +56,16 @@ class Bounded:
 
         try:
             await self._app(scope, receive, noticing)
-        except HungUp:
-            trace_of(scope).failure = HUNG_UP  # Nobody is there to be answered.
+        except ClientDisconnected:
+            trace_of(scope).failure = CLIENT_DISCONNECTED  # Nobody is there to be answered.
         except Exception as error:
-            failure = failure_of(error, scope)
+            failure = error_response(error, scope)
             if started:
-                raise AnswerLost from error
+                raise ResponseAlreadyStarted from error
             await respond(failure)(scope, receive, send)
 
 
-def failure_of(error: Exception, scope: Scope) -> Failure:
+def error_response(error: Exception, scope: Scope) -> ErrorResponse:
     """Turn any error into what the caller is told; note it in the trace, and log defects of ours."""
     trace = trace_of(scope)
     if isinstance(error, OSError) and error.errno in _FULL:
@@ -74,20 +74,20 @@ def failure_of(error: Exception, scope: Scope) -> Failure:
     if isinstance(error, HearsayError):
         failure = render_error(error)
         if failure.status == 500:
-            _log.error("request failed", id=trace.id, code=error.code, traceback=told(error))
+            _log.error("request failed", id=trace.id, code=error.code, traceback=format_traceback(error))
     else:
         failure = render_unexpected(trace.id)
-        _log.error("request broke", id=trace.id, traceback=told(error))
+        _log.error("request broke", id=trace.id, traceback=format_traceback(error))
     trace.failure = failure.body["error"]["code"]
     return failure
 
 
-def told(error: BaseException) -> str:
+def format_traceback(error: BaseException) -> str:
     """Write a traceback without the values of variables, which may be what somebody said."""
     return "".join(traceback.format_exception(error))
 
 
-def respond(failure: Failure) -> Response:
+def respond(failure: ErrorResponse) -> Response:
     """Make the response for a failure."""
     return Response(
         encode(failure.body), failure.status, dict(failure.headers), media_type="application/json"
@@ -118,4 +118,4 @@ async def answer_validation_error(request: Request, error: Exception) -> Respons
         raise TypeError(f"{type(error).__name__} is no RequestValidationError") from error
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:])
-    return respond(failure_of(InvalidRequest(f"{where}: {first['msg']}", param=where), request.scope))
+    return respond(error_response(InvalidRequest(f"{where}: {first['msg']}", param=where), request.scope))

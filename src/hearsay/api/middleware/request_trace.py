@@ -87,12 +87,12 @@ class Trace:
 
 
 def trace_of(scope: Scope) -> Trace:
-    """Give the trace of a request under way."""
+    """Return the trace of a request under way."""
     trace: Trace = scope["state"]["trace"]
     return trace
 
 
-class Observed:
+class RequestTraceMiddleware:
     """Middleware that begins a trace, publishes it in headers and logs it at the end."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -37,14 +37,14 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class UrlSource:
     """A recording that is somewhere else."""
 
     url: str
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class Base64Source:
     """A recording written as base64, in a file or in memory."""
 
     text: Path | bytes
@@ -52,7 +52,7 @@ class Encoded:
     """Bytes before the base64 begins."""
 
 
-Source = Upload | Address | Encoded
+Source = Upload | UrlSource | Base64Source
 
 
 def choose_source(form: Form) -> Source:
@@ -99,13 +99,13 @@ def _of_part(part: Part) -> Source:
 
 def _of_text(head: bytes, name: str, whole: Path | bytes) -> Source:
     if _ADDRESS.match(head):
-        return Address(_read(whole).decode("utf-8", "replace").strip())
+        return UrlSource(_read(whole).decode("utf-8", "replace").strip())
     if data := _DATA.match(head):
         if not data[1].lower().replace(b" ", b"").endswith(b";base64"):
             raise InvalidRequest("A data: URL must hold base64.", param=name)
-        return Encoded(whole, data.end())
+        return Base64Source(whole, data.end())
     if name == "url" and re.fullmatch(rb"[A-Za-z0-9+/_=\s-]{16,}", head):
-        return Encoded(whole, 0)
+        return Base64Source(whole, 0)
     if name == "url":
         raise InvalidRequest("url must be an http or https address, a data: URL or base64.", param="url")
     raise InvalidRequest(
@@ -152,14 +152,14 @@ async def as_file(
         return
     with tempfile.NamedTemporaryFile(prefix="hearsay-source-", dir=folder) as file:
         path = Path(file.name)
-        if isinstance(source, Address):
+        if isinstance(source, UrlSource):
             await fetcher.fetch(source.url, path)
         else:
             await asyncio.to_thread(decode_base64, source, path, max_bytes)
         yield path
 
 
-def decode_base64(source: Encoded, target: Path, max_bytes: int) -> None:
+def decode_base64(source: Base64Source, target: Path, max_bytes: int) -> None:
     """Write what the base64 stands for, in either alphabet, with or without padding and line breaks.
 
     Raises: `PayloadTooLarge` or `InvalidRequest`, `FileNotFoundError` where `target` is not there.

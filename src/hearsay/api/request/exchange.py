@@ -13,18 +13,18 @@ from typing import Any, TypeVar
 
 from starlette.types import Message, Receive, Send
 
-from hearsay.domain import Octets
+from hearsay.domain import BytesLike
 from hearsay.errors import Cancelled
 
 T = TypeVar("T")
 
 
-class HungUp(Cancelled):
+class ClientDisconnected(Cancelled):
     """The caller hung up."""
 
 
 class Exchange:
-    """One request and its answer; work done inside `attended` ends when the caller hangs up."""
+    """One request and its answer; work done inside `until_disconnect` ends when the caller hangs up."""
 
     def __init__(self, receive: Receive, send: Send, *, patience: float = 60.0) -> None:
         """Serve a caller; one who takes nothing of the answer for `patience` seconds counts as gone."""
@@ -40,44 +40,44 @@ class Exchange:
         """Whether the whole answer is out."""
 
     async def body(self) -> AsyncIterator[bytes]:
-        """Give the request's body as it arrives. Raises `HungUp` when the caller goes before its end."""
+        """Return the request's body as it arrives. Raises: `ClientDisconnected` before its end."""
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 self._gone.set()
-                raise HungUp
+                raise ClientDisconnected
             if body := message.get("body", b""):
                 yield body
             if not message.get("more_body", False):
                 return
 
     def gone(self) -> bool:
-        """Tell whether the caller has hung up; safe to ask from any thread."""
+        """Return whether the caller has hung up; safe to ask from any thread."""
         return self._gone.is_set()
 
-    async def attended(self, work: Coroutine[Any, Any, T]) -> T:
+    async def until_disconnect(self, work: Coroutine[Any, Any, T]) -> T:
         """Await `work` for as long as the caller waits for its answer; the body must have been read.
 
         When the caller hangs up, `gone` turns true at once, for threads, and `work` is cancelled and awaited.
-        Raises: `HungUp`.
+        Raises: `ClientDisconnected`.
         """
         task = asyncio.create_task(work)
-        watch = self._watch = asyncio.create_task(self._hung_up())
+        watch = self._watch = asyncio.create_task(self._disconnected())
         try:
             await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
             if not task.done() and self.gone():
-                raise HungUp
+                raise ClientDisconnected
             return await task
         except Cancelled as error:
             if self.gone():  # A thread may notice before this task does.
-                raise HungUp from error
+                raise ClientDisconnected from error
             raise
         finally:
             self._gone.set()
             await _end(watch)
             await _end(task)
 
-    async def _hung_up(self) -> None:
+    async def _disconnected(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         if not self.ended:
@@ -89,7 +89,7 @@ class Exchange:
         self.started = True
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
 
-    async def write(self, body: Octets) -> None:
+    async def write(self, body: BytesLike) -> None:
         """Send a piece of the body."""
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
@@ -99,7 +99,7 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def _send(self, message: Message) -> None:
-        """Send a message; a caller who takes nothing for too long is gone, and what is `attended` ends."""
+        """Send a message; a client that reads nothing for too long counts as disconnected."""
         alarm = asyncio.get_running_loop().call_later(self._patience, self._give_up)
         try:
             await self._deliver(message)
@@ -112,7 +112,9 @@ class Exchange:
             self._watch.cancel()
 
 
-async def with_pulse(work: Coroutine[Any, Any, T], *, beat: Callable[[], Awaitable[None]], every: float) -> T:
+async def with_keepalive(
+    work: Coroutine[Any, Any, T], *, beat: Callable[[], Awaitable[None]], every: float
+) -> T:
     """Await `work`, calling `beat` each time so many seconds pass without its end."""
     task = asyncio.create_task(work)
     try:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from starlette.datastructures import Headers
 
-from hearsay.api.request.multipart_form import paced
+from hearsay.api.request.multipart_form import with_idle_timeout
 from hearsay.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 
 _IDLE_SECONDS = 60.0
@@ -42,7 +42,7 @@ async def read_document(
     if length.isascii() and length.isdigit() and int(length) > max_bytes:
         raise _too_large(max_bytes)
     body = bytearray()
-    async for chunk in paced(chunks, idle_seconds):
+    async for chunk in with_idle_timeout(chunks, idle_seconds):
         body += chunk
         if len(body) > max_bytes:
             raise _too_large(max_bytes)

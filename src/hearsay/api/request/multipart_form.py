@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from hearsay.dialects.form_fields import Fields, flatten
+from hearsay.dialects.form_fields import FormFields, flatten
 from hearsay.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 
 SPOOLED = frozenset({"file", "url"})
@@ -69,7 +69,7 @@ class Part:
 class Form:
     """A request's text fields and spooled parts; leaving the context removes the files."""
 
-    fields: Fields = field(default_factory=Fields)
+    fields: FormFields = field(default_factory=FormFields)
     parts: list[Part] = field(default_factory=list)
 
     def __enter__(self) -> Form:
@@ -131,7 +131,7 @@ async def _read_multipart(
 ) -> Form:
     reader = MultipartReader(boundary, limits=limits, folder=folder)
     try:
-        async for chunk in paced(chunks, limits.idle_seconds):
+        async for chunk in with_idle_timeout(chunks, limits.idle_seconds):
             reader.feed(chunk)
         return reader.finish()
     except BaseException:
@@ -139,7 +139,7 @@ async def _read_multipart(
         raise
 
 
-async def paced(chunks: AsyncIterator[bytes], idle_seconds: float) -> AsyncIterator[bytes]:
+async def with_idle_timeout(chunks: AsyncIterator[bytes], idle_seconds: float) -> AsyncIterator[bytes]:
     """Pass chunks on. Raises `InvalidRequest` when none came for so long."""
     while True:
         try:
@@ -155,7 +155,7 @@ async def paced(chunks: AsyncIterator[bytes], idle_seconds: float) -> AsyncItera
 
 async def _read_document(chunks: AsyncIterator[bytes], limits: FormLimits) -> bytes:
     body = bytearray()
-    async for chunk in paced(chunks, limits.idle_seconds):
+    async for chunk in with_idle_timeout(chunks, limits.idle_seconds):
         body += chunk
         if len(body) > limits.document_bytes:
             size = limits.document_bytes / _MEBIBYTE
@@ -168,7 +168,7 @@ def _read_pairs(kind: bytes, body: bytes, limits: FormLimits) -> Form:
     n_text = sum(len(name) + len(value) for name, value in pairs if name not in SPOOLED)
     if n_text > limits.text_bytes:
         raise _too_much_text(limits)
-    return Form(Fields(pairs))
+    return Form(FormFields(pairs))
 
 
 def _json_pairs(body: bytes, limits: FormLimits) -> list[tuple[str, str]]:
@@ -261,10 +261,10 @@ class MultipartReader:
             raise InvalidRequest("The form is not well-formed multipart/form-data.") from error
 
     def finish(self) -> Form:
-        """Give the form. Raises `InvalidRequest` when its end is missing."""
+        """Return the form. Raises `InvalidRequest` when its end is missing."""
         if not self._ended:
             raise InvalidRequest("The form ended before its closing boundary.")
-        return Form(Fields(self._pairs), self._parts)
+        return Form(FormFields(self._pairs), self._parts)
 
     def abandon(self) -> None:
         """Close and remove all files."""

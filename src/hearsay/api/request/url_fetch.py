@@ -65,7 +65,7 @@ class FetchPolicy:
 
 
 def is_public(address: Address) -> bool:
-    """Tell whether an address, and any address hidden inside it, belongs to the public internet."""
+    """Return whether an address, and any address hidden inside it, belongs to the public internet."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = _inner(address)
         if inner is not None:
@@ -95,7 +95,7 @@ class SystemResolver:
         self._threads = ThreadPoolExecutor(n_threads, thread_name_prefix="hearsay-names")
 
     async def __call__(self, host: str, port: int) -> Sequence[str]:
-        """Give the addresses that `host` stands for. Raises OSError."""
+        """Return the addresses that `host` stands for. Raises OSError."""
         ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
         found = await asyncio.get_running_loop().run_in_executor(self._threads, ask)
         return list(dict.fromkeys(str(entry[4][0]) for entry in found))

@@ -48,7 +48,7 @@ def state(catalogue: Catalogue, pool: ModelPool) -> APIRouter:
 
     @router.get("/ready", operation_id="ready", responses=READY)
     async def ready() -> Ready:
-        """Tell whether the default model is loaded or can be."""
+        """Return whether the default model is loaded or can be."""
         card = await asyncio.to_thread(_servable, catalogue)
         return {"status": "ready", "model": card.id, "loaded": pool.loaded()}
 

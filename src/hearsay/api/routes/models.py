@@ -49,7 +49,7 @@ def models(catalogue: Catalogue) -> APIRouter:
 
 
 def _described(catalogue: Catalogue, card: ModelCard) -> ModelBody:
-    names = (*card.aliases, *catalogue.aliases, *catalogue.stand_ins)
+    names = (*card.aliases, *catalogue.aliases, *catalogue.hosted_names)
     return render_model(
         replace(card, aliases=tuple(name for name in names if catalogue.named(name).id == card.id)),
         installed=catalogue.installed(card),

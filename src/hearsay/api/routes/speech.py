@@ -17,26 +17,26 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from hearsay.api import openapi
-from hearsay.api.concurrency_limit import Door
+from hearsay.api.concurrency_limit import ConcurrencyLimit
 from hearsay.api.middleware.auth import BEARER
 from hearsay.api.middleware.dialect_choice import dialect_of
-from hearsay.api.middleware.error_responses import failure_of
+from hearsay.api.middleware.error_responses import error_response
 from hearsay.api.middleware.request_trace import trace_of
-from hearsay.api.request.exchange import Exchange, HungUp
+from hearsay.api.request.exchange import ClientDisconnected, Exchange
 from hearsay.api.request.json_body import read_document
 from hearsay.api.routes.raw_route import StraightRoute
 from hearsay.dialects import PREFIX
 from hearsay.dialects.speech_request import Framing, SpeechRequest, parse_speech
 from hearsay.dialects.sse import DONE, frame, render_speech_chunk, render_speech_delta, render_speech_done
 from hearsay.dialects.vendor_voices import NAMES
-from hearsay.domain import Octets, SpeakOptions, Task
+from hearsay.domain import BytesLike, SynthesisOptions, Task
 from hearsay.errors import UnsupportedOption
 from hearsay.models.catalogue import Catalogue
 from hearsay.scheduling.model_pool import Lease, ModelPool
 from hearsay.text import sentences
 from hearsay.tts import voice_selection
 from hearsay.tts.synthesis import Synthesis, encoded
-from hearsay.tts.voice_selection import Cast
+from hearsay.tts.voice_selection import VoiceChoice
 
 EVENTS = "text/event-stream"
 
@@ -47,12 +47,12 @@ _OTHER_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
-class Lectern:
+class SpeechDeps:
     """Everything that speech needs, shared by all requests."""
 
     catalogue: Catalogue
     pool: ModelPool
-    door: Door
+    door: ConcurrencyLimit
     most_characters: int = 65_536
     """Longest text that is spoken for one request."""
     language: str = "en"
@@ -64,7 +64,7 @@ class Lectern:
         return self.most_characters * _LONGEST_ESCAPE + _OTHER_BYTES
 
 
-def routes(lectern: Lectern) -> APIRouter:
+def routes(lectern: SpeechDeps) -> APIRouter:
     """Make the route that speaks."""
     router = APIRouter(
         prefix=f"{PREFIX}/audio", tags=["audio"], dependencies=[BEARER], route_class=StraightRoute
@@ -79,22 +79,22 @@ def routes(lectern: Lectern) -> APIRouter:
     )
     async def create_speech(_: Request) -> Response:
         """Say a text."""
-        return Recital(lectern)
+        return SpeechJob(lectern)
 
     return router
 
 
-class Recital(Response):
+class SpeechJob(Response):
     """A response that does its work while it is sent, so that hanging up ends both."""
 
-    def __init__(self, lectern: Lectern) -> None:
+    def __init__(self, lectern: SpeechDeps) -> None:
         self.background = None
         self._lectern = lectern
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the request, do the work, send the answer."""
         exchange, trace = Exchange(receive, send), trace_of(scope)
-        with self._lectern.door.passed():
+        with self._lectern.door.slot():
             with trace.stage("upload"):
                 body = await read_document(
                     exchange.body(), Headers(scope=scope), max_bytes=self._lectern.body_bytes
@@ -103,13 +103,13 @@ class Recital(Response):
                 body, dialect=dialect_of(scope), most_characters=self._lectern.most_characters
             )
             trace.warn(*asked.warnings)
-            await exchange.attended(Speaking(self._lectern, scope, exchange, asked).serve())
+            await exchange.until_disconnect(SpeechResponse(self._lectern, scope, exchange, asked).serve())
 
 
-class Speaking:
+class SpeechResponse:
     """One text on its way to sound."""
 
-    def __init__(self, lectern: Lectern, scope: Scope, exchange: Exchange, asked: SpeechRequest) -> None:
+    def __init__(self, lectern: SpeechDeps, scope: Scope, exchange: Exchange, asked: SpeechRequest) -> None:
         self._lectern = lectern
         self._scope = scope
         self._exchange = exchange
@@ -120,18 +120,18 @@ class Speaking:
         """Do the work and answer. Raises what went wrong, but for events that have begun, which say it."""
         try:
             await self._speak()
-        except HungUp:
+        except ClientDisconnected:
             raise
         except Exception as error:
             if self._asked.framing is Framing.BYTES or not self._exchange.started:
                 raise
-            await self._exchange.end(frame(failure_of(error, self._scope).body))
+            await self._exchange.end(frame(error_response(error, self._scope).body))
 
     async def _speak(self) -> None:
         cast = await asyncio.to_thread(self._cast)
         trace = self._trace
         with trace.stage("load"):
-            lease = await self._lectern.pool.lease(cast.card, Task.SPEAK)
+            lease = await self._lectern.pool.lease(cast.card, Task.SYNTHESIZE)
         async with lease:
             trace.model, trace.voice = cast.card.id, cast.voice.id
             synthesis = self._synthesis(cast, lease)
@@ -142,10 +142,10 @@ class Speaking:
                 trace.stages["queue"] = lease.timings.queued
         await self._end(trace.audio_seconds)
 
-    def _cast(self) -> Cast:
+    def _cast(self) -> VoiceChoice:
         """Find who speaks. Raises what is wrong with the wishes."""
         asked = self._asked
-        cast = voice_selection.cast(
+        cast = voice_selection.select_voice(
             self._lectern.catalogue,
             model=asked.model,
             voice=asked.voice,
@@ -166,11 +166,13 @@ class Speaking:
             self._trace.warn(f"instructions were ignored; the model `{cast.card.id}` follows none.")
         return cast
 
-    def _synthesis(self, cast: Cast, lease: Lease) -> Synthesis:
+    def _synthesis(self, cast: VoiceChoice, lease: Lease) -> Synthesis:
         exchange, synthesizer = self._exchange, lease.synthesizer
         return Synthesis(
-            sentences.pieces(self._asked.text, language=cast.language, most=synthesizer.piece_characters),
-            SpeakOptions(voice=cast.voice.id, speed=self._asked.speed),
+            sentences.split_utterances(
+                self._asked.text, language=cast.language, most=synthesizer.utterance_characters
+            ),
+            SynthesisOptions(voice=cast.voice.id, speed=self._asked.speed),
             synthesizer,
             cancelled=lambda: exchange.gone() or lease.cancelled(),
         )
@@ -195,7 +197,7 @@ class Speaking:
         else:
             await self._exchange.start(200, [("content-type", EVENTS), ("cache-control", "no-cache")])
 
-    def _framed(self, sound: Octets) -> Octets:
+    def _framed(self, sound: BytesLike) -> BytesLike:
         match self._asked.framing:
             case Framing.BYTES:
                 return sound

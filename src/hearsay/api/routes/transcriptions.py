@@ -19,12 +19,12 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from hearsay.api.concurrency_limit import Door
+from hearsay.api.concurrency_limit import ConcurrencyLimit
 from hearsay.api.middleware.dialect_choice import dialect_of
-from hearsay.api.middleware.error_responses import failure_of
+from hearsay.api.middleware.error_responses import error_response
 from hearsay.api.middleware.request_trace import trace_of
 from hearsay.api.request.audio_source import as_file, choose_source
-from hearsay.api.request.exchange import Exchange, HungUp, with_pulse
+from hearsay.api.request.exchange import ClientDisconnected, Exchange, with_keepalive
 from hearsay.api.request.multipart_form import Form, FormLimits, read_form
 from hearsay.api.request.url_fetch import Fetcher
 from hearsay.asr.transcription import Transcription, check_options
@@ -61,17 +61,17 @@ Detector = Callable[[ModelCard], SpeechDetector | None]
 
 
 def no_detector(card: ModelCard) -> None:
-    """Give no detector of speech."""
+    """Return no detector of speech."""
 
 
 @dataclass(frozen=True, slots=True)
-class Studio:
+class TranscriptionDeps:
     """Everything that a transcription needs, shared by all requests."""
 
     catalogue: Catalogue
     pool: ModelPool
     decoders: Decoders
-    door: Door
+    door: ConcurrencyLimit
     fetcher: Fetcher = field(default_factory=Fetcher)
     limits: FormLimits = field(default_factory=FormLimits)
     decode: DecodeSettings = field(default_factory=DecodeSettings)
@@ -82,10 +82,10 @@ class Studio:
     """After how much silence an answer that takes long shows that it is alive."""
 
 
-class Job(Response):
+class TranscriptionJob(Response):
     """A response that does its work while it is sent, so that hanging up ends both."""
 
-    def __init__(self, studio: Studio, task: Task) -> None:
+    def __init__(self, studio: TranscriptionDeps, task: Task) -> None:
         self.background = None
         self._studio = studio
         self._task = task
@@ -93,10 +93,12 @@ class Job(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the request, do the work, send the answer."""
         exchange = Exchange(receive, send)
-        with self._studio.door.passed(), await self._form(scope, exchange) as form:
+        with self._studio.door.slot(), await self._form(scope, exchange) as form:
             asked = parse_transcription(form.fields, task=self._task, dialect=dialect_of(scope))
             trace_of(scope).warn(*asked.warnings)
-            await exchange.attended(Transcribing(self._studio, scope, exchange, asked).serve(form))
+            await exchange.until_disconnect(
+                TranscriptionResponse(self._studio, scope, exchange, asked).serve(form)
+            )
 
     async def _form(self, scope: Scope, exchange: Exchange) -> Form:
         headers = Headers(scope=scope)
@@ -113,10 +115,12 @@ class Job(Response):
             )
 
 
-class Transcribing:
+class TranscriptionResponse:
     """One recording on its way to an answer."""
 
-    def __init__(self, studio: Studio, scope: Scope, exchange: Exchange, asked: TranscriptionRequest) -> None:
+    def __init__(
+        self, studio: TranscriptionDeps, scope: Scope, exchange: Exchange, asked: TranscriptionRequest
+    ) -> None:
         self._studio = studio
         self._scope = scope
         self._exchange = exchange
@@ -128,12 +132,12 @@ class Transcribing:
         """Do the work and answer. Raises what went wrong, but for streams that have begun, which say it."""
         try:
             transcript = await self._transcribe(form)
-        except HungUp:
+        except ClientDisconnected:
             raise
         except Exception as error:
             if not (self._asked.stream and self._exchange.started):
                 raise
-            await self._exchange.end(frame(failure_of(error, self._scope).body))
+            await self._exchange.end(frame(error_response(error, self._scope).body))
         else:
             await self._finish(transcript)
 
@@ -156,7 +160,7 @@ class Transcribing:
                 lease = await stack.enter_async_context(await studio.pool.lease(asked.model, task))
             check_options(asked.options, lease.recognizer, lease.card)
             trace.model = lease.card.id
-            if advice := await asyncio.to_thread(studio.catalogue.advice, lease.card):
+            if advice := await asyncio.to_thread(studio.catalogue.upgrade_hint, lease.card):
                 trace.warn(advice)
             with trace.stage("decode"):
                 audio = await studio.decoders.decode(path)
@@ -165,7 +169,7 @@ class Transcribing:
             with trace.stage("recognize"):
                 # Not earlier: what is wrong with the request or the recording shall have its own status.
                 work = self._recognize(audio, lease)
-                return await with_pulse(work, beat=self._beat, every=studio.pulse_seconds)
+                return await with_keepalive(work, beat=self._keepalive, every=studio.pulse_seconds)
 
     async def _recognize(self, audio: Audio, lease: Lease) -> Transcript:
         exchange = self._exchange
@@ -175,7 +179,7 @@ class Transcribing:
             lease.recognizer,
             lease.card,
             decode=self._studio.decode,
-            submit=lease.desk.submit if lease.desk is not None else None,
+            submit=lease.request_queue.submit if lease.request_queue is not None else None,
             detector=await asyncio.to_thread(self._studio.detector, lease.card),
             cancelled=lambda: exchange.gone() or lease.cancelled(),
             eager=self._asked.stream,
@@ -196,7 +200,7 @@ class Transcribing:
         if delta is not None:
             await self._exchange.write(frame(delta))
 
-    async def _beat(self) -> None:
+    async def _keepalive(self) -> None:
         """Show that the answer is being worked on, in a way that changes nothing for whoever reads it."""
         if self._asked.stream:
             await self._exchange.write(PING)

@@ -45,5 +45,5 @@ def routes(catalogue: Catalogue) -> APIRouter:
 
 
 def _listed(catalogue: Catalogue, model: str | None) -> VoiceList:
-    cards = catalogue.speakers() if model is None else [catalogue.card(model, Task.SPEAK)]
+    cards = catalogue.synthesizers() if model is None else [catalogue.card(model, Task.SYNTHESIZE)]
     return render_voices({card.id: catalogue.voices(card) for card in cards})

@@ -172,8 +172,10 @@ def weights(catalogue: Catalogue) -> Iterator[Finding]:
             f"weights of {card.id}", state, " ".join(problems) or f"intact, in {catalogue.folder(card)}"
         )
     if not any(card.engine == "whisper" for card in installed):
-        yield Finding("weights", State.NOTE, catalogue.advice(catalogue.card()) or "no Whisper is installed")
-    if advice := catalogue.voice_advice():
+        yield Finding(
+            "weights", State.NOTE, catalogue.upgrade_hint(catalogue.card()) or "no Whisper is installed"
+        )
+    if advice := catalogue.voice_upgrade_hint():
         yield Finding("voices", State.NOTE, advice)
 
 
@@ -230,7 +232,7 @@ def speaking_test(catalogue: Catalogue, card: ModelCard) -> Finding:
     """Let a model say a word, in its first voice."""
     import numpy as np
 
-    from hearsay.domain import SpeakOptions
+    from hearsay.domain import SynthesisOptions
     from hearsay.tts.synthesis import Synthesis
 
     subject = f"self-test of {card.id}"
@@ -239,7 +241,7 @@ def speaking_test(catalogue: Catalogue, card: ModelCard) -> Finding:
         synthesizer = catalogue.load_synthesizer(card)
         try:
             voice = synthesizer.voices[0]
-            synthesis = Synthesis([WORD], SpeakOptions(voice.id), synthesizer)
+            synthesis = Synthesis([WORD], SynthesisOptions(voice.id), synthesizer)
             loudest = max(int(np.abs(block, dtype=np.int32).max(initial=0)) for block in synthesis)
         finally:
             synthesizer.close()
@@ -253,7 +255,10 @@ def speaking_test(catalogue: Catalogue, card: ModelCard) -> Finding:
 
 
 def computed_by(recognizer: object) -> str:
-    """Say what computes the two halves of a Whisper, after a comma; nothing of engines that do not tell."""
+    """Return what computes the two halves of a Whisper, after a comma.
+
+    Nothing of engines that do not tell.
+    """
     device = getattr(recognizer, "device", None)
     if device is None:
         return ""

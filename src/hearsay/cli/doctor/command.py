@@ -68,17 +68,17 @@ def examine(*, quick: bool) -> Iterator[Finding]:
     yield from look.configuration(resolved)
     yield from look.network(resolved.settings, catalogue)
     default = catalogue.card()
-    speaker = catalogue.card(None, Task.SPEAK)
+    speaker = catalogue.card(None, Task.SYNTHESIZE)
     yield Finding("default model", State.FINE, default.id)
     yield Finding("default speech model", State.FINE, speaker.id)
     if quick:
         return
     yield from look.weights(catalogue)
     yield look.speech_detector()
-    embedded = catalogue.card(pocketsphinx_cards.EMBEDDED)
+    embedded = catalogue.card(pocketsphinx_cards.POCKETSPHINX)
     for card in dict.fromkeys((embedded.id, default.id)):
         yield look.self_test(catalogue, catalogue.card(card))
-    for card in dict.fromkeys((espeak_cards.EMBEDDED_VOICE, speaker.id)):
+    for card in dict.fromkeys((espeak_cards.ESPEAK_NG, speaker.id)):
         yield look.speaking_test(catalogue, catalogue.named(card))
 
 

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from hearsay.cli.say.players import Player
     from hearsay.cli.say.sound_files import Format
-    from hearsay.domain import Octets
+    from hearsay.domain import BytesLike
     from hearsay.media.formats import SoundFormat
     from hearsay.models.catalogue import Catalogue
-    from hearsay.tts.voice_selection import Cast
+    from hearsay.tts.voice_selection import VoiceChoice
 
 STREAM = "-"
 """Standard input as the text, standard output as the file."""
@@ -148,10 +148,10 @@ class _Sink(Protocol):
     """Where sound goes."""
 
     def sound_format(self, voice_rate: int) -> SoundFormat:
-        """Say what it must be given, of a voice that makes so many samples per second."""
+        """Return what it must be given, of a voice that makes so many samples per second."""
         ...
 
-    def take(self, sound: Iterable[Octets], wanted: SoundFormat) -> None:
+    def take(self, sound: Iterable[BytesLike], wanted: SoundFormat) -> None:
         """Take everything in that format, as it is made."""
         ...
 
@@ -167,7 +167,7 @@ class _File:
 
         return sound_files.sound_format(self.kind, voice_rate=voice_rate, sample_rate=self.sample_rate)
 
-    def take(self, sound: Iterable[Octets], wanted: SoundFormat) -> None:
+    def take(self, sound: Iterable[BytesLike], wanted: SoundFormat) -> None:
         from hearsay.cli.say import sound_files
 
         sound_files.write(self.path, wanted, sound)
@@ -183,7 +183,7 @@ class _StandardOutput:
 
         return sound_files.sound_format(self.kind, voice_rate=voice_rate, sample_rate=self.sample_rate)
 
-    def take(self, sound: Iterable[Octets], wanted: SoundFormat) -> None:
+    def take(self, sound: Iterable[BytesLike], wanted: SoundFormat) -> None:
         from hearsay.cli.say import sound_files
 
         sound_files.pour(sound, sys.stdout.buffer)
@@ -196,7 +196,7 @@ class _Loudspeaker:
     def sound_format(self, voice_rate: int) -> SoundFormat:
         return self.player.sound_format(voice_rate)
 
-    def take(self, sound: Iterable[Octets], wanted: SoundFormat) -> None:
+    def take(self, sound: Iterable[BytesLike], wanted: SoundFormat) -> None:
         from hearsay.cli.say import players
 
         players.play(self.player, sound, wanted.sample_rate)
@@ -252,8 +252,8 @@ def _told_format(path: Path) -> Format:
 def _perform(wishes: _Wishes, sink: _Sink, *, quiet: bool) -> None:
     """Cast, load, speak."""
     from hearsay import wiring
-    from hearsay.domain import SpeakOptions
-    from hearsay.text.sentences import pieces
+    from hearsay.domain import SynthesisOptions
+    from hearsay.text.sentences import split_utterances
     from hearsay.tts.synthesis import Synthesis, encoded
 
     settings = terminal.resolved().settings
@@ -264,22 +264,22 @@ def _perform(wishes: _Wishes, sink: _Sink, *, quiet: bool) -> None:
         for warning in chosen.warnings:
             terminal.say(warning)
     with closing(catalogue.load_synthesizer(chosen.card)) as synthesizer:
-        spoken = pieces(text, language=chosen.language, most=synthesizer.piece_characters)
-        synthesis = Synthesis(spoken, SpeakOptions(chosen.voice.id, wishes.speed), synthesizer)
+        spoken = split_utterances(text, language=chosen.language, most=synthesizer.utterance_characters)
+        synthesis = Synthesis(spoken, SynthesisOptions(chosen.voice.id, wishes.speed), synthesizer)
         wanted = sink.sound_format(synthesizer.sample_rate)
         sink.take(encoded(synthesis, synthesizer, wanted), wanted)
 
 
-def _cast(catalogue: Catalogue, wishes: _Wishes, usual_language: str) -> tuple[Cast, Iterable[str]]:
+def _cast(catalogue: Catalogue, wishes: _Wishes, usual_language: str) -> tuple[VoiceChoice, Iterable[str]]:
     """Find who speaks, and give the text that is still whole."""
-    from hearsay.dialects.vendor_voices import NAMES, persona
+    from hearsay.dialects.vendor_voices import NAMES, vendor_voice
     from hearsay.text import language_id
     from hearsay.tts import voice_selection
 
-    part = persona(wishes.voice) if wishes.voice else None
+    part = vendor_voice(wishes.voice) if wishes.voice else None
     is_known = wishes.language or (wishes.voice and part is None)
     head, text = _read(wishes.text, n_characters=0 if is_known else language_id.SAMPLE)
-    chosen = voice_selection.cast(
+    chosen = voice_selection.select_voice(
         catalogue,
         model=wishes.model,
         voice=wishes.voice,
@@ -294,7 +294,7 @@ def _cast(catalogue: Catalogue, wishes: _Wishes, usual_language: str) -> tuple[C
 
 
 def _read(words: Sequence[str], *, n_characters: int) -> tuple[str, Iterable[str]]:
-    """Give the beginning of the text and the whole of it; of a stream no more is read than is needed."""
+    """Return the beginning of the text and the whole of it; of a stream no more is read than is needed."""
     if list(words) != [STREAM]:
         whole = " ".join(words)
         return whole, (whole,)
@@ -308,7 +308,7 @@ def _read(words: Sequence[str], *, n_characters: int) -> tuple[str, Iterable[str
 
 
 def _standard_input() -> Iterator[str]:
-    """Give text as it comes; what is not UTF-8 becomes marks that say so."""
+    """Return text as it comes; what is not UTF-8 becomes marks that say so."""
     decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
     source = cast("io.BufferedReader", sys.stdin.buffer)
     while data := source.read1(_BLOCK):

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from hearsay.cli.say.sound_files import pour
-from hearsay.domain import Octets
+from hearsay.domain import BytesLike
 from hearsay.errors import HearsayError
 from hearsay.media.formats import Container, SoundFormat
 
@@ -51,11 +51,11 @@ class Player:
     """Whether its exit status says that it could not play."""
 
     def command(self, rate: int) -> list[str]:
-        """Give its command line, without the name of a file."""
+        """Return its command line, without the name of a file."""
         return [self.program, *(text.format(rate=rate) for text in self.arguments)]
 
     def sound_format(self, rate: int) -> SoundFormat:
-        """Say what `play` must be given: a file is made from samples, for only then its header is whole."""
+        """Return the format `play` takes: samples for a file, whose header is written when all are there."""
         return SoundFormat(Container.WAV if self.takes is Takes.WAV else Container.RAW, rate)
 
 
@@ -85,7 +85,10 @@ _SOONEST = 0.8
 
 
 def choose(find: Callable[[str], str | None] = shutil.which) -> Player:
-    """Give the first player that this machine has. Raises: `HearsayError` that says what else can be done."""
+    """Return the first player that this machine has.
+
+    Raises: `HearsayError` that says what else can be done.
+    """
     for player in PLAYERS:
         if find(player.program) is not None:
             return player
@@ -93,7 +96,7 @@ def choose(find: Callable[[str], str | None] = shutil.which) -> Player:
     raise HearsayError(f"No program that plays sound was found (looked for {names}). {REMEDY}")
 
 
-def play(player: Player, sound: Iterable[Octets], rate: int) -> None:
+def play(player: Player, sound: Iterable[BytesLike], rate: int) -> None:
     """Play sound in the format that the player named. Raises: `HearsayError` where the player fails.
 
     Whatever ends this early, Ctrl-C among it, ends the player too.
@@ -111,17 +114,17 @@ def play(player: Player, sound: Iterable[Octets], rate: int) -> None:
 class _Meter:
     """Sound passing by; iterate once."""
 
-    def __init__(self, sound: Iterable[Octets]) -> None:
+    def __init__(self, sound: Iterable[BytesLike]) -> None:
         self._sound = sound
         self.n_bytes = 0
 
-    def __iter__(self) -> Iterator[Octets]:
+    def __iter__(self) -> Iterator[BytesLike]:
         for data in self._sound:
             self.n_bytes += len(data)
             yield data
 
 
-def _stream(command: list[str], sound: Iterable[Octets]) -> None:
+def _stream(command: list[str], sound: Iterable[BytesLike]) -> None:
     # Without a buffer, so that closing the pipe never waits for a player that has stopped reading.
     try:
         process = subprocess.Popen(
@@ -141,7 +144,7 @@ def _stream(command: list[str], sound: Iterable[Octets]) -> None:
         raise HearsayError(f"{command[0]} could not play the sound (exit status {status}). {REMEDY}")
 
 
-def _feed(pipe: IO[bytes], sound: Iterable[Octets]) -> bool:
+def _feed(pipe: IO[bytes], sound: Iterable[BytesLike]) -> bool:
     """Write everything as it comes; tell whether the player took it all."""
     try:
         with pipe:
@@ -152,7 +155,7 @@ def _feed(pipe: IO[bytes], sound: Iterable[Octets]) -> bool:
 
 
 @contextmanager
-def _as_file(sound: Iterable[Octets], rate: int) -> Iterator[Path]:
+def _as_file(sound: Iterable[BytesLike], rate: int) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="hearsay-") as folder:
         path = Path(folder) / "speech.wav"
         with wave.open(str(path), "wb") as file:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from hearsay.domain import Octets
+from hearsay.domain import BytesLike
 from hearsay.media import wav
 from hearsay.media.formats import Container, Encoding, SoundFormat, check, closest_rate
 
@@ -64,7 +64,7 @@ def format_of(path: Path) -> Format:
 
 
 def sound_format(kind: Format, *, voice_rate: int, sample_rate: int | None = None) -> SoundFormat:
-    """Say how sound must be encoded for a format, at a rate that was asked for or that suits the voice.
+    """Return how sound must be encoded for a format, at a rate that was asked for or that suits the voice.
 
     Raises: `UnsupportedOption` for a rate that the format cannot hold.
     """
@@ -79,7 +79,7 @@ def sound_format(kind: Format, *, voice_rate: int, sample_rate: int | None = Non
     return wanted
 
 
-def write(path: Path, wanted: SoundFormat, sound: Iterable[Octets]) -> None:
+def write(path: Path, wanted: SoundFormat, sound: Iterable[BytesLike]) -> None:
     """Write a file, which appears when it is whole; pipes and devices are written to as sound comes."""
     if path.exists() and not path.is_file():
         with path.open("wb", buffering=0) as device:
@@ -100,7 +100,7 @@ def write(path: Path, wanted: SoundFormat, sound: Iterable[Octets]) -> None:
         raise
 
 
-def pour(sound: Iterable[Octets], file: IO[bytes]) -> None:
+def pour(sound: Iterable[BytesLike], file: IO[bytes]) -> None:
     """Write sound as it comes, to a pipe as well: whoever reads it hears the first word at once."""
     for data in sound:
         # What has no buffer may take less than all.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Announcement:
+class Banner:
     """Everything that is worth saying at the start."""
 
     url: str
@@ -22,7 +22,7 @@ class Announcement:
     needs_key: bool
     model: str
     """Id of the model that serves requests that name none."""
-    advice: str | None = None
+    upgrade_hint: str | None = None
     """How to get a better one."""
 
     def text(self) -> str:
@@ -33,7 +33,7 @@ class Announcement:
         sample = json.dumps(str(self.sample), ensure_ascii=False)
         return f"""
 Hearsay listens on {self.url}   (docs: {self.url}/docs, stop: Ctrl-C)
-Model: {self.model}{f". {self.advice}" if self.advice else ""}
+Model: {self.model}{f". {self.upgrade_hint}" if self.upgrade_hint else ""}
 
 Try it:
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hearsay.cli import terminal
-from hearsay.cli.serve.banner import Announcement, address
+from hearsay.cli.serve.banner import Banner, address
 from hearsay.errors import ConfigurationError, ModelNotInstalled
 
 if TYPE_CHECKING:
@@ -130,12 +130,12 @@ def run(settings: Settings) -> None:
     app = from_settings(settings, catalogue=catalogue, chores=chores)
     listener = bind(settings.host, settings.port)
     card = catalogue.card()
-    announcement = Announcement(
+    announcement = Banner(
         url=address(settings.host, listener.getsockname()[1]),
         sample=Path(samples.HELLO),
         needs_key=keyring.required,
         model=card.id,
-        advice=catalogue.advice(card),
+        upgrade_hint=catalogue.upgrade_hint(card),
     )
     configuration = configure(
         app,
@@ -158,7 +158,7 @@ def check_exposure(settings: Settings, *, has_keys: bool) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address can be reached from this machine only."""
+    """Return whether an address can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -197,7 +197,7 @@ def bind(host: str, port: int) -> socket.socket:
         raise ConfigurationError(f"Cannot listen on {host} port {port}: {reason}.") from error
 
 
-def _run(configuration: Any, listener: socket.socket, announcement: Announcement) -> None:
+def _run(configuration: Any, listener: socket.socket, announcement: Banner) -> None:
     import uvicorn
 
     class Announcing(uvicorn.Server):

@@ -42,7 +42,7 @@ class LocalModel:
         from hearsay.asr.transcription import check_options
 
         catalogue = wiring.catalogue(settings)
-        if catalogue.means_default(model, options.task):
+        if catalogue.is_default_name(model, options.task):
             _install_wanted(catalogue, reporter)
         self.card = catalogue.card(model, options.task)
         self._decode = wiring.decode_settings(settings)
@@ -50,7 +50,7 @@ class LocalModel:
         self._recognizer = catalogue.load_recognizer(self.card)
         self._detector = wiring.detector_for(self.card)
         reporter.say(f"Model: {self.card.id}.")
-        advice = catalogue.advice(self.card)
+        advice = catalogue.upgrade_hint(self.card)
         if advice:
             reporter.say(advice)
         check_options(options, self._recognizer, self.card)
@@ -93,16 +93,16 @@ class LocalModel:
             yield None
             return
         with closing(Batcher(self._recognizer, limits=self._limits, name=self.card.id)) as batcher:
-            yield batcher.desk().submit
+            yield batcher.request_queue().submit
 
     def close(self) -> None:
-        """Give the model's memory back."""
+        """Return the model's memory back."""
         self._recognizer.close()
 
 
 def _install_wanted(catalogue: Catalogue, reporter: Reporter) -> None:
     """Download the model that suits this machine where none does and the hub can be reached."""
-    wanted = catalogue.wanted()
+    wanted = catalogue.recommended_missing()
     if wanted is None:
         return
     problem = catalogue.hub.problem()
@@ -114,7 +114,7 @@ def _install_wanted(catalogue: Catalogue, reporter: Reporter) -> None:
         with terminal.download_bar(wanted.id) as progress:
             catalogue.pull(wanted.id, progress)
     except HearsayError as error:
-        reporter.complain(f"{wanted.id} could not be downloaded: {error.message}")
+        reporter.error(f"{wanted.id} could not be downloaded: {error.message}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +126,9 @@ class ServerChoice:
     model: str | None
     limits: transcription_client.Limits
 
-    def open(self, reporter: Reporter) -> transcription_client.RemoteServer:
+    def open(self, reporter: Reporter) -> transcription_client.TranscriptionClient:
         """Prepare to use it. Raises: `InvalidRequest` for a bad address."""
-        return transcription_client.RemoteServer(
+        return transcription_client.TranscriptionClient(
             self.base_url,
             api_key=self.api_key,
             model=self.model,
@@ -153,7 +153,7 @@ def server_choice(
 
 
 def is_hopeless(error: HearsayError) -> bool:
-    """Tell whether a server that said this will say it to every other recording too."""
+    """Return whether a server that said this will say it to every other recording too."""
     gone = isinstance(error, EngineFailed) and error.code == "unreachable"
     return gone or isinstance(error, (Unauthorized, ModelNotFound))
 

@@ -21,7 +21,7 @@ from hearsay.cli.transcribe import outputs
 from hearsay.cli.transcribe.backends import LocalModel, server_choice
 from hearsay.cli.transcribe.inputs import STDIN, collect, is_folder
 from hearsay.cli.transcribe.outputs import Format
-from hearsay.cli.transcribe.worker import Job, Outcome, Tally, Worker
+from hearsay.cli.transcribe.worker import Job, Outcome, Summary, Worker
 from hearsay.client.transcription_client import MEGABYTE, Limits, vendor_of
 from hearsay.domain import Chunking, Task, TranscribeOptions
 from hearsay.errors import HearsayError, InvalidAudio, InvalidRequest, ModelNotFound
@@ -40,7 +40,7 @@ class Existing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class OutputTarget:
     """Where transcripts go."""
 
     folder: Path | None
@@ -170,7 +170,7 @@ def transcribe(
     options = replace(
         _options(language, prompt, temperature, translate=translate, words=words), chunking=chunking
     )
-    place = Place(
+    place = OutputTarget(
         folder=Path(output) if output not in (None, STDIN) else None,
         to_stdout=output == STDIN or (output is None and len(kinds) == 1 and _is_single(recordings)),
         existing=_existing(overwrite=overwrite, skip=skip_existing),
@@ -179,7 +179,7 @@ def transcribe(
     _check_server(settings.base_url, options)
     limits = Limits(part_bytes=int(part_limit * MEGABYTE), n_requests=n_requests, timeout=timeout)
     jobs = _jobs(recordings, recursive, kinds, place)
-    report, tally = reporter(quiet=quiet), Tally()
+    report, tally = reporter(quiet=quiet), Summary()
     waiting = [wanted for job in jobs if (wanted := _wanted(job, place, tally, report)) is not None]
     worker = Worker(options, report, tally)
     try:
@@ -189,7 +189,7 @@ def transcribe(
         elif waiting:
             worker.run_here(waiting, LocalModel(settings, model, options, report))
     except KeyboardInterrupt:
-        report.complain("Interrupted.")
+        report.error("Interrupted.")
         _summarise(tally, len(jobs), report)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     _summarise(tally, len(jobs), report)
@@ -245,7 +245,9 @@ def _is_single(recordings: Sequence[str]) -> bool:
     return len(recordings) == 1 and not is_folder(Path(recordings[0]))
 
 
-def _jobs(recordings: Sequence[str], recursive: bool, kinds: tuple[Format, ...], place: Place) -> list[Job]:
+def _jobs(
+    recordings: Sequence[str], recursive: bool, kinds: tuple[Format, ...], place: OutputTarget
+) -> list[Job]:
     """Decide what is to be done. Raises: `typer.BadParameter` for what contradicts itself."""
     try:
         sources = collect(recordings, recursive=recursive)
@@ -264,7 +266,7 @@ def _jobs(recordings: Sequence[str], recursive: bool, kinds: tuple[Format, ...],
     return [Job(s, kinds, None, HEADING.format(s.label) if several else None) for s in sources]
 
 
-def _wanted(job: Job, place: Place, tally: Tally, report: Reporter) -> Job | None:
+def _wanted(job: Job, place: OutputTarget, tally: Summary, report: Reporter) -> Job | None:
     """Find out before work is done what of a job may be written; None where nothing is left of it."""
     there = outputs.existing(job.targets)
     if not there or place.existing is Existing.REPLACE:
@@ -275,11 +277,11 @@ def _wanted(job: Job, place: Place, tally: Tally, report: Reporter) -> Job | Non
         return replace(job, formats=missing) if missing else None
     error = HearsayError(f"{there[0]} exists; --overwrite replaces it, --skip-existing leaves it.")
     tally.count(Outcome(job, error))
-    report.complain(f"{job.source.label}: {error.message}")
+    report.error(f"{job.source.label}: {error.message}")
     return None
 
 
-def _summarise(tally: Tally, n_jobs: int, report: Reporter) -> None:
+def _summarise(tally: Summary, n_jobs: int, report: Reporter) -> None:
     """Say at the end what became of several recordings."""
     if n_jobs == 1:
         return
@@ -294,13 +296,13 @@ def _summarise(tally: Tally, n_jobs: int, report: Reporter) -> None:
     if not tally.failures:
         report.say(f"{text}.")
         return
-    report.complain(f"{text}:")
+    report.error(f"{text}:")
     for outcome in tally.failures:
         assert outcome.error is not None
-        report.complain(f"  {outcome.job.source.label}: {outcome.error.message}")
+        report.error(f"  {outcome.job.source.label}: {outcome.error.message}")
 
 
-def _status(tally: Tally) -> int:
+def _status(tally: Summary) -> int:
     if any(isinstance(outcome.error, ModelNotFound) for outcome in tally.failures):
         return EXIT_NO_MODEL
     return EXIT_FAILED if tally.failures else 0

@@ -91,7 +91,7 @@ def _expand(argument: str, recursive: bool) -> list[Source]:
 
 
 def is_folder(path: Path) -> bool:
-    """Tell whether there is a folder; where nobody may look there is none, and reading it will say why."""
+    """Return whether there is a folder; where nobody may look there is none, and reading it will say why."""
     try:
         return path.is_dir()
     except OSError:
@@ -99,7 +99,7 @@ def is_folder(path: Path) -> bool:
 
 
 def _recordings(folder: Path, recursive: bool) -> Iterator[Path]:
-    """Give the recordings in a folder, and folders that cannot be looked into, for reading them will fail."""
+    """Return the recordings in a folder, and unreadable folders, which fail when they are read."""
     closed: list[Path] = []
     for place, folders, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
         folders[:] = [name for name in folders if recursive and not name.startswith(".")]
@@ -124,7 +124,7 @@ def _url_name(url: str) -> str:
 
 @contextmanager
 def opened(source: Source) -> Iterator[Path]:
-    """Give a path at which the recording can be read; what had to be copied is deleted afterwards.
+    """Return a path at which the recording can be read; what had to be copied is deleted afterwards.
 
     Raises: `InvalidAudio` for a file that is not there or may not be read, `FetchFailed` for an address.
     """
@@ -145,7 +145,7 @@ def opened(source: Source) -> Iterator[Path]:
 
 
 def _is_pipe(path: Path) -> bool:
-    """Tell whether a path gives its bytes once, as `<(command)` does in a shell; decoders look twice."""
+    """Return whether a path gives its bytes once, as `<(command)` does in a shell; decoders look twice."""
     try:
         return path.is_fifo()
     except OSError as error:

@@ -92,7 +92,7 @@ def _word(word: Word) -> dict[str, Any]:
 
 
 def name_outputs(sources: Sequence[Source], folder: Path | None) -> dict[Source, Path]:
-    """Give every source the path of its output without the format's suffix; no two share one.
+    """Return every source the path of its output without the format's suffix; no two share one.
 
     With a folder the structure below it is kept; without one outputs lie beside their recordings. A recording
     whose name differs from another's only in its suffix keeps the suffix: `a.mp3` and `a.wav` give
@@ -130,5 +130,5 @@ def with_format(path: Path, kind: Format) -> Path:
 
 
 def existing(paths: Iterable[Path]) -> list[Path]:
-    """Give those paths at which there is something already."""
+    """Return those paths at which there is something already."""
     return [path for path in paths if path.exists()]

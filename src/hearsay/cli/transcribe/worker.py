@@ -19,7 +19,7 @@ from hearsay.cli.transcribe import outputs
 from hearsay.cli.transcribe.backends import LocalModel, ServerChoice, in_order, is_hopeless
 from hearsay.cli.transcribe.inputs import Source, opened
 from hearsay.cli.transcribe.outputs import Format
-from hearsay.client.transcription_client import RemoteServer
+from hearsay.client.transcription_client import TranscriptionClient
 from hearsay.domain import Segment, TranscribeOptions, Transcript
 from hearsay.errors import HearsayError, UnsupportedOption
 from hearsay.storage.atomic import write_atomically
@@ -53,7 +53,7 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class Tally:
+class Summary:
     """What has become of all jobs so far."""
 
     done: int = 0
@@ -71,7 +71,7 @@ class Tally:
 class Worker:
     """Does jobs with the same options and reports on them."""
 
-    def __init__(self, options: TranscribeOptions, reporter: Reporter, tally: Tally) -> None:
+    def __init__(self, options: TranscribeOptions, reporter: Reporter, tally: Summary) -> None:
         """Work with `options`, tell `reporter` what happens and count in `tally`."""
         self._options, self._reporter, self._tally = options, reporter, tally
         self._model: str | None = None
@@ -128,7 +128,7 @@ class Worker:
             works = [partial(attempt, job) for job in jobs]
             await in_order(works, at_once=choice.limits.n_requests, each=self._settle)
 
-    async def _attempt_there(self, job: Job, server: RemoteServer) -> Outcome:
+    async def _attempt_there(self, job: Job, server: TranscriptionClient) -> Outcome:
         track = self._reporter.begin(job.source.label)
         try:
             with ExitStack() as stack:
@@ -159,7 +159,7 @@ class Worker:
         self._tally.count(outcome)
         label = outcome.job.source.label
         if outcome.error is not None:
-            self._reporter.complain(f"{label}: {outcome.error.message}")
+            self._reporter.error(f"{label}: {outcome.error.message}")
             return
         transcript = outcome.transcript
         assert transcript is not None

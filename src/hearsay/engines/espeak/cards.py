@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from hearsay.domain import ModelCard, Task, unix_time
 
-EMBEDDED_VOICE = "espeak-ng"
+ESPEAK_NG = "espeak-ng"
 """The model that speaks and is always there."""
 
 
@@ -23,11 +23,11 @@ _ESPEAK_LANGUAGES = tuple(
 
 def embedded() -> ModelCard:
     return ModelCard(
-        id=EMBEDDED_VOICE,
+        id=ESPEAK_NG,
         engine="espeak",
         owner="eSpeak NG",
         created=unix_time("2024-12-11"),
-        tasks=frozenset({Task.SPEAK}),
+        tasks=frozenset({Task.SYNTHESIZE}),
         languages=_ESPEAK_LANGUAGES,
         context_window=0,
         aliases=("espeak",),

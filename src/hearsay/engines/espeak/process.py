@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from hearsay.engines.tts_worker.library_image import LibraryImage
-from hearsay.engines.tts_worker.process import CannotSpeak, Give, run
+from hearsay.engines.tts_worker.process import CannotSynthesize, EmitAudio, run
 
 NORMAL_RATE = 175
 """Words per minute at speed 1."""
@@ -66,7 +66,7 @@ class Espeak:
     """espeak-ng; voices are files below `lang/` of its data, and a variant's name after a plus sign."""
 
     def __init__(self, start: Mapping[str, Any]) -> None:
-        """Load the library, ready for the first piece. Raises `CannotSpeak`."""
+        """Load the library, ready for the first piece. Raises `CannotSynthesize`."""
         data = str(start["data"])
         self._voices = f"{data}/lang/"
         self._library = _Library(str(start["library"]), data)
@@ -79,8 +79,8 @@ class Espeak:
         """Whether the library has lost so much memory that the process had better end."""
         return self._n_pieces % _LOOK_EVERY == 0 and _memory_bytes() > self._most_memory
 
-    def say(self, piece: Mapping[str, Any], give: Give) -> None:
-        """Say a piece. Raises `CannotSpeak`."""
+    def say(self, piece: Mapping[str, Any], give: EmitAudio) -> None:
+        """Say a piece. Raises `CannotSynthesize`."""
         self._n_pieces += 1
         path, _, variant = piece["voice"].partition("+")
         self._library.choose(self._voices + path, variant)
@@ -119,19 +119,19 @@ class _Library:
         try:
             self._functions = ctypes.CDLL(self._path)
         except OSError as error:
-            raise CannotSpeak(f"{error}.") from error
+            raise CannotSynthesize(f"{error}.") from error
 
     def _initialize(self) -> int:
-        """Read the data; gives the sampling rate. Raises `CannotSpeak`."""
+        """Read the data; gives the sampling rate. Raises `CannotSynthesize`."""
         rate = int(self._functions.espeak_Initialize(_SYNCHRONOUS, _BUFFER_MS, self._data, _DO_NOT_EXIT))
         if rate <= 0:
-            raise CannotSpeak(f"espeak-ng cannot read its data in {os.fsdecode(self._data)}.")
+            raise CannotSynthesize(f"espeak-ng cannot read its data in {os.fsdecode(self._data)}.")
         # Noise (breath, whispers) is made of random numbers, which otherwise begin with the time of day.
         self._functions.espeak_ng_SetRandSeed(ctypes.c_long(1))
         return rate
 
     def choose(self, file: str, variant: str) -> None:
-        """Choose a voice. Raises `CannotSpeak`.
+        """Choose a voice. Raises `CannotSynthesize`.
 
         An open file is named, because names are otherwise found by reading all files, and are put into lower
         case. An unknown voice must be noticed here: espeak-ng would go on with another one.
@@ -139,23 +139,25 @@ class _Library:
         try:
             opened = os.open(file, os.O_RDONLY)
         except OSError as error:
-            raise CannotSpeak(f"There is no voice {Path(file).name!r}.") from error
+            raise CannotSynthesize(f"There is no voice {Path(file).name!r}.") from error
         try:
             path = f"{_DESCRIPTORS}/{opened}"
             code = self._functions.espeak_SetVoiceByFile(f"{path}+{variant}".rstrip("+").encode())
             if code != _OK and not Path(path).exists():
-                raise CannotSpeak(f"Voices are read through {_DESCRIPTORS}, which is missing; mount /proc.")
+                raise CannotSynthesize(
+                    f"Voices are read through {_DESCRIPTORS}, which is missing; mount /proc."
+                )
             if code != _OK:
-                raise CannotSpeak(f"espeak-ng refused the voice {Path(file).name!r} (code {code}).")
+                raise CannotSynthesize(f"espeak-ng refused the voice {Path(file).name!r} (code {code}).")
         finally:
             os.close(opened)
 
     def speak_at(self, rate: int) -> None:
-        """Set the speed, in words per minute. Raises `CannotSpeak`."""
+        """Set the speed, in words per minute. Raises `CannotSynthesize`."""
         _check(self._functions.espeak_SetParameter(_RATE, rate, 0), f"{rate} words per minute")
 
     def speak(self, text: str, heard: _Heard) -> None:
-        """Say a text to its end or until nobody wants more of it. Raises `CannotSpeak`."""
+        """Say a text to its end or until nobody wants more of it. Raises `CannotSynthesize`."""
         callback = _SoundCallback(heard.hear)
         self._functions.espeak_SetSynthCallback(callback)
         data = _CONTROLS.sub(" ", text).encode("utf-8", "replace") + b"\0"
@@ -168,7 +170,7 @@ class _Library:
 class _Heard:
     """Where the sound of a piece goes; a text that makes only silence (a dash) makes no sound at all."""
 
-    def __init__(self, give: Give) -> None:
+    def __init__(self, give: EmitAudio) -> None:
         self.failure: Exception | None = None
         """What went wrong on the way; an exception cannot cross the library."""
         self._give = give
@@ -194,7 +196,7 @@ class _Heard:
 
 
 def _memory_bytes() -> int:
-    """Say how much memory this process has, or, where nothing tells that, how much it has had at most."""
+    """Return how much memory this process has, or, where nothing tells that, how much it has had at most."""
     try:
         n_pages = int(_STATM.read_bytes().split()[1])
     except OSError:
@@ -205,7 +207,7 @@ def _memory_bytes() -> int:
 
 def _check(code: int, what: str) -> None:
     if code != _OK:
-        raise CannotSpeak(f"espeak-ng refused {what} (code {code}).")
+        raise CannotSynthesize(f"espeak-ng refused {what} (code {code}).")
 
 
 if __name__ == "__main__":

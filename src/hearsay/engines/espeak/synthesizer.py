@@ -13,11 +13,11 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from hearsay.domain import SpeakOptions, Voice
+from hearsay.domain import SynthesisOptions, Voice
 from hearsay.engines.espeak import voices as espeak_voices
 from hearsay.engines.espeak.voices import FEMALE_VARIANT, VoiceFile
-from hearsay.engines.tts_worker.pool import SpeakingProcesses
-from hearsay.engines.tts_worker.utterance import Piece
+from hearsay.engines.tts_worker.pool import SynthesizerPool
+from hearsay.engines.tts_worker.utterance import Utterance
 from hearsay.errors import EngineFailed, UnsupportedOption
 
 SPEEDS = (0.8, 1.2)
@@ -54,19 +54,19 @@ class EspeakSynthesizer:
     """A `Synthesizer` that speaks many languages in as many processes as it was given."""
 
     speeds = SPEEDS
-    piece_characters = PIECE_CHARACTERS
+    utterance_characters = PIECE_CHARACTERS
 
     def __init__(self, n_processes: int) -> None:
         """Start the processes. Raises `EngineFailed`."""
         self.voices = voices()
         loader = _loader()
         start = {"library": loader.get_library_path(), "data": loader.get_data_path()}
-        self._processes = SpeakingProcesses(
+        self._processes = SynthesizerPool(
             "hearsay.engines.espeak.process", start, n_processes=n_processes, name="espeak-ng"
         )
         self.sample_rate = int(self._processes.about["sample_rate"])
 
-    def synthesize(self, text: str, options: SpeakOptions) -> Piece:
+    def synthesize(self, text: str, options: SynthesisOptions) -> Utterance:
         """Begin to say one piece. Raises `UnsupportedOption` for an unknown voice, `EngineFailed`."""
         return self._processes.submit(text, replace(options, voice=_file(options.voice)))
 
@@ -76,7 +76,7 @@ class EspeakSynthesizer:
 
 
 def _file(voice_id: str) -> str:
-    """Say what the process knows a voice by. Raises `UnsupportedOption`."""
+    """Return what the process knows a voice by. Raises `UnsupportedOption`."""
     tag, plus, variant_id = voice_id.lower().partition("+")
     entry, variant = _voices().get(tag), _variants().get(variant_id)
     if entry is None or (plus and variant is None):

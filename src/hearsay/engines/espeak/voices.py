@@ -41,7 +41,7 @@ class VoiceFile:
 
 
 def read_voices(data: Path) -> dict[str, VoiceFile]:
-    """Give the voices of a data folder by id, best first: what espeak-ng prefers, language by language."""
+    """Return the voices of a data folder by id, best first: what espeak-ng prefers, language by language."""
     files = sorted(path for path in (data / "lang").rglob("*") if path.is_file())
     found: dict[str, VoiceFile] = {}
     for file in files:
@@ -57,7 +57,7 @@ def read_voices(data: Path) -> dict[str, VoiceFile]:
 
 
 def read_variants(data: Path) -> dict[str, tuple[str, Voice]]:
-    """Give the variants by id: the name of the file and, as a voice without languages, what is known."""
+    """Return the variants by id: the name of the file and, as a voice without languages, what is known."""
     variants = {}
     for file in sorted((data / "voices" / "!v").iterdir()):
         words = _read(file)
@@ -93,7 +93,7 @@ def _rank(entry: VoiceFile) -> tuple[bool, str, int, str]:
 
 
 def _read(file: Path) -> Mapping[str, list[str]]:
-    """Give the values of each word with which a line begins, without comments."""
+    """Return the values of each word with which a line begins, without comments."""
     words: dict[str, list[str]] = {}
     for line in file.read_text("utf-8", errors="replace").splitlines():
         word, *value = line.partition("//")[0].split(None, 1) or [""]

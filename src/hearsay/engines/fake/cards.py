@@ -16,7 +16,7 @@ FAKE_VOICE = "fake-voice"
 
 
 def fake() -> ModelCard:
-    """Give the card of the test engine that recognises."""
+    """Return the card of the test engine that recognises."""
     return ModelCard(
         id=FAKE,
         engine="fake",
@@ -31,7 +31,7 @@ def fake() -> ModelCard:
 
 
 def fake_voice() -> ModelCard:
-    """Give the card of the test engine that speaks."""
+    """Return the card of the test engine that speaks."""
     from hearsay.engines.fake.synthesizer import VOICES
 
     return ModelCard(
@@ -39,7 +39,7 @@ def fake_voice() -> ModelCard:
         engine="fake_voice",
         owner="hearsay",
         created=unix_time("2026-11-21"),
-        tasks=frozenset({Task.SPEAK}),
+        tasks=frozenset({Task.SYNTHESIZE}),
         languages=VOICES[0].languages,
         context_window=0,
         description="says every word as a tone; for people who write clients",

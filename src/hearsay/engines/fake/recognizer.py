@@ -70,7 +70,7 @@ def expected_words(audio: Audio, *, language: str = "en", capitals: bool = False
 
 
 @dataclass
-class Mishaps:
+class Faults:
     """What shall go wrong, and how slowly; by default nothing and not at all."""
 
     fail_after: int | None = None
@@ -132,12 +132,12 @@ class FakeWindowRecognizer:
         hears: str = "en",
         multilingual: bool = True,
         sure_from: float = 0.0,
-        mishaps: Mishaps | None = None,
+        mishaps: Faults | None = None,
     ) -> None:
         """Make an engine that detects the language `hears` and is sure from temperature `sure_from` up."""
         self.multilingual = multilingual
         self.languages: tuple[str, ...] = _LANGUAGES if multilingual else ("en",)
-        self.mishaps = mishaps or Mishaps()
+        self.mishaps = mishaps or Faults()
         self._hears = hears
         self._sure_from = sure_from
 
@@ -189,7 +189,10 @@ class FakeWindowRecognizer:
     def align(
         self, windows: Sequence[Window], tokens: Sequence[Sequence[int]], n_frames: Sequence[int]
     ) -> list[list[AlignedWord]]:
-        """Give each word token the times of its slot, cut to the window; seconds from the window's start."""
+        """Return each word token the times of its slot, cut to the window.
+
+        Seconds from the window's start.
+        """
         return [
             [self._align(window.encoding, token, limit) for token in row if token >= _N_BYTES]
             for window, row, limit in zip(windows, tokens, n_frames, strict=True)
@@ -222,11 +225,11 @@ class FakeUtteranceRecognizer:
         *,
         languages: tuple[str, ...] = _LANGUAGES,
         tasks: frozenset[Task] = RECOGNITION,
-        mishaps: Mishaps | None = None,
+        mishaps: Faults | None = None,
     ) -> None:
         self.languages = languages
         self.tasks = tasks
-        self.mishaps = mishaps or Mishaps()
+        self.mishaps = mishaps or Faults()
 
     def open(self, options: TranscribeOptions) -> FakeStream:
         """Begin a recording. Raises `UnsupportedOption` for a language or task that it was not made with."""
@@ -243,7 +246,7 @@ class FakeUtteranceRecognizer:
 class FakeStream:
     """One recording being heard slot by slot."""
 
-    def __init__(self, options: TranscribeOptions, hears: str, mishaps: Mishaps) -> None:
+    def __init__(self, options: TranscribeOptions, hears: str, mishaps: Faults) -> None:
         self.warnings: list[str] = []
         self.language = options.language or hears
         self._options = options
@@ -263,7 +266,7 @@ class FakeStream:
             yield from self._hear(slot)
 
     def partial(self) -> str:
-        """Give the words since the last segment."""
+        """Return the words since the last segment."""
         return "".join(word.text for word in self._open).strip()
 
     def finish(self) -> Iterator[Segment]:

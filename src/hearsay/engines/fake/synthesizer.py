@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hearsay.domain import Gender, Pcm, SpeakOptions, Voice
-from hearsay.engines.fake.recognizer import Mishaps
+from hearsay.domain import Gender, Pcm, SynthesisOptions, Voice
+from hearsay.engines.fake.recognizer import Faults
 from hearsay.errors import Cancelled, EngineFailed, UnsupportedOption
 
 SAMPLE_RATE = 24_000
@@ -36,37 +36,37 @@ class FakeSynthesizer:
     sample_rate: int = SAMPLE_RATE
     voices: tuple[Voice, ...] = VOICES
     speeds: tuple[float, float] = (0.5, 2.0)
-    piece_characters: int = 400
+    utterance_characters: int = 400
 
-    def __init__(self, mishaps: Mishaps | None = None) -> None:
+    def __init__(self, mishaps: Faults | None = None) -> None:
         """Make one that works, or one on which mishaps befall each word."""
-        self.mishaps = mishaps or Mishaps()
+        self.mishaps = mishaps or Faults()
         self.is_closed = False
 
-    def synthesize(self, text: str, options: SpeakOptions) -> FakeSpeaking:
+    def synthesize(self, text: str, options: SynthesisOptions) -> FakeSynthesisStream:
         """Begin to say one piece. Raises `UnsupportedOption`, `EngineFailed` once closed."""
         if self.is_closed:
             raise EngineFailed("The fake synthesizer has been closed.")
         if options.voice not in PITCHES:
             raise UnsupportedOption(f"There is no voice {options.voice!r}.", param="voice")
-        return FakeSpeaking(text, options, self.mishaps)
+        return FakeSynthesisStream(text, options, self.mishaps)
 
     def close(self) -> None:
         """Speak no more."""
         self.is_closed = True
 
 
-class FakeSpeaking:
+class FakeSynthesisStream:
     """One piece of text being said, a word at a time."""
 
-    def __init__(self, text: str, options: SpeakOptions, mishaps: Mishaps) -> None:
+    def __init__(self, text: str, options: SynthesisOptions, mishaps: Faults) -> None:
         self._words = [word for word in text.split() if any(letter.isalnum() for letter in word)]
         self._tone = tone(options)
         self._mishaps = mishaps
         self._stopped = False
 
     def __iter__(self) -> Iterator[Pcm]:
-        """Give a block for each word. Raises `Cancelled` once stopped, `EngineFailed` as told."""
+        """Return a block for each word. Raises `Cancelled` once stopped, `EngineFailed` as told."""
         for _ in self._words:
             if self._stopped:
                 raise Cancelled
@@ -79,8 +79,8 @@ class FakeSpeaking:
         self._stopped = True
 
 
-def tone(options: SpeakOptions) -> Pcm:
-    """Give the sound of any word, in a voice at a speed."""
+def tone(options: SynthesisOptions) -> Pcm:
+    """Return the sound of any word, in a voice at a speed."""
     n_samples = round(WORD_SECONDS / options.speed * SAMPLE_RATE)
     n_loud = round(0.9 * n_samples)
     phase = 2 * np.pi * PITCHES[options.voice] / SAMPLE_RATE * np.arange(n_loud)

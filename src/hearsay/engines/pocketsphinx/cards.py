@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from hearsay.domain import ModelCard, Task, unix_time
 
-EMBEDDED = "pocketsphinx-en-us"
+POCKETSPHINX = "pocketsphinx-en-us"
 """The model that is always there."""
 
 
 def embedded() -> ModelCard:
     return ModelCard(
-        id=EMBEDDED,
+        id=POCKETSPHINX,
         engine="sphinx",
         owner="CMU Sphinx",
         created=unix_time("2022-10-17"),

@@ -20,7 +20,7 @@ FRAME_SAMPLES = 480
 
 
 @dataclass(frozen=True, slots=True)
-class Cutting:
+class EndpointingSettings:
     """Where to cut; in frames of 30 ms."""
 
     pause: int = 10
@@ -44,13 +44,15 @@ class Utterance:
     pcm: Pcm
 
 
-class UtteranceCutter:
+class Endpointer:
     """One recording being cut."""
 
-    def __init__(self, is_speech: Callable[[bytes], bool], cutting: Cutting | None = None) -> None:
+    def __init__(
+        self, is_speech: Callable[[bytes], bool], cutting: EndpointingSettings | None = None
+    ) -> None:
         """Begin a recording; `is_speech` judges 960 bytes of `s16le`, and may remember the frames before."""
         self._is_speech = is_speech
-        self._cutting = cutting or Cutting()
+        self._cutting = cutting or EndpointingSettings()
         self._rest: Pcm = np.zeros(0, np.int16)
         self._frames: list[Pcm] = []
         self._speech: list[bool] = []
@@ -72,7 +74,7 @@ class UtteranceCutter:
             yield utterance
 
     def open_utterance(self) -> Utterance | None:
-        """Give what has been heard of the utterance that is still open."""
+        """Return what has been heard of the utterance that is still open."""
         return self._cut(self._end()) if sum(self._speech) >= self._cutting.shortest else None
 
     def _take(self, frame: Pcm) -> Iterator[Utterance]:

@@ -19,7 +19,7 @@ from typing import IO
 import numpy as np
 
 from hearsay.domain import SAMPLE_RATE, Chunking, Samples, Segment, Task, TranscribeOptions, Word
-from hearsay.engines.pocketsphinx.endpointing import FRAME_SAMPLES, Pcm, Utterance, UtteranceCutter
+from hearsay.engines.pocketsphinx.endpointing import FRAME_SAMPLES, Endpointer, Pcm, Utterance
 from hearsay.errors import EngineFailed, UnsupportedOption
 from hearsay.processes.spawn import start_module
 from hearsay.transcripts.quality import compression_ratio
@@ -64,7 +64,7 @@ class SphinxRecognizer:
             )
         if options.task not in self.tasks:
             raise UnsupportedOption("PocketSphinx cannot translate.", param="model")
-        return SphinxStream(options, UtteranceCutter(self._detector()), self._decoder.recognize)
+        return SphinxStream(options, Endpointer(self._detector()), self._decoder.recognize)
 
     def close(self) -> None:
         """End the decoder's process."""
@@ -77,7 +77,7 @@ class SphinxStream:
     language = "en"
 
     def __init__(
-        self, options: TranscribeOptions, cutter: UtteranceCutter, recognize: Callable[[Pcm], list[Word]]
+        self, options: TranscribeOptions, cutter: Endpointer, recognize: Callable[[Pcm], list[Word]]
     ) -> None:
         self.warnings: list[str] = []
         if options.prompt:
@@ -102,7 +102,7 @@ class SphinxStream:
         return "" if utterance is None else _join(self._words(utterance)).strip()
 
     def finish(self) -> Iterator[Segment]:
-        """Give the segment of the last utterance."""
+        """Return the segment of the last utterance."""
         for utterance in self._cutter.finish():
             yield from self._segments(utterance)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hearsay.domain import Gender, ModelCard, Task, Voice, unix_time
 from hearsay.engines.sherpa.voice_folder import IGNORED, kokoro_voice, languages_of
 
-SPEAK_ONLY = frozenset({Task.SPEAK})
+SPEAK_ONLY = frozenset({Task.SYNTHESIZE})
 
 _PUBLISHER = "csukuangfj"
 """Who publishes models in the form that sherpa-onnx reads."""

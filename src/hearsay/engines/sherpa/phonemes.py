@@ -51,7 +51,7 @@ class Clause:
 
 
 def is_tied(spelling: Spelling) -> bool:
-    """Tell whether espeak-ng must mark which letters are one sound."""
+    """Return whether espeak-ng must mark which letters are one sound."""
     return spelling is Spelling.KOKORO
 
 
@@ -62,7 +62,7 @@ def sentences(
     known: Collection[str],
     most: int = MOST_PHONEMES,
 ) -> Iterator[str]:
-    """Give utterances of at most so many phonemes that a voice knows, with the marks between them.
+    """Return utterances of at most so many phonemes that a voice knows, with the marks between them.
 
     `language` is espeak-ng's name of the voice's language; phonemes that are not in `known` are left out,
     as every program for these voices does. Nothing is given for what cannot be said.

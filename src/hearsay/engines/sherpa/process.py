@@ -15,7 +15,7 @@ import numpy as np
 from hearsay.engines.sherpa import phonemes
 from hearsay.engines.sherpa.phonemes import Spelling
 from hearsay.engines.sherpa.phonemizer import Phonemizer
-from hearsay.engines.tts_worker.process import CannotSpeak, Give, run
+from hearsay.engines.tts_worker.process import CannotSynthesize, EmitAudio, run
 
 _FULL_SCALE = 32767.0
 _MARKERS = frozenset("^$_")
@@ -28,7 +28,7 @@ class SherpaMouth:
     is_spent = False
 
     def __init__(self, start: Mapping[str, Any]) -> None:
-        """Load what the parent names (`sherpa._start`). Raises `CannotSpeak`."""
+        """Load what the parent names (`sherpa._start`). Raises `CannotSynthesize`."""
         self._speakers: Mapping[str, tuple[int, str]] = start["speakers"]
         self._spelling = Spelling(start["spelling"])
         self._most = int(start["most_phonemes"])
@@ -42,8 +42,8 @@ class SherpaMouth:
             "n_speakers": int(self._engine.num_speakers),
         }
 
-    def say(self, piece: Mapping[str, Any], give: Give) -> None:
-        """Say a piece, sentence by sentence. Raises `CannotSpeak`."""
+    def say(self, piece: Mapping[str, Any], give: EmitAudio) -> None:
+        """Say a piece, sentence by sentence. Raises `CannotSynthesize`."""
         import sherpa_onnx
 
         speaker, language = self._speakers[piece["voice"]]
@@ -63,7 +63,7 @@ class SherpaMouth:
             try:
                 self._engine.generate("", wish, hear)
             except RuntimeError as error:
-                raise CannotSpeak(str(error)) from error
+                raise CannotSynthesize(str(error)) from error
             if not wanted:
                 return
 
@@ -87,7 +87,7 @@ def _engine(start: Mapping[str, Any]) -> Any:
     try:
         import sherpa_onnx
     except ImportError as error:
-        raise CannotSpeak(f"sherpa-onnx cannot be imported ({error})") from error
+        raise CannotSynthesize(f"sherpa-onnx cannot be imported ({error})") from error
     model, tokens = start["model"], start["tokens"]
     if start["family"] == "kokoro":
         family = {
@@ -101,18 +101,18 @@ def _engine(start: Mapping[str, Any]) -> Any:
         model=sherpa_onnx.OfflineTtsModelConfig(**family, num_threads=start["threads"])
     )
     if not config.validate():
-        raise CannotSpeak("sherpa-onnx does not accept the model; the log says why")
+        raise CannotSynthesize("sherpa-onnx does not accept the model; the log says why")
     try:
         return sherpa_onnx.OfflineTts(config)
     except (RuntimeError, ValueError) as error:
-        raise CannotSpeak(f"the model cannot be loaded: {error}") from error
+        raise CannotSynthesize(f"the model cannot be loaded: {error}") from error
 
 
 def _phonemizer() -> Phonemizer:
     try:
         import espeakng_loader
     except ImportError as error:
-        raise CannotSpeak(f"espeak-ng cannot be imported ({error})") from error
+        raise CannotSynthesize(f"espeak-ng cannot be imported ({error})") from error
     return Phonemizer(espeakng_loader.get_library_path(), espeakng_loader.get_data_path())
 
 
@@ -121,7 +121,7 @@ def _tokens(path: Path) -> frozenset[str]:
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, ValueError) as error:
-        raise CannotSpeak(f"{path.name} cannot be read: {error}") from error
+        raise CannotSynthesize(f"{path.name} cannot be read: {error}") from error
     return frozenset(line.rpartition(" ")[0] or " " for line in lines if line.strip())
 
 

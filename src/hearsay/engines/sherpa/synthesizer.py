@@ -14,11 +14,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hearsay.domain import ModelCard, SpeakOptions, Voice
+from hearsay.domain import ModelCard, SynthesisOptions, Voice
 from hearsay.engines.espeak.voices import read_voices
-from hearsay.engines.protocols import Speaking
+from hearsay.engines.protocols import SynthesisStream
 from hearsay.engines.sherpa.voice_folder import VoiceFolder, describe, examine, is_voice
-from hearsay.engines.tts_worker.pool import SpeakingProcesses
+from hearsay.engines.tts_worker.pool import SynthesizerPool
 from hearsay.errors import ConfigurationError, EngineFailed, UnsupportedOption
 
 __all__ = ["SherpaSynthesizer", "describe", "is_voice", "load"]
@@ -44,7 +44,7 @@ def load(folder: Path, card: ModelCard, *, n_threads: int = 0, n_processes: int 
     except ConfigurationError as error:
         raise EngineFailed(f"{card.id} cannot be loaded. {error.message}") from error
     voices = _voices(card, found)
-    processes = SpeakingProcesses(
+    processes = SynthesizerPool(
         _MODULE,
         _start(found, data, n_threads or os.cpu_count() or 1),
         n_processes=n_processes,
@@ -57,9 +57,9 @@ class SherpaSynthesizer:
     """A `Synthesizer`: one model, whose speakers are its voices."""
 
     speeds = _SPEEDS
-    piece_characters = _PIECE_CHARACTERS
+    utterance_characters = _PIECE_CHARACTERS
 
-    def __init__(self, processes: SpeakingProcesses, voices: tuple[Voice, ...]) -> None:
+    def __init__(self, processes: SynthesizerPool, voices: tuple[Voice, ...]) -> None:
         """Speak through processes that are ready."""
         self.voices = voices
         self.sample_rate = int(processes.about["sample_rate"])
@@ -71,7 +71,7 @@ class SherpaSynthesizer:
         """The processes now alive."""
         return self._processes.pids
 
-    def synthesize(self, text: str, options: SpeakOptions) -> Speaking:
+    def synthesize(self, text: str, options: SynthesisOptions) -> SynthesisStream:
         """Begin to say one piece. Raises `UnsupportedOption` for an unknown voice, `EngineFailed`."""
         if options.voice not in self._ids:
             raise UnsupportedOption(f"{self._processes.name} has no voice {options.voice!r}.", param="voice")
@@ -96,7 +96,7 @@ def _espeak_data(card: ModelCard) -> Path:
 
 
 def _voices(card: ModelCard, found: VoiceFolder) -> tuple[Voice, ...]:
-    """Give the folder's voices, in the card's order and words where it knows them."""
+    """Return the folder's voices, in the card's order and words where it knows them."""
     there = {speaker.voice.id: speaker.voice for speaker in found.speakers}
     known = {voice.id: voice for voice in card.voices if voice.id in there}
     return (*known.values(), *(voice for id_, voice in there.items() if id_ not in known))

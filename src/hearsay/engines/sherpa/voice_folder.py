@@ -118,7 +118,7 @@ def describe(name: str, folder: Path) -> ModelCard:
         engine="sherpa",
         owner="local",
         created=int(found.model.stat().st_mtime),
-        tasks=frozenset({Task.SPEAK}),
+        tasks=frozenset({Task.SYNTHESIZE}),
         languages=languages_of(voices),
         context_window=0,
         size_bytes=sum(file.stat().st_size for file in files),
@@ -129,7 +129,7 @@ def describe(name: str, folder: Path) -> ModelCard:
 
 
 def kokoro_speakers(names: Iterable[str]) -> tuple[Speaker, ...]:
-    """Say who speaks in a Kokoro; the names come in the engine's order and tell language and gender."""
+    """Return who speaks in a Kokoro; the names come in the engine's order and tell language and gender."""
     return tuple(
         Speaker(number, kokoro_voice(name), KOKORO_LANGUAGES[name[0]][0])
         for number, name in enumerate(names)
@@ -151,7 +151,7 @@ def languages_of(voices: Iterable[Voice]) -> tuple[str, ...]:
 def _piper_speakers(
     model: Path, known: Mapping[str, str], config: Mapping[str, Any], n_speakers: int
 ) -> tuple[Speaker, ...]:
-    """Say who speaks in a Piper, `de_DE-thorsten-medium.onnx`: one, named in the file's name, or several."""
+    """Return the speakers of a Piper (`de_DE-thorsten-medium.onnx`): one, named in the name, or several."""
     locale, _, rest = model.stem.partition("-")
     tag = locale.replace("_", "-").lower() if rest else known.get("voice", "")
     own = rest.rpartition("-")[0] or rest or model.stem

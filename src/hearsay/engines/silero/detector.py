@@ -38,7 +38,7 @@ Network = Callable[[Floats, Floats, Floats], tuple[Floats, Floats, Floats]]
 
 
 def available() -> bool:
-    """Say whether speech can be detected on this machine: wherever the package is whole."""
+    """Return whether speech can be detected on this machine: wherever the package is whole."""
     return ASSET.is_file()
 
 
@@ -114,7 +114,7 @@ class SileroStream:
         self._c = np.zeros(STATE_SHAPE, np.float32)
 
     def feed(self, samples: Samples) -> Floats:
-        """Give the probability of speech of each whole frame: `float32[n]`. Raises `EngineFailed`."""
+        """Return the probability of speech of each whole frame: `float32[n]`. Raises `EngineFailed`."""
         heard = np.concatenate([self._rest, samples], dtype=np.float32)
         n_frames = (len(heard) - CONTEXT_SAMPLES) // FRAME_SAMPLES
         self._rest = heard[n_frames * FRAME_SAMPLES :].copy()
@@ -130,7 +130,7 @@ class SileroStream:
         return found
 
     def finish(self) -> Floats:
-        """Give the probability of the last, unfinished frame, filled up with zeros: `float32[0 or 1]`."""
+        """Return the probability of the last, unfinished frame, filled up with zeros: `float32[0 or 1]`."""
         n_missing = FRAME_SAMPLES - (len(self._rest) - CONTEXT_SAMPLES)
         if n_missing == FRAME_SAMPLES:
             return np.zeros(0, np.float32)

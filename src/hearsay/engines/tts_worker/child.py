@@ -21,25 +21,25 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from hearsay.engines.tts_worker.frames import (
+    AUDIO,
+    CANCEL,
     FAILED,
     FULL,
-    HUSH,
-    PIECE,
     PLACE,
     READY,
     ROOM_BYTES,
-    SOUND,
     SPENT,
     START,
     TAKEN,
+    UTTERANCE,
     Frames,
     frame,
 )
-from hearsay.engines.tts_worker.utterance import Piece, Samples
+from hearsay.engines.tts_worker.utterance import Samples, Utterance
 from hearsay.errors import EngineFailed
 from hearsay.processes.spawn import start_module
 
-HUSH_SECONDS = 1.0
+CANCEL_SECONDS = 1.0
 """How long a process may go on with what nobody wants any more before it is killed."""
 
 _TICK = 0.5
@@ -60,7 +60,7 @@ class Hung(Lost):
 
 
 class Child:
-    """One process, started again should it be lost; used by one thread, but for `hush` and `kill`."""
+    """One process, started again should it be lost; used by one thread, but for `cancel` and `kill`."""
 
     def __init__(self, module: str, start: Mapping[str, Any], name: str, patience: float) -> None:
         self.loaded = threading.Event()
@@ -109,13 +109,13 @@ class Child:
             self.failure = EngineFailed(f"{self._name} could not be started: {reason}.")
             self.dispose()
 
-    def say(self, piece: Piece) -> None:
+    def say(self, piece: Utterance) -> None:
         """Have a piece said to its end. Raises `Lost`, `OSError` when the process is."""
         if not piece.begin(self):
             return
         while True:
             kind, payload = self._receive(piece)
-            if kind == SOUND:
+            if kind == AUDIO:
                 piece.add(self._sound(payload))
             elif kind == FULL:
                 self._send(TAKEN)
@@ -128,17 +128,17 @@ class Child:
 
     def begin(self, request: bytes) -> None:
         """Let the process say a piece. Raises `OSError`."""
-        self._send(PIECE, request)
+        self._send(UTTERANCE, request)
 
     def _send(self, kind: bytes, payload: bytes = b"") -> None:
         if self._channel is None:
             raise ConnectionResetError("there is no process")
         self._channel.sendall(frame(kind, payload))
 
-    def hush(self) -> None:
+    def cancel(self) -> None:
         """Let the process know that nobody wants the rest of its piece; it does not matter if it is gone."""
         with contextlib.suppress(OSError):
-            self._send(HUSH)
+            self._send(CANCEL)
 
     def kill(self) -> None:
         """End the process for good, from any thread; its own thread notices and cleans up."""
@@ -172,7 +172,7 @@ class Child:
             # Less than any socket holds, so all of it is sent.
             socket.send_fds(ours, [frame(START, self._start)], [memory.fileno()])
 
-    def _receive(self, piece: Piece | None) -> tuple[bytes, bytes]:
+    def _receive(self, piece: Utterance | None) -> tuple[bytes, bytes]:
         """Wait for a frame."""
         silent_since = time.monotonic()
         assert self._channel is not None
@@ -191,8 +191,8 @@ class Child:
             raise Hung(_SENSELESS) from error
         return found
 
-    def _check_patience(self, piece: Piece | None, silent_seconds: float) -> None:
-        if piece is not None and piece.is_unwanted(seconds=HUSH_SECONDS):
+    def _check_patience(self, piece: Utterance | None, silent_seconds: float) -> None:
+        if piece is not None and piece.is_unwanted(seconds=CANCEL_SECONDS):
             raise Hung("it went on with what nobody wanted")
         if silent_seconds > self._patience:
             raise Hung(f"it gave no sign of life for {self._patience:g} s")

@@ -14,11 +14,11 @@ START = b"s"
 """To the child, once: what to load (JSON); with it comes the descriptor of the memory for sound."""
 READY = b"r"
 """From the child, once: what it loaded (JSON)."""
-PIECE = b"p"
+UTTERANCE = b"p"
 """To the child: text to be spoken, and how (JSON)."""
-HUSH = b"h"
+CANCEL = b"h"
 """To the child: nobody wants the rest of the piece any more; without meaning between pieces."""
-SOUND = b"a"
+AUDIO = b"a"
 """From the child: where some of the sound of the piece is (`PLACE`: its first byte, and how many)."""
 FULL = b"w"
 """From the child: the memory is full; it goes on, at the beginning of it, once told that all was taken."""
@@ -39,7 +39,7 @@ ROOM_BYTES = 4 << 20
 
 
 def frame(kind: bytes, payload: bytes = b"") -> bytes:
-    """Give the bytes of one frame."""
+    """Return the bytes of one frame."""
     return HEADER.pack(kind, len(payload)) + payload
 
 
@@ -58,7 +58,7 @@ class Frames:
         self._held += data
 
     def take(self) -> tuple[bytes, bytes] | None:
-        """Give kind and content of the next frame, None where it has not come yet.
+        """Return kind and content of the next frame, None where it has not come yet.
 
         Raises: `ValueError` for one of more than a mebibyte.
         """

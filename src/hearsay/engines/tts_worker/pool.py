@@ -17,16 +17,16 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from hearsay.domain import SpeakOptions
+from hearsay.domain import SynthesisOptions
 from hearsay.engines.tts_worker.child import Child, Hung, Lost
-from hearsay.engines.tts_worker.utterance import Piece
+from hearsay.engines.tts_worker.utterance import Utterance
 from hearsay.errors import EngineFailed
 
 PATIENCE = 120.0
 """Seconds without a sign of life after which a process is taken for hung, by default."""
 
 
-class SpeakingProcesses:
+class SynthesizerPool:
     """A fixed number of processes with the same model; pieces that somebody waits for are begun first."""
 
     about: Mapping[str, Any]
@@ -46,7 +46,7 @@ class SpeakingProcesses:
         `module` is run with `python -m`; `name` is for messages. Raises `EngineFailed`.
         """
         self.name = name
-        self._line = _Line(name)
+        self._line = _PriorityQueue(name)
         self._children = [Child(module, start, name, patience) for _ in range(n_processes)]
         self._finalizer = weakref.finalize(self, _end, self._line, self._children)
         self._threads = [
@@ -68,7 +68,7 @@ class SpeakingProcesses:
         """The processes now alive."""
         return [pid for child in self._children if (pid := child.pid) is not None]
 
-    def submit(self, text: str, options: SpeakOptions) -> Piece:
+    def submit(self, text: str, options: SynthesisOptions) -> Utterance:
         """Let a piece be spoken when its turn comes; returns at once. Raises `EngineFailed` once closed."""
         if self._line.closed:
             raise self._line.end()
@@ -78,7 +78,7 @@ class SpeakingProcesses:
             "speed": options.speed,
             "is_awaited": options.is_awaited,
         }
-        piece = Piece(json.dumps(request).encode())
+        piece = Utterance(json.dumps(request).encode())
         self._line.add(piece, is_awaited=options.is_awaited)
         return piece
 
@@ -89,7 +89,7 @@ class SpeakingProcesses:
             thread.join()
 
 
-class _Line:
+class _PriorityQueue:
     """The pieces that wait: those that somebody waits for, then the others, each in order.
 
     Only the first piece of a request is waited for, and it is short, so nobody is held up for long. Queues
@@ -101,17 +101,17 @@ class _Line:
         self.name = name
         self._turns: queue.SimpleQueue[bool] = queue.SimpleQueue()
         """True for each piece that waits; False once there will be no more."""
-        self._awaited: deque[Piece] = deque()
-        self._others: deque[Piece] = deque()
+        self._awaited: deque[Utterance] = deque()
+        self._others: deque[Utterance] = deque()
 
-    def add(self, piece: Piece, *, is_awaited: bool) -> None:
+    def add(self, piece: Utterance, *, is_awaited: bool) -> None:
         """Put a piece at the end of its kind; one that comes too late fails."""
         (self._awaited if is_awaited else self._others).append(piece)
         self._turns.put(True)
         if self.closed:
             piece.end(self.end())
 
-    def next(self) -> Piece | None:
+    def next(self) -> Utterance | None:
         """Wait for the piece whose turn it is; None when there will be no more."""
         is_more = self._turns.get()
         piece = self._pop() if is_more else None
@@ -129,19 +129,19 @@ class _Line:
             piece.end(self.end())
         self._turns.put(False)
 
-    def _pop(self) -> Piece | None:
+    def _pop(self) -> Utterance | None:
         for pieces in (self._awaited, self._others):
             with contextlib.suppress(IndexError):
                 return pieces.popleft()
         return None
 
     def end(self) -> EngineFailed:
-        """Give the reason why nothing is spoken any more."""
+        """Return the reason why nothing is spoken any more."""
         return EngineFailed(f"{self.name} has been closed.")
 
 
-def _work(child: Child, line: _Line) -> None:
-    """Say piece after piece with one process until the line is closed; holds no `SpeakingProcesses`."""
+def _work(child: Child, line: _PriorityQueue) -> None:
+    """Say piece after piece with one process until the line is closed; holds no `SynthesizerPool`."""
     child.start()
     child.loaded.set()
     while (piece := line.next()) is not None:
@@ -152,7 +152,7 @@ def _work(child: Child, line: _Line) -> None:
     child.dispose()
 
 
-def _say(child: Child, line: _Line, piece: Piece) -> None:
+def _say(child: Child, line: _PriorityQueue, piece: Utterance) -> None:
     """Have a piece said, or fail it; one of which nothing came gets a second chance with a new process."""
     for is_last_chance in (False, True):
         if not child.is_ready:
@@ -171,12 +171,12 @@ def _say(child: Child, line: _Line, piece: Piece) -> None:
     raise AssertionError("a piece has two chances")
 
 
-def _broken(line: _Line, error: Exception) -> EngineFailed:
+def _broken(line: _PriorityQueue, error: Exception) -> EngineFailed:
     reason = f": {error}" if str(error) else ""
     return EngineFailed(f"The process that runs {line.name} ended in the middle of its work{reason}.")
 
 
-def _end(line: _Line, children: list[Child]) -> None:
+def _end(line: _PriorityQueue, children: list[Child]) -> None:
     line.close()
     for child in children:
         child.kill()

@@ -18,17 +18,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from hearsay.engines.tts_worker.frames import (
+    AUDIO,
     END,
     FAILED,
     FULL,
     HEADER,
-    PIECE,
     PLACE,
     READY,
     ROOM_BYTES,
-    SOUND,
     SPENT,
     TAKEN,
+    UTTERANCE,
     frame,
 )
 
@@ -37,15 +37,15 @@ GATHER_SECONDS = 0.1
 Every block costs the parent a turn, so a piece has few."""
 
 
-class CannotSpeak(Exception):
+class CannotSynthesize(Exception):
     """Something cannot be loaded or said; the text is for whoever asked."""
 
 
-Give = Callable[[bytes], bool]
+EmitAudio = Callable[[bytes], bool]
 """Takes a block of `s16le`; False means that no more of the piece is wanted."""
 
 
-class Mouth(Protocol):
+class UtteranceRunner(Protocol):
     """Something that speaks, one piece after the other."""
 
     about: Mapping[str, Any]
@@ -56,8 +56,8 @@ class Mouth(Protocol):
         """Whether the process should end after this piece, and another take its place."""
         ...
 
-    def say(self, piece: Mapping[str, Any], give: Give) -> None:
-        """Say a piece (`text`, `voice`, `speed`). Raises `CannotSpeak`."""
+    def say(self, piece: Mapping[str, Any], give: EmitAudio) -> None:
+        """Say a piece (`text`, `voice`, `speed`). Raises `CannotSynthesize`."""
         ...
 
     def rest(self) -> None:
@@ -65,8 +65,8 @@ class Mouth(Protocol):
         ...
 
 
-def run(load: Callable[[Mapping[str, Any]], Mouth]) -> None:
-    """Be such a process; `load` makes the mouth from the parent's first message (`CannotSpeak`: why not)."""
+def run(load: Callable[[Mapping[str, Any]], UtteranceRunner]) -> None:
+    """Run the child process; `load` makes the runner from the first message. Raises: `CannotSynthesize`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with socket.socket(fileno=os.dup(0)) as channel:
         try:
@@ -75,7 +75,7 @@ def run(load: Callable[[Mapping[str, Any]], Mouth]) -> None:
             return
 
 
-def _serve(channel: socket.socket, load: Callable[[Mapping[str, Any]], Mouth]) -> None:
+def _serve(channel: socket.socket, load: Callable[[Mapping[str, Any]], UtteranceRunner]) -> None:
     head, descriptors, _, _ = socket.recv_fds(channel, HEADER.size, 1)
     if not head:
         raise EOFError
@@ -85,25 +85,25 @@ def _serve(channel: socket.socket, load: Callable[[Mapping[str, Any]], Mouth]) -
     os.close(descriptors[0])
     try:
         mouth = load(json.loads(start))
-    except CannotSpeak as error:
+    except CannotSynthesize as error:
         channel.sendall(frame(FAILED, str(error).encode()))
         return
     channel.sendall(frame(READY, json.dumps(dict(mouth.about)).encode()))
     sound = _Sound(channel, room)
     while True:
         kind, payload = _receive(channel)
-        if kind == PIECE:
+        if kind == UTTERANCE:
             if _speak(mouth, json.loads(payload), sound) == SPENT:
                 return
             mouth.rest()
 
 
-def _speak(mouth: Mouth, piece: Mapping[str, Any], sound: _Sound) -> bytes:
+def _speak(mouth: UtteranceRunner, piece: Mapping[str, Any], sound: _Sound) -> bytes:
     """Say a piece; gives the kind of frame that ended it."""
     sound.begin(at_once=piece["is_awaited"])
     try:
         mouth.say(piece, sound.give)
-    except CannotSpeak as error:
+    except CannotSynthesize as error:
         sound.fail(str(error))
         return FAILED
     end = SPENT if mouth.is_spent else END
@@ -147,7 +147,7 @@ class _Sound:
         self._tell(frame(kind))
 
     def fail(self, reason: str) -> None:
-        """Tell why there is no more, instead of what is left."""
+        """Return why there is no more, instead of what is left."""
         self._channel.sendall(frame(FAILED, reason.encode()))
 
     def _give_in_parts(self, block: bytes | memoryview) -> bool:
@@ -164,7 +164,7 @@ class _Sound:
     def _tell(self, after: bytes = b"") -> None:
         news = b""
         if self._end > self._told:
-            news = frame(SOUND, PLACE.pack(self._told, self._end - self._told))
+            news = frame(AUDIO, PLACE.pack(self._told, self._end - self._told))
         self._channel.sendall(news + after)
         self._told = self._end
         self._due = time.monotonic() + GATHER_SECONDS

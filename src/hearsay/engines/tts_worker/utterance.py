@@ -30,19 +30,19 @@ _LARGEST = 1 << 20
 """Bytes up to which sound that waits is given as one block: every block costs whoever takes it a turn."""
 
 
-class Mouth(Protocol):
+class SynthesizerProcess(Protocol):
     """What says pieces, one after the other; a `Child`."""
 
     def begin(self, request: bytes) -> None:
         """Let a piece be said. Raises `OSError` where nobody is there to say it."""
         ...
 
-    def hush(self) -> None:
+    def cancel(self) -> None:
         """Let nothing more be said of the piece; it does not matter if nobody is there."""
         ...
 
 
-class Piece:
+class Utterance:
     """One piece of text being spoken: a `Speaking`."""
 
     def __init__(self, request: bytes) -> None:
@@ -50,13 +50,16 @@ class Piece:
         # Reentrant, which a lock is not: pieces may be failed by the garbage collector, in any thread.
         self._sound: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._lock = threading.RLock()
-        self._mouth: Mouth | None = None
+        self._mouth: SynthesizerProcess | None = None
         self._stopped_at: float | None = None
         self.is_begun = False
         """Whether any of its sound has come."""
 
     def __iter__(self) -> Iterator[Pcm]:
-        """Give `int16[n]` blocks as they are made, once. Raises `EngineFailed`, `Cancelled` once stopped."""
+        """Return `int16[n]` blocks as they are made, once.
+
+        Raises `EngineFailed`, `Cancelled` once stopped.
+        """
         while True:
             sound, item = self._waiting()
             if self._stopped_at is not None:
@@ -77,13 +80,13 @@ class Piece:
             if self._stopped_at is None:
                 self._stopped_at = time.monotonic()
             if self._mouth is not None:
-                self._mouth.hush()
+                self._mouth.cancel()
         with contextlib.suppress(queue.Empty):
             while True:
                 self._sound.get_nowait()
         self._sound.put(None)
 
-    def begin(self, mouth: Mouth) -> bool:
+    def begin(self, mouth: SynthesizerProcess) -> bool:
         """Have it said; False when nobody wants it. Raises `OSError` if nobody is there."""
         with self._lock:
             if self._stopped_at is not None:
@@ -109,7 +112,7 @@ class Piece:
             self._mouth = None
 
     def is_unwanted(self, *, seconds: float) -> bool:
-        """Say whether it was stopped so long ago."""
+        """Return whether it was stopped so long ago."""
         return self._stopped_at is not None and time.monotonic() - self._stopped_at > seconds
 
     def _waiting(self) -> tuple[Samples, _Item]:

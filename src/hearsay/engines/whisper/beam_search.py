@@ -54,16 +54,16 @@ class Search(Protocol):
 
     @property
     def done(self) -> bool:
-        """Say whether the search has come to its end."""
+        """Return whether the search has come to its end."""
         ...
 
     def best(self) -> Scored:
-        """Give the most likely hypothesis found: its tokens and the sum of their log probabilities."""
+        """Return the most likely hypothesis found: its tokens and the sum of their log probabilities."""
         ...
 
 
 def most_sampled(n_text_ctx: int, n_prompt: int) -> int:
-    """Give how many tokens may be sampled after a prompt in a decoder of `n_text_ctx` positions."""
+    """Return how many tokens may be sampled after a prompt in a decoder of `n_text_ctx` positions."""
     return min(n_text_ctx // 2, n_text_ctx - n_prompt + 1)
 
 
@@ -90,7 +90,7 @@ class Beam:
 
     @property
     def done(self) -> bool:
-        """Say whether the search has come to its end."""
+        """Return whether the search has come to its end."""
         return not self.rows
 
     def advance(self, log_probabilities: NDArray[np.float32], ids: NDArray[np.integer]) -> Step:
@@ -109,7 +109,7 @@ class Beam:
         return _step(parents, tokens)
 
     def best(self) -> Scored:
-        """Give the hypothesis with the best mean log probability."""
+        """Return the hypothesis with the best mean log probability."""
         return _most_likely(self._finished)
 
     def _continue(
@@ -167,7 +167,7 @@ class Samples:
 
     @property
     def done(self) -> bool:
-        """Say whether the search has come to its end."""
+        """Return whether the search has come to its end."""
         return not self.rows
 
     def advance(self, log_probabilities: NDArray[np.float32], ids: NDArray[np.integer]) -> Step:
@@ -190,7 +190,7 @@ class Samples:
         return step
 
     def best(self) -> Scored:
-        """Give the sample with the best mean log probability."""
+        """Return the sample with the best mean log probability."""
         return _most_likely(self._finished)
 
     def _draw(self, log_probabilities: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """Whisper through CTranslate2, which decodes windows from beginning to end, in batches of one kind.
 
 Knows no graph. What is decoded, and how it is scored, follows openai/whisper `decoding.py`; where CTranslate2
-differs, `BatchedWhisper.recognize` says so.
+differs, `CTranslate2Whisper.recognize` says so.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hearsay.domain import AlignedWord, Hypothesis, Window
 from hearsay.engines.whisper import prompts
 from hearsay.engines.whisper.encoder import CTranslate2Encoder, Encoder
-from hearsay.engines.whisper.recognizer import Encoding, WhisperRecognizer
+from hearsay.engines.whisper.recognizer import EncodedWindow, WhisperRecognizer
 from hearsay.engines.whisper.tokenizer import Vocabulary
 from hearsay.engines.whisper.weights.folder import Shape
 from hearsay.engines.whisper.word_timestamps import words_on_path
@@ -33,7 +33,7 @@ _FEWEST_FRAMES = 2
 """Frames that become one position of the encoder's output; with fewer there is nothing to attend to."""
 
 
-class BatchedWhisper(WhisperRecognizer):
+class CTranslate2Whisper(WhisperRecognizer):
     """A Whisper in a `ctranslate2.models.Whisper`, on the processor or on GPUs with a thread for each."""
 
     def __init__(
@@ -69,12 +69,12 @@ class BatchedWhisper(WhisperRecognizer):
         return _in_groups(windows, self.kind, self._generate)
 
     def close(self) -> None:
-        """Give the weights' memory back."""
+        """Return the weights' memory back."""
         self.encoder.close()
         self._model.unload_model()
 
     def kind(self, window: Window) -> Hashable:
-        """Say what windows of one call must have in common."""
+        """Return what windows of one call must have in common."""
         width = window.best_of if window.temperature > 0 else window.beam_size
         return len(self._prompt(window)), len(window.encoding), window.temperature, width
 
@@ -113,7 +113,7 @@ class BatchedWhisper(WhisperRecognizer):
             self._vocabulary, window, multilingual=self.multilingual, previous_limit=self.previous_limit
         )
 
-    def _detect(self, encodings: Sequence[Encoding]) -> list[Mapping[str, float]]:
+    def _detect(self, encodings: Sequence[EncodedWindow]) -> list[Mapping[str, float]]:
         rows = self._call(lambda: self._model.detect_language(self._view(encodings)))
         return [{token.strip("<|>"): float(probability) for token, probability in row} for row in rows]
 
@@ -177,7 +177,9 @@ Result = TypeVar("Result")
 
 
 def _in_groups(
-    jobs: Iterable[Job], kind: Callable[[Job], Hashable], run: Callable[[Sequence[Job]], Sequence[Result]]
+    jobs: Iterable[Job],
+    kind: Callable[[Job], Hashable],
+    run: Callable[[Sequence[Job]], Sequence[Result]],
 ) -> list[Result]:
     """Run jobs of one kind together, and give the results in the order of the jobs."""
     groups: defaultdict[Hashable, list[tuple[int, Job]]] = defaultdict(list)

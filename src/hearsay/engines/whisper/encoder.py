@@ -40,7 +40,7 @@ class Encoder(Protocol):
         ...
 
     def close(self) -> None:
-        """Give memory back; the encoder is unusable afterwards."""
+        """Return memory back; the encoder is unusable afterwards."""
         ...
 
 
@@ -64,7 +64,7 @@ class CTranslate2Encoder:
         return _by_length(inputs, self._encode)
 
     def close(self) -> None:
-        """Give the model's memory back, which ends its decoder, too."""
+        """Return the model's memory back, which ends its decoder, too."""
         self._model.unload_model()
 
     def _encode(self, batch: Floats) -> list[NDArray[Any]]:
@@ -119,7 +119,7 @@ class OpenVinoEncoder:
         return _by_length(inputs, self._encode)
 
     def close(self) -> None:
-        """Give the weights' memory back."""
+        """Return the weights' memory back."""
         with self._turn:
             self._requests.clear()
             self._model = None
@@ -162,7 +162,7 @@ class OpenVinoEncoder:
             return [row.copy() for row in states]  # What is in the tensor is gone with the next call.
 
     def _request(self, n_frames: int) -> Any:
-        """Give what encodes windows of a length: full ones have a tenth faster one of their own.
+        """Return what encodes windows of a length: full ones have a tenth faster one of their own.
 
         That for shorter ones is made when the first comes, and has the same weights again, laid out anew.
         """
@@ -184,7 +184,7 @@ class OpenVinoEncoder:
 
 
 def best_precision() -> str:
-    """Give the number format in which OpenVINO would compute here by itself: `f32`, `bf16` or `f16`.
+    """Return the number format in which OpenVINO would compute here by itself: `f32`, `bf16` or `f16`.
 
     `bf16` it is only with AVX-512's instructions, and with these alone can attention be paged in bf16.
     """

@@ -33,7 +33,7 @@ def batch_windows(
     otherwise: int,
     load: Callable[[str], Any] = ctypes.CDLL,
 ) -> int:
-    """Say how many windows the tightest of some GPUs should decode together, once the model is loaded.
+    """Return how many windows the tightest of some GPUs should decode together, once the model is loaded.
 
     `n_bytes` are those of a number that it computes with; `otherwise` is said where the driver tells nothing.
     """

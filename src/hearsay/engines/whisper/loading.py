@@ -16,12 +16,12 @@ import structlog
 
 from hearsay.engines import openvino_runtime
 from hearsay.engines.whisper import gpu_batch_size, tokenizer
-from hearsay.engines.whisper.ctranslate2_recognizer import BatchedWhisper
+from hearsay.engines.whisper.ctranslate2_recognizer import CTranslate2Whisper
 from hearsay.engines.whisper.encoder import CTranslate2Encoder, OpenVinoEncoder
 from hearsay.engines.whisper.log_mel import WINDOW_FRAMES
 from hearsay.engines.whisper.logit_rules import Ids
 from hearsay.engines.whisper.openvino.decoder import WhisperDecoder
-from hearsay.engines.whisper.openvino.recognizer import ContinuousWhisper
+from hearsay.engines.whisper.openvino.recognizer import OpenVinoWhisper
 from hearsay.engines.whisper.recognizer import WhisperRecognizer
 from hearsay.engines.whisper.tokenizer import Vocabulary
 from hearsay.engines.whisper.weights import folder as weights
@@ -106,9 +106,9 @@ class _Source:
     compute_type: str
     n_threads: int
 
-    def on_gpus(self, device: str, indices: list[int]) -> BatchedWhisper:
+    def on_gpus(self, device: str, indices: list[int]) -> CTranslate2Whisper:
         """Load the model onto each GPU."""
-        recognizer = BatchedWhisper(self._open(device, indices), self.vocabulary, self.shape, self.folder)
+        recognizer = CTranslate2Whisper(self._open(device, indices), self.vocabulary, self.shape, self.folder)
         n_bytes = 4 if recognizer.compute_type.endswith("float32") else gpu_batch_size.HALF
         recognizer.batch_windows = gpu_batch_size.batch_windows(
             indices, self.shape, n_bytes=n_bytes, otherwise=recognizer.batch_windows
@@ -122,9 +122,9 @@ class _Source:
         second = self._made("decoder", self._decoder, decoder)
         parts = self.vocabulary, self.shape, self.folder
         if second is None:
-            return BatchedWhisper(self._open("cpu", [0]), *parts, first)
+            return CTranslate2Whisper(self._open("cpu", [0]), *parts, first)
         own = first or CTranslate2Encoder(self._open("cpu", [0]))
-        return ContinuousWhisper(*parts, encoder=own, decoder=second)
+        return OpenVinoWhisper(*parts, encoder=own, decoder=second)
 
     def _made(self, half: str, make: Callable[[], T], wish: str) -> T | None:
         """Make a half, if it is wished for; where that is left to us it may fail, and the log says why."""
@@ -149,7 +149,7 @@ class _Source:
         return WhisperDecoder(
             self._weights(),
             Ids.of(self.vocabulary, self.shape.n_vocab),
-            watched=self.shape.alignment_heads,
+            alignment_heads=self.shape.alignment_heads,
             precision=self._precision(),
             n_threads=self.n_threads,
         )
@@ -161,7 +161,10 @@ class _Source:
         return Weights(self.folder / weights.BINARY)
 
     def _open(self, device: str, indices: list[int]) -> Any:
-        """Give weights to CTranslate2; on a GPU compute something, since only then missing libraries show."""
+        """Return weights to CTranslate2.
+
+        On a GPU compute something, since only then missing libraries show.
+        """
         from ctranslate2 import StorageView
         from ctranslate2.models import Whisper
 

@@ -142,7 +142,7 @@ def _samples(audio: Audio, start: int, stop: int) -> Floats:
 
 @cache
 def _hann() -> Floats:
-    """Give the periodic Hann window, `float32[400]`."""
+    """Return the periodic Hann window, `float32[400]`."""
     return (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(N_FFT) / N_FFT)).astype(np.float32)
 
 

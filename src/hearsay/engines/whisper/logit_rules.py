@@ -58,7 +58,7 @@ class Allowed:
 def allowed(
     sampled: Sequence[int], ids: Ids, *, max_initial_timestamp: int | None = MAX_INITIAL_TIMESTAMP
 ) -> Allowed:
-    """Say what may follow the tokens sampled so far, prompt excluded.
+    """Return what may follow the tokens sampled so far, prompt excluded.
 
     The first token is a timestamp, so neither a blank nor `end_of_text` can come first. Timestamps come in
     pairs, an end and the next start, but before `end_of_text`; they do not decrease, and no segment is empty.
@@ -104,7 +104,7 @@ def log_probabilities(logits: NDArray[np.float32], rows: Sequence[Allowed], ids:
 
 
 def best(log_probabilities: NDArray[np.float32], n: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Give the `n` most probable ids of each row and their log probabilities, both `[n_rows, n]`.
+    """Return the `n` most probable ids of each row and their log probabilities, both `[n_rows, n]`.
 
     Best first; of equals, the smaller id.
     """

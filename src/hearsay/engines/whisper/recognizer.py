@@ -22,7 +22,7 @@ from hearsay.engines.whisper.tokenizer import Vocabulary
 from hearsay.engines.whisper.weights.folder import Shape
 from hearsay.errors import UnsupportedOption
 
-Encoding = NDArray[Any]
+EncodedWindow = NDArray[Any]
 """`float[n_positions, width]`, the encoder's output for a window: 1500 positions for 30 s; in main memory."""
 
 
@@ -66,15 +66,18 @@ class WhisperRecognizer(ABC):
         """Compute log-mel features of a recording, in memory that does not grow with its length."""
         return LogMel(audio, self._shape.n_mels)
 
-    def encode(self, inputs: Sequence[NDArray[np.float32]]) -> list[Encoding]:
+    def encode(self, inputs: Sequence[NDArray[np.float32]]) -> list[EncodedWindow]:
         """Encode windows of `float32[n_mels, n_frames]`: 3000 frames, or fewer for a smaller encoding.
 
         Those of one length share a call.
         """
         return list(self.encoder.encode(inputs))
 
-    def detect_language(self, encodings: Sequence[Encoding]) -> list[Mapping[str, float]]:
-        """Give for each encoding the probability of every language code; English-only models hear English."""
+    def detect_language(self, encodings: Sequence[EncodedWindow]) -> list[Mapping[str, float]]:
+        """Return for each encoding the probability of every language code.
+
+        English-only models hear English.
+        """
         if not self.multilingual:
             return [{"en": 1.0} for _ in encodings]
         return self._detect(encodings) if encodings else []
@@ -111,10 +114,10 @@ class WhisperRecognizer(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Give the weights' memory back."""
+        """Return the weights' memory back."""
 
     @abstractmethod
-    def _detect(self, encodings: Sequence[Encoding]) -> list[Mapping[str, float]]:
+    def _detect(self, encodings: Sequence[EncodedWindow]) -> list[Mapping[str, float]]:
         """Detect languages; the model is multilingual, and there is an encoding."""
 
     @abstractmethod

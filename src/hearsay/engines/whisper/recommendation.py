@@ -112,5 +112,5 @@ def ranking(machine: Machine) -> tuple[str, ...]:
 
 
 def suits(model: str, machine: Machine) -> bool:
-    """Tell whether a multilingual model is not too heavy for a machine."""
+    """Return whether a multilingual model is not too heavy for a machine."""
     return model in BY_WEIGHT and BY_WEIGHT.index(model) <= BY_WEIGHT.index(recommend(machine).model)

@@ -43,7 +43,7 @@ SHORT_MARGIN = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
+class AudioSlice:
     """The part of a recording that a loop works on, where it is not the whole."""
 
     begin: float
@@ -67,7 +67,7 @@ class WindowLoop:
         recognizer: WindowRecognizer,
         *,
         decode: DecodeSettings,
-        part: Slice | None = None,
+        part: AudioSlice | None = None,
     ) -> None:
         """Prepare a recording or slice; nothing is asked of the model before `jobs` is driven."""
         self.language: str | None = options.language if recognizer.multilingual else "en"
@@ -76,7 +76,7 @@ class WindowLoop:
         """First frame that has not been decoded yet, counted from the slice's start."""
         self.warnings: list[str] = []
         """What the caller should know, one sentence each."""
-        self.found: list[list[Segment]] = []
+        self.segments_by_window: list[list[Segment]] = []
         """Segments of each window, in order, none where nothing is said; whoever took them may clear it."""
         self.fallbacks: list[Fallback] = []
         """Hypotheses that were refused, in order."""
@@ -98,16 +98,16 @@ class WindowLoop:
         return self._begin + self.seek / frames_per_second(self._recognizer)
 
     def jobs(self) -> Jobs[None]:
-        """Ask for window after window, filling `found` as they are decoded."""
+        """Ask for window after window, filling `segments_by_window` as they are decoded."""
         encoding = None if self._part else (yield from self._detect_apart())
         while self.seek < self._features.n_frames and not self._is_over():
             n_frames = min(self._recognizer.window_frames, self._features.n_frames - self.seek)
             if encoding is None:
                 encoding = yield self._encode(n_frames)
             if self.language is None:
-                self.language = likeliest((yield DetectLanguage(encoding)))
+                self.language = argmax_language((yield DetectLanguage(encoding)))
             segments = yield from self._window(encoding, n_frames)
-            self.found.append([self._placed(segment) for segment in segments])
+            self.segments_by_window.append([self._placed(segment) for segment in segments])
             encoding = None
 
     def _placed(self, segment: Segment) -> Segment:
@@ -115,7 +115,7 @@ class WindowLoop:
         return segment.shifted(self._begin) if self._begin else segment
 
     def _is_over(self) -> bool:
-        """Say whether nobody speaks in what is left."""
+        """Return whether nobody speaks in what is left."""
         return self._part is not None and self.seek_seconds >= self._part.until
 
     def _detect_apart(self) -> Jobs[Any]:
@@ -123,7 +123,7 @@ class WindowLoop:
         if self.language is not None or self._features.n_frames == 0:
             return None
         heard = yield Encode(self._features.window(0, pad_silence=True))
-        self.language = likeliest((yield DetectLanguage(heard)))
+        self.language = argmax_language((yield DetectLanguage(heard)))
         return heard if self._features.n_frames >= self._recognizer.window_frames else None
 
     def _encode(self, n_frames: int) -> Encode:
@@ -154,7 +154,7 @@ class WindowLoop:
         if quality.is_silence(hypothesis, self._decode):
             self.seek = end
             return []
-        cut = cut_window(hypothesis, begin, n_frames, self._recognizer)
+        cut = split_at_timestamps(hypothesis, begin, n_frames, self._recognizer)
         segments, self.seek = cut.segments, cut.seek
         if self._options.words:
             segments = yield from self._add_words(window, cut, n_frames)
@@ -193,7 +193,7 @@ class WindowLoop:
         start = self.seek_seconds
         self.fallbacks.append(Fallback(start, start + window.duration, window.temperature, reason))
 
-    def _add_words(self, window: Window, cut: Cut, n_frames: int) -> Jobs[list[Segment]]:
+    def _add_words(self, window: Window, cut: WindowSegments, n_frames: int) -> Jobs[list[Segment]]:
         """Time the words of all segments in one call; the next window begins after the last word."""
         text_tokens = [self._text_tokens(segment) for segment in cut.segments]
         flat = tuple(token for tokens in text_tokens for token in tokens)
@@ -215,7 +215,7 @@ class WindowLoop:
 
         The reference blanks such text, which a recording that is cut at pauses has more often: at its end.
         """
-        mended = replace(timed, written=(written.start, written.end))
+        mended = replace(timed, model_times=(written.start, written.end))
         if self._part is None or timed.start != timed.end:
             return mended
         return replace(mended, start=min(timed.start, written.start), end=max(timed.end, written.end))
@@ -247,7 +247,7 @@ class WindowLoop:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class WindowSegments:
     """A window's hypothesis, cut at its timestamps."""
 
     segments: list[Segment]
@@ -258,7 +258,9 @@ class Cut:
     """Whether a single last timestamp says that nothing is said after it."""
 
 
-def cut_window(hypothesis: Hypothesis, seek: int, n_frames: int, recognizer: WindowRecognizer) -> Cut:
+def split_at_timestamps(
+    hypothesis: Hypothesis, seek: int, n_frames: int, recognizer: WindowRecognizer
+) -> WindowSegments:
     """Cut a hypothesis into segments where two timestamps meet, and find where the next window begins.
 
     What follows the last pair belongs to the next window, unless a single timestamp ends the hypothesis.
@@ -272,14 +274,14 @@ def cut_window(hypothesis: Hypothesis, seek: int, n_frames: int, recognizer: Win
     if not edges:
         last = next((token - begin for token in reversed(tokens) if token >= begin), 0)
         duration = last * recognizer.timestamp_seconds if last else n_frames / frames_per_second(recognizer)
-        return Cut([place.segment(tokens, 0.0, duration)], seek + n_frames, is_complete)
+        return WindowSegments([place.segment(tokens, 0.0, duration)], seek + n_frames, is_complete)
     if is_complete:
         edges.append(len(tokens))
     segments = [place.between(tokens[first:last]) for first, last in pairwise([0, *edges])]
     if is_complete:
-        return Cut(segments, seek + n_frames, is_complete)
+        return WindowSegments(segments, seek + n_frames, is_complete)
     frames_per_time = round(recognizer.timestamp_seconds / recognizer.frame_seconds)
-    return Cut(segments, seek + (tokens[edges[-1] - 1] - begin) * frames_per_time, is_complete)
+    return WindowSegments(segments, seek + (tokens[edges[-1] - 1] - begin) * frames_per_time, is_complete)
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +315,7 @@ class _Place:
 
 
 def frames_per_second(recognizer: WindowRecognizer) -> int:
-    """Give the number of frames in a second, a whole number, by which times divide without error."""
+    """Return the number of frames in a second, a whole number, by which times divide without error."""
     return round(1 / recognizer.frame_seconds)
 
 
@@ -322,12 +324,12 @@ def temperatures(first: float, decode: DecodeSettings) -> tuple[float, ...]:
     return (first, *sorted(t for t in decode.temperatures if t > first))
 
 
-def likeliest(probabilities: Mapping[str, float]) -> str:
-    """Give the code of the language that is most probable."""
+def argmax_language(probabilities: Mapping[str, float]) -> str:
+    """Return the code of the language that is most probable."""
     return max(probabilities, key=lambda code: probabilities[code])
 
 
 def short_frames(n_frames: int, per_second: int) -> int:
-    """Give the frames of a short window that holds so many frames of audio, a margin of padding included."""
+    """Return the frames of a short window for so many frames of audio, a margin of padding included."""
     step = round(SHORT_STEP * per_second)
     return -(-(n_frames + round(SHORT_MARGIN * per_second)) // step) * step

@@ -87,7 +87,7 @@ def attach_words(
     offset: float,
     spoken: float,
 ) -> list[Segment]:
-    """Give each segment its words, and let its edges follow them.
+    """Return each segment its words, and let its edges follow them.
 
     `n_tokens` are the text tokens of each segment, which the aligned words stand for in order; `offset` is
     where the window begins; `spoken` is where the last word before this window ended.
@@ -106,7 +106,10 @@ def attach_words(
 
 
 def last_word_end(segments: Sequence[Segment]) -> float | None:
-    """Give where the last word ends, or the last segment where there are no words; None without segments."""
+    """Return where the last word ends, or the last segment where there are no words.
+
+    None without segments.
+    """
     for segment in reversed(segments):
         if segment.words:
             return segment.words[-1].end

@@ -18,9 +18,9 @@ from hearsay.domain import Hypothesis, Window
 from hearsay.engines.whisper import prompts
 from hearsay.engines.whisper.beam_search import Beam, Samples, Search, most_sampled
 from hearsay.engines.whisper.logit_rules import Ids, allowed, log_probabilities
-from hearsay.engines.whisper.openvino.decoder import Feed, Session, WhisperDecoder
-from hearsay.engines.whisper.openvino.kv_cache import Row
-from hearsay.engines.whisper.openvino.language_detection import Ear, softmax
+from hearsay.engines.whisper.openvino.decoder import SequenceInput, Session, WhisperDecoder
+from hearsay.engines.whisper.openvino.kv_cache import CachedSequence
+from hearsay.engines.whisper.openvino.language_detection import LanguageDetector, softmax
 from hearsay.engines.whisper.openvino.topk import Candidates, Logits
 from hearsay.engines.whisper.tokenizer import Vocabulary
 from hearsay.errors import EngineFailed
@@ -53,7 +53,7 @@ class Model:
     n_text_ctx: int
     """Positions of the decoder: 448 tokens."""
     multilingual: bool
-    ear: Ear
+    ear: LanguageDetector
     """What may have heard a window already."""
 
     @property
@@ -74,7 +74,7 @@ class Model:
         )
 
     def search(self, window: Window, n_prompt: int) -> Search:
-        """Give the search that a window asks for."""
+        """Return the search that a window asks for."""
         limit = most_sampled(self.n_text_ctx, n_prompt)
         end = self.ids.end_of_text
         if window.temperature > 0:
@@ -94,7 +94,7 @@ class _Member:
     place: int
     """Among those heard."""
     no_speech: float = 0.0
-    rows: list[Row] = field(default_factory=list)
+    rows: list[CachedSequence] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     """What each row is fed next; empty until the prompt was."""
 
@@ -117,7 +117,7 @@ class WindowDecoding:
         return len(self._members)
 
     def has_room(self, window: Window) -> bool:
-        """Say whether `join` would take this window now: windows of different lengths cannot mix."""
+        """Return whether `join` would take this window now: windows of different lengths cannot mix."""
         if not self._members:
             return True
         same = self._session is not None and len(window.encoding) == self._session.n_positions
@@ -166,7 +166,7 @@ class WindowDecoding:
         return self._members[place].number
 
     def _remove(self, member: _Member) -> None:
-        """Give a member's memory back; its place may be taken by who joins before the next step."""
+        """Return a member's memory back; its place may be taken by who joins before the next step."""
         session = self._open()
         for row in member.rows:
             session.rows.release(row)
@@ -189,7 +189,7 @@ class WindowDecoding:
 
         Members stand in the order of their places.
         """
-        feeds: list[Feed] = []
+        feeds: list[SequenceInput] = []
         rows: list[slice] = []
         for member in members:
             first = rows[-1].stop if rows else 0
@@ -203,13 +203,13 @@ class WindowDecoding:
         for n, run in groupby(zip(members, rows, strict=True), key=lambda pair: pair[0].search.candidates):
             self._choose(list(run), logits, n)
 
-    def _begin(self, member: _Member) -> list[Feed]:
+    def _begin(self, member: _Member) -> list[SequenceInput]:
         """Hear a new member, and feed its prompt; the logits after its start tell whether there is speech."""
         encoding = member.window.encoding
-        self._open().hear(member.place, encoding, known=self._model.ear.recall(encoding))
-        member.rows = [Row()]
+        self._open().compute_cross_kv(member.place, encoding, known=self._model.ear.recall(encoding))
+        member.rows = [CachedSequence()]
         start = member.prompt.index(self._model.vocabulary.start)
-        return [Feed(member.rows[0], member.prompt, member.place, (start, len(member.prompt) - 1))]
+        return [SequenceInput(member.rows[0], member.prompt, member.place, (start, len(member.prompt) - 1))]
 
     def _choose(self, run: Sequence[tuple[_Member, slice]], logits: Logits, n: int | None) -> None:
         """Let neighbours that want as many candidates choose, and rearrange their rows accordingly."""
@@ -257,9 +257,9 @@ class WindowDecoding:
         return self._session
 
 
-def _next_tokens(member: _Member) -> list[Feed]:
+def _next_tokens(member: _Member) -> list[SequenceInput]:
     pairs = zip(member.rows, member.tokens, strict=True)
-    return [Feed(row, (token,), member.place, (0,)) for row, token in pairs]
+    return [SequenceInput(row, (token,), member.place, (0,)) for row, token in pairs]
 
 
 def recognize(decoding: WindowDecoding, windows: Sequence[Window]) -> list[Hypothesis]:

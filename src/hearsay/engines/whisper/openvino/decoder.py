@@ -19,7 +19,7 @@ from hearsay.engines.whisper.encoder import best_precision
 from hearsay.engines.whisper.logit_rules import Ids
 from hearsay.engines.whisper.openvino.decoder_graph import STEP_INPUTS, Graphs, read_shape
 from hearsay.engines.whisper.openvino.decoder_reference import logits as reference
-from hearsay.engines.whisper.openvino.kv_cache import Row, RowCache
+from hearsay.engines.whisper.openvino.kv_cache import CachedSequence, PagedKVCache
 from hearsay.engines.whisper.openvino.topk import Logits
 from hearsay.engines.whisper.weights.ctranslate2_file import Weights
 from hearsay.errors import ConfigurationError, EngineFailed
@@ -45,10 +45,10 @@ come."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Feed:
+class SequenceInput:
     """Tokens that one sequence is fed in a step."""
 
-    row: Row
+    row: CachedSequence
     """Its place in the cache, before the step."""
     tokens: Sequence[int]
     window: int
@@ -65,13 +65,13 @@ class WhisperDecoder:
         weights: Weights,
         ids: Ids,
         *,
-        watched: Sequence[tuple[int, int]] = (),
+        alignment_heads: Sequence[tuple[int, int]] = (),
         precision: str = "auto",
         n_threads: int = 0,
     ) -> None:
         """Compile a decoder from weights by CTranslate2's names.
 
-        `watched` are layer and head of those heads whose attention `Session.looks` can tell afterwards.
+        `alignment_heads`: layer and head of those whose attention `Session.attention_weights` returns.
         `precision` is one of `PRECISIONS`, or `auto` for `bf16` where the processor does it well, else
         `int8`. Where a smaller one strays too far from f32, the log says so and f32 is used. No threads
         given: as many as cores. Raises: `ConfigurationError` for a precision that is unknown or that the
@@ -80,7 +80,7 @@ class WhisperDecoder:
         self.precision = _chosen(precision)
         self._n_threads = n_threads
         try:
-            self.shape = read_shape(weights, end_of_text=ids.end_of_text, watched=watched)
+            self.shape = read_shape(weights, end_of_text=ids.end_of_text, alignment_heads=alignment_heads)
             self._open(weights, ids.never)
         except (RuntimeError, ValueError, KeyError) as error:
             raise EngineFailed(f"The decoder could not be compiled for this processor: {error}") from error
@@ -91,18 +91,18 @@ class WhisperDecoder:
         return "bf16" if self.precision == "bf16" else "f32"
 
     def requests(self) -> list[Any]:
-        """Give new requests for the three graphs: hearing, step and head."""
+        """Return new requests for the three graphs: hearing, step and head."""
         if self._step is None:
             raise EngineFailed("The decoder was closed.")
         return [graph.create_infer_request() for graph in (self._hearing, self._step, self._head)]
 
     def close(self) -> None:
-        """Give the weights' memory back, once all sessions have gone."""
+        """Return the weights' memory back, once all sessions have gone."""
         self._hearing = self._step = self._head = None
 
     def _open(self, weights: Weights, never: Sequence[int]) -> None:
         graphs = Graphs(weights, self.shape, self.precision)
-        self._hearing = self._compiled(graphs.hearing(), self.state_type)
+        self._hearing = self._compiled(graphs.cross_kv(), self.state_type)
         self._step = self._compiled(graphs.step(), self.state_type)
         self._head = self._compiled(graphs.head(never), "f32")
         cosine = self._least_cosine(weights)
@@ -120,13 +120,13 @@ class WhisperDecoder:
         rng = np.random.default_rng(0)
         heard = rng.normal(size=(n_positions, self.shape.width)).astype(np.float32)
         tokens = rng.integers(self.shape.n_vocab, size=n_tokens).tolist()
-        session, row = Session(self, n_positions), Row()
-        session.hear(0, heard)
+        session, row = Session(self, n_positions), CachedSequence()
+        session.compute_cross_kv(0, heard)
         read = n_tokens // 2
         parts = [tokens[:read], *([token] for token in tokens[read:])]
         found = []
         for part in parts:
-            logits = session.feed([Feed(row, part, 0, range(len(part)))], slice(0, 1))
+            logits = session.feed([SequenceInput(row, part, 0, range(len(part)))], slice(0, 1))
             found.append(logits.whole(self.shape.end_of_text))
         ours, theirs = np.concatenate(found), reference(weights, self.shape, heard, tokens)
         ours -= ours.mean(axis=1, keepdims=True)
@@ -147,7 +147,7 @@ class WhisperDecoder:
         return openvino_runtime.core().compile_model(graph, "CPU", config)
 
     def session(self, n_positions: int) -> Session:
-        """Give memory and requests for decoding windows of `n_positions` each together."""
+        """Return memory and requests for decoding windows of `n_positions` each together."""
         return Session(self, n_positions)
 
 
@@ -162,21 +162,23 @@ class Session:
         self._dtype: Any = np.dtype(np.uint16 if self._is_narrow else np.float32)  # numpy lacks bfloat16
         self._hearing, self._step, self._head = decoder.requests()
         self._bound: tuple[Any, Any, slice] | None = None
-        self.rows = RowCache(self._shape, self._dtype)
+        self.rows = PagedKVCache(self._shape, self._dtype)
         self._heard = self._places(_PLACES)
         self._n_heard = 0
 
     def clear(self) -> None:
-        """Give back the memory of more than one window, once all rows are released."""
+        """Return back the memory of more than one window, once all rows are released."""
         if self._n_heard > 1:
-            self.rows = RowCache(self._shape, self._dtype)
+            self.rows = PagedKVCache(self._shape, self._dtype)
             self._heard = self._places(_PLACES)
             self._n_heard = 0
 
-    def hear(self, place: int, encoding: NDArray[np.float32], *, known: NDArray[Any] | None = None) -> None:
+    def compute_cross_kv(
+        self, place: int, encoding: NDArray[np.float32], *, known: NDArray[Any] | None = None
+    ) -> None:
         """Compute keys and values of one window, `float32[n_positions, width]`, into a place.
 
-        Where they are `known`, because another session has `heard` them, they are only copied.
+        Where they are `known`, because another session has `cross_kv` them, they are only copied.
         """
         n_places = self._heard.shape[1]
         if place >= n_places:
@@ -193,7 +195,7 @@ class Session:
             self._hearing.set_output_tensor(i, self._cache(layer[place : place + 1]))
         _run(self._hearing)
 
-    def heard(self, place: int) -> NDArray[Any]:
+    def cross_kv(self, place: int) -> NDArray[Any]:
         """Show the keys and values of one window, layer by layer; they are overwritten when others come."""
         shown: NDArray[Any] = self._heard[:, place]
         return shown
@@ -207,7 +209,7 @@ class Session:
         """Put what was heard of one window into another place."""
         self._heard[:, target] = self._heard[:, source]
 
-    def feed(self, feeds: Sequence[Feed], windows: slice) -> Logits:
+    def feed(self, feeds: Sequence[SequenceInput], windows: slice) -> Logits:
         """Compute one step: the logits of all tokens picked, sequence after sequence.
 
         `windows` are the places of all windows that are fed, without a gap. Rows grow by their tokens.
@@ -223,15 +225,17 @@ class Session:
         _run(self._head)
         return Logits(*(self._head.get_output_tensor(i).data for i in range(4)))
 
-    def looks(self, window: int, tokens: slice) -> NDArray[np.float32]:
-        """Score the positions of a window by the watched heads, for tokens of the last feed.
+    def attention_weights(self, window: int, tokens: slice) -> NDArray[np.float32]:
+        """Score the positions of a window by the alignment_heads heads, for tokens of the last feed.
 
         Shape: `float32[n_watched, n_tokens, n_positions]`, before softmax. `tokens` are counted over all
         that were fed.
         """
-        watched = self._shape.watched
-        queries = self._step.get_output_tensor(1).data[tokens].reshape(-1, len(watched), self._shape.head)
-        keys = np.stack([self._heard[2 * layer, window, head] for layer, head in watched])
+        alignment_heads = self._shape.alignment_heads
+        queries = (
+            self._step.get_output_tensor(1).data[tokens].reshape(-1, len(alignment_heads), self._shape.head)
+        )
+        keys = np.stack([self._heard[2 * layer, window, head] for layer, head in alignment_heads])
         if self._is_narrow:
             keys = (keys.astype(np.uint32) << 16).view(np.float32)
         scores: NDArray[np.float32] = np.matmul(queries.transpose(1, 0, 2), keys.transpose(0, 2, 1))
@@ -274,7 +278,7 @@ def _chosen(wish: str) -> str:
     return wish
 
 
-def _inputs(feeds: Sequence[Feed], past: Sequence[int], windows: slice) -> list[NDArray[np.int32]]:
+def _inputs(feeds: Sequence[SequenceInput], past: Sequence[int], windows: slice) -> list[NDArray[np.int32]]:
     """Lay out a step; see `decoder_graph.STEP_INPUTS`."""
     lengths = [len(feed.tokens) for feed in feeds]
     begins = np.concatenate([[0], np.cumsum(lengths)])

@@ -68,7 +68,7 @@ class DecoderShape:
     n_vocab: int
     end_of_text: int
     """Smaller ids are text; they are projected apart from the others."""
-    watched: tuple[tuple[int, int], ...] = ()
+    alignment_heads: tuple[tuple[int, int], ...] = ()
     """Layer and head of each head that attends to the word being said, in order; steps give their queries."""
 
     @property
@@ -83,18 +83,18 @@ class DecoderShape:
 
 
 def read_shape(
-    weights: Weights, *, end_of_text: int, watched: Sequence[tuple[int, int]] = ()
+    weights: Weights, *, end_of_text: int, alignment_heads: Sequence[tuple[int, int]] = ()
 ) -> DecoderShape:
     """Read the sizes of a decoder from the names and shapes of its weights.
 
-    `watched` are layers and heads, in any order. Raises `ConfigurationError` for heads that it lacks.
+    `alignment_heads` are layers and heads, in any order. Raises `ConfigurationError` for heads that it lacks.
     """
     n_layers = sum(
         name.startswith("decoder/layer_") and name.endswith("/ffn/layer_norm/gamma") for name in weights
     )
     n_vocab, width = weights["decoder/embeddings/weight"].shape
     n_heads = int(weights["decoder/num_heads"])
-    if not all(0 <= layer < n_layers and 0 <= head < n_heads for layer, head in watched):
+    if not all(0 <= layer < n_layers and 0 <= head < n_heads for layer, head in alignment_heads):
         raise ConfigurationError("config.json names alignment_heads that the model does not have.")
     return DecoderShape(
         n_layers=n_layers,
@@ -102,12 +102,12 @@ def read_shape(
         width=width,
         n_vocab=n_vocab,
         end_of_text=end_of_text,
-        watched=tuple(sorted(watched)),
+        alignment_heads=tuple(sorted(alignment_heads)),
     )
 
 
-def barred(shape: DecoderShape, never: Sequence[int]) -> NDArray[np.float32]:
-    """Give what is added to logits of text: `LEAST` for filling and for ids in `never`, else 0.
+def suppression_mask(shape: DecoderShape, never: Sequence[int]) -> NDArray[np.float32]:
+    """Return what is added to logits of text: `LEAST` for filling and for ids in `never`, else 0.
 
     Shape: `float32[n_chunks * CHUNK]`.
     """
@@ -118,7 +118,7 @@ def barred(shape: DecoderShape, never: Sequence[int]) -> NDArray[np.float32]:
 
 
 def whole_numbers(weights: Weights, name: str) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Give a matrix as `int8[n_rows, n]` with factors `float32[n_rows, 1]`: as stored, if in 8 bits."""
+    """Return a matrix as `int8[n_rows, n]` with factors `float32[n_rows, 1]`: as stored, if in 8 bits."""
     stored = weights.quantized(name)
     if stored is not None:
         return np.ascontiguousarray(stored.values), 1.0 / stored.scales[:, np.newaxis]
@@ -144,7 +144,7 @@ class Graphs:
         self._precision = precision
         self._type = self._ov.Type.bf16 if precision == "bf16" else self._ov.Type.f32
 
-    def hearing(self) -> Any:
+    def cross_kv(self) -> Any:
         """Build the graph that a window passes once: keys and values of what was heard, for every layer.
 
         Input: `f32[n_windows, n_positions, width]`. Outputs: for each layer keys, then values, both
@@ -166,9 +166,9 @@ class Graphs:
         """Build the graph of a step: tokens of all rows to final states; caches are written in place.
 
         Inputs, in order: see `STEP_INPUTS`, then for each layer the cache of keys and that of values,
-        `dtype[n_blocks, n_heads, BLOCK, head]`, then for each layer the keys and the values of what was
-        heard, as `hearing` gives them. Outputs: states `f32[n_picked, width]`, and, where heads are watched,
-        their queries for what was heard, in the order of `watched`: `f32[n_tokens, n_watched * head]`.
+        `dtype[n_blocks, n_heads, BLOCK, head]`, then for each layer the keys and the values of the
+        encoder output, as `cross_kv` gives them. Outputs: states `f32[n_picked, width]`, and, with alignment
+        heads, their cross-attention queries, in order: `f32[n_tokens, n_watched * head]`.
         """
         shape = self._shape
         inputs = [self._input(name, dims, "i32") for name, dims in STEP_INPUTS]
@@ -196,7 +196,7 @@ class Graphs:
         states = self._input("states", [-1, shape.width], "f32")
         text, others = self._head_matrices()
         raw = o.matmul(states, text, False, True)
-        kept = o.add(raw, self._constant(barred(shape, never)[np.newaxis]))
+        kept = o.add(raw, self._constant(suppression_mask(shape, never)[np.newaxis]))
         largest = o.reduce_max(self._reshape(kept, [0, shape.n_chunks, CHUNK]), self._constant([2]), False)
         highest = o.reduce_max(largest, self._constant([1]), True)
         summed = o.reduce_sum(o.exp(o.subtract(kept, highest)), self._constant([1]), True)
@@ -246,15 +246,15 @@ class Graphs:
         return self._linear(f"{name}/linear_2", o.gather(flat, named["places"], self._constant(0)))
 
     def _watch(self, name: str, queries: Any) -> None:
-        """Note the queries of those heads of a layer that are watched."""
+        """Note the queries of those heads of a layer that are alignment_heads."""
         size = self._shape.head
-        for layer, head in self._shape.watched:
+        for layer, head in self._shape.alignment_heads:
             if name == f"decoder/layer_{layer}/attention":
                 columns = self._constant(np.arange(head * size, (head + 1) * size))
                 self._watched.append(self._o.gather(queries, columns, self._constant(1)))
 
     def _head_matrices(self) -> list[Any]:
-        """Give the matrix of text, filled up with zeros, and that of all other ids.
+        """Return the matrix of text, filled up with zeros, and that of all other ids.
 
         But for f32 they are of 8 bits: there is little to read in every step, and OpenVINO multiplies them
         with states that it brings to 8 bits by groups.
@@ -288,7 +288,7 @@ class Graphs:
         return node.output(0)
 
     def _unused(self) -> list[Any]:
-        """Give the inputs of paged attention of which nothing is wanted here: empty."""
+        """Return the inputs of paged attention of which nothing is wanted here: empty."""
         whole, real = np.int32, np.float32
         return [
             self._empty(whole, 1),  # windows over which scores are summed
@@ -322,7 +322,7 @@ class Graphs:
         return self._o.add(product, self._constant(bias))
 
     def _matrix(self, array: NDArray[np.float32]) -> Any:
-        """Give a constant in the type of numbers; it is kept in memory as it is."""
+        """Return a constant in the type of numbers; it is kept in memory as it is."""
         if self._type == self._ov.Type.f32:
             return self._o.constant(np.ascontiguousarray(array))
         return openvino_runtime.bfloat16(array)

@@ -18,7 +18,7 @@ Weights = Mapping[str, Floats]
 
 
 def logits(weights: Weights, shape: DecoderShape, heard: Floats, tokens: Sequence[int]) -> Floats:
-    """Compute `float32[n_tokens, n_vocab]` from `heard`, `float32[n_positions, width]`, and tokens."""
+    """Compute `float32[n_tokens, n_vocab]` from `cross_kv`, `float32[n_positions, width]`, and tokens."""
     places = weights["decoder/position_encodings/encodings"][: len(tokens)]
     flow = weights["decoder/embeddings/weight"][list(tokens)] + places
     later = np.triu(np.full((len(tokens), len(tokens)), -np.inf, np.float32), 1)

@@ -90,24 +90,24 @@ def n_layers(weights: Mapping[str, Floats]) -> int:
 
 
 def n_heads(weights: Mapping[str, Floats]) -> int:
-    """Give the number of heads in the attention of an encoder."""
+    """Return the number of heads in the attention of an encoder."""
     if "encoder/num_heads" in weights:
         return int(weights["encoder/num_heads"])
     return len(weights["encoder/conv1/bias"]) // _HEAD_WIDTH
 
 
 def n_mels(weights: Mapping[str, Floats]) -> int:
-    """Give the number of features of a frame."""
+    """Return the number of features of a frame."""
     return int(weights["encoder/conv1/weight"].shape[1])
 
 
 def full_frames(weights: Mapping[str, Floats]) -> int:
-    """Give the most frames that an encoder takes: 3000."""
+    """Return the most frames that an encoder takes: 3000."""
     return 2 * len(weights["encoder/position_encodings/encodings"])
 
 
 def _scaled(weights: Mapping[str, Floats], name: str, heads: int) -> Floats:
-    """Give a weight; that of the queries shrunk, so that their products with the keys need not be.
+    """Return a weight; that of the queries shrunk, so that their products with the keys need not be.
 
     Shrinking is exact where a head has 64 channels: an eighth.
     """

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearsay.engines.whisper.dtw import Path, find_path
-from hearsay.engines.whisper.openvino.decoder import Feed, WhisperDecoder
-from hearsay.engines.whisper.openvino.kv_cache import Row
+from hearsay.engines.whisper.openvino.decoder import SequenceInput, WhisperDecoder
+from hearsay.engines.whisper.openvino.kv_cache import CachedSequence
 from hearsay.engines.whisper.openvino.topk import Logits
 
 _MOST_WINDOWS = 8
@@ -25,7 +25,7 @@ _MOST_TOKENS = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reading:
+class ForcedAlignmentInput:
     """A text that is known to be said in a window."""
 
     encoding: NDArray[np.float32]
@@ -38,7 +38,7 @@ class Reading:
     """Frames of real audio (10 ms each)."""
 
 
-def find_paths(decoder: WhisperDecoder, readings: Sequence[Reading]) -> list[Path]:
+def find_paths(decoder: WhisperDecoder, readings: Sequence[ForcedAlignmentInput]) -> list[Path]:
     """Find the path of each text through its window. Raises `EngineFailed`."""
     paths: dict[int, Path] = {}
     for places in _batches(readings):
@@ -46,7 +46,7 @@ def find_paths(decoder: WhisperDecoder, readings: Sequence[Reading]) -> list[Pat
     return [paths[i] for i in range(len(readings))]
 
 
-def _batches(readings: Sequence[Reading]) -> Iterator[list[int]]:
+def _batches(readings: Sequence[ForcedAlignmentInput]) -> Iterator[list[int]]:
     """Put together texts of windows of one length, as many as may be read together."""
     batch: list[int] = []
     n_tokens = 0
@@ -61,22 +61,22 @@ def _batches(readings: Sequence[Reading]) -> Iterator[list[int]]:
         yield batch
 
 
-def _read(decoder: WhisperDecoder, readings: Sequence[Reading]) -> list[Path]:
+def _read(decoder: WhisperDecoder, readings: Sequence[ForcedAlignmentInput]) -> list[Path]:
     """Read texts in one step of the decoder."""
     session = decoder.session(len(readings[0].encoding))
     for place in reversed(range(len(readings))):  # The last first, so that memory is reserved only once.
-        session.hear(place, readings[place].encoding)
+        session.compute_cross_kv(place, readings[place].encoding)
     feeds = []
     for place, reading in enumerate(readings):
         tokens = (*reading.start, *reading.text, decoder.shape.end_of_text)
         first = len(reading.start) - 1
-        feeds.append(Feed(Row(), tokens, place, range(first, first + len(reading.text))))
+        feeds.append(SequenceInput(CachedSequence(), tokens, place, range(first, first + len(reading.text))))
     logits = session.feed(feeds, slice(0, len(readings)))
     edges = np.cumsum([0, *(len(feed.tokens) for feed in feeds)]).tolist()
     picked = np.cumsum([0, *(len(feed.picked) for feed in feeds)]).tolist()
     return [
         find_path(
-            session.looks(place, slice(edges[place], edges[place + 1])),
+            session.attention_weights(place, slice(edges[place], edges[place + 1])),
             _chances(logits.rows(*picked[place : place + 2]), reading.text, decoder.shape.end_of_text),
             n_start=len(reading.start) - 1,
             n_frames=reading.n_frames,
@@ -86,7 +86,7 @@ def _read(decoder: WhisperDecoder, readings: Sequence[Reading]) -> list[Path]:
 
 
 def _chances(logits: Logits, text: Sequence[int], end_of_text: int) -> NDArray[np.float32]:
-    """Give the probability of each token of a text among all text tokens: `float32[n_tokens]`."""
+    """Return the probability of each token of a text among all text tokens: `float32[n_tokens]`."""
     raised = logits.text[:, :end_of_text]
     raised = np.exp(raised - raised.max(axis=1, keepdims=True))
     chances: NDArray[np.float32] = raised[np.arange(len(text)), list(text)] / raised.sum(axis=1)

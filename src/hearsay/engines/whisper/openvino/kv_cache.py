@@ -19,7 +19,7 @@ from hearsay.engines.whisper.openvino.decoder_graph import BLOCK, DecoderShape
 
 
 @dataclass(slots=True, eq=False)
-class Row:
+class CachedSequence:
     """One sequence of tokens in the cache."""
 
     blocks: list[int] = field(default_factory=list)
@@ -28,7 +28,7 @@ class Row:
     """Positions filled."""
 
 
-class RowCache:
+class PagedKVCache:
     """Keys and values of all layers for rows of one decoding; it grows as rows ask for blocks."""
 
     def __init__(self, shape: DecoderShape, dtype: np.dtype[Any], n_blocks: int = 64) -> None:
@@ -38,21 +38,21 @@ class RowCache:
         self._free = list(range(n_blocks))
         self._users = [0] * n_blocks
 
-    def extend(self, row: Row, n: int) -> None:
-        """Give a row room for `n` more positions, and count them as filled."""
+    def extend(self, row: CachedSequence, n: int) -> None:
+        """Return a row room for `n` more positions, and count them as filled."""
         row.length += n
         while len(row.blocks) * BLOCK < row.length:
             row.blocks.append(self._take())
 
-    def release(self, row: Row) -> None:
+    def release(self, row: CachedSequence) -> None:
         """Forget a row."""
         for block in row.blocks:
             self._drop(block)
         row.blocks, row.length = [], 0
 
-    def fork(self, rows: Sequence[Row], parents: Sequence[int]) -> list[Row]:
+    def fork(self, rows: Sequence[CachedSequence], parents: Sequence[int]) -> list[CachedSequence]:
         """Let new rows continue the rows named by `parents`; the old rows are gone."""
-        forked: list[Row] = []
+        forked: list[CachedSequence] = []
         copies: list[tuple[int, int]] = []
         kept: set[int] = set()
         for parent in parents:
@@ -61,7 +61,7 @@ class RowCache:
                 forked.append(self._copy(row, copies))
             else:
                 kept.add(parent)
-                forked.append(Row(list(row.blocks), row.length))
+                forked.append(CachedSequence(list(row.blocks), row.length))
         for parent, row in enumerate(rows):
             if parent not in kept:
                 self.release(row)
@@ -69,7 +69,7 @@ class RowCache:
             self._copy_blocks(copies)
         return forked
 
-    def _copy(self, row: Row, copies: list[tuple[int, int]]) -> Row:
+    def _copy(self, row: CachedSequence, copies: list[tuple[int, int]]) -> CachedSequence:
         """Share full blocks, and note which block must be copied."""
         n_full = row.length // BLOCK
         blocks = row.blocks[:n_full]
@@ -78,7 +78,7 @@ class RowCache:
         if row.length % BLOCK:
             blocks.append(self._take())
             copies.append((row.blocks[n_full], blocks[-1]))
-        return Row(blocks, row.length)
+        return CachedSequence(blocks, row.length)
 
     def _copy_blocks(self, copies: Sequence[tuple[int, int]]) -> None:
         sources, targets = zip(*copies, strict=True)

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hearsay.engines.whisper.openvino.decoder import Feed, Session, WhisperDecoder
-from hearsay.engines.whisper.openvino.kv_cache import Row
+from hearsay.engines.whisper.openvino.decoder import SequenceInput, Session, WhisperDecoder
+from hearsay.engines.whisper.openvino.kv_cache import CachedSequence
 from hearsay.engines.whisper.tokenizer import Vocabulary
 
 MOST_WINDOWS = 8
 """Windows heard in one step."""
 
 
-class Ear:
+class LanguageDetector:
     """Detects languages, and remembers the last window that it heard by itself; for one thread at a time."""
 
     def __init__(self, decoder: WhisperDecoder, vocabulary: Vocabulary) -> None:
@@ -34,7 +34,10 @@ class Ear:
         self._last: Any = None
 
     def detect(self, encodings: Sequence[NDArray[np.float32]]) -> list[dict[str, float]]:
-        """Give for each encoding the probability of every language code; those of one length share steps."""
+        """Return for each encoding the probability of every language code.
+
+        Those of one length share steps.
+        """
         found: dict[int, dict[str, float]] = {}
         order = sorted(range(len(encodings)), key=lambda place: len(encodings[place]))
         for _, same in groupby(order, key=lambda place: len(encodings[place])):
@@ -45,11 +48,11 @@ class Ear:
         return [found[place] for place in range(len(encodings))]
 
     def recall(self, encoding: NDArray[np.float32]) -> NDArray[Any] | None:
-        """Give the keys and values of this very encoding, if it was the last that was heard by itself."""
-        return self._session.heard(0) if self._session is not None and encoding is self._last else None
+        """Return the keys and values of this very encoding, if it was the last that was heard by itself."""
+        return self._session.cross_kv(0) if self._session is not None and encoding is self._last else None
 
     def forget(self) -> None:
-        """Give all memory back."""
+        """Return all memory back."""
         self._session = self._last = None
 
     def _detect(self, encodings: Sequence[NDArray[np.float32]]) -> list[dict[str, float]]:
@@ -58,9 +61,9 @@ class Ear:
         if self._session is None or self._session.n_positions != len(encodings[0]):
             self._session = self._decoder.session(len(encodings[0]))
         for place, encoding in enumerate(encodings):
-            self._session.hear(place, encoding)
-        rows = [Row() for _ in encodings]
-        feeds = [Feed(row, [self._start], place, (0,)) for place, row in enumerate(rows)]
+            self._session.compute_cross_kv(place, encoding)
+        rows = [CachedSequence() for _ in encodings]
+        feeds = [SequenceInput(row, [self._start], place, (0,)) for place, row in enumerate(rows)]
         logits = self._session.feed(feeds, slice(0, len(encodings)))
         chosen = logits.rest[:, [id_ - self._end_of_text for id_ in self._languages.values()]].copy()
         for row in rows:

@@ -14,9 +14,9 @@ from hearsay.engines.whisper.logit_rules import Ids
 from hearsay.engines.whisper.openvino import continuous_batch
 from hearsay.engines.whisper.openvino.continuous_batch import Model, WindowDecoding
 from hearsay.engines.whisper.openvino.decoder import WhisperDecoder
-from hearsay.engines.whisper.openvino.forced_alignment import Reading, find_paths
-from hearsay.engines.whisper.openvino.language_detection import Ear
-from hearsay.engines.whisper.recognizer import Encoding, WhisperRecognizer
+from hearsay.engines.whisper.openvino.forced_alignment import ForcedAlignmentInput, find_paths
+from hearsay.engines.whisper.openvino.language_detection import LanguageDetector
+from hearsay.engines.whisper.recognizer import EncodedWindow, WhisperRecognizer
 from hearsay.engines.whisper.tokenizer import Vocabulary
 from hearsay.engines.whisper.weights.folder import Shape
 from hearsay.engines.whisper.word_timestamps import words_on_path
@@ -25,7 +25,7 @@ NUMBER_FORMATS = {"f32": "float32", "bf16": "bfloat16", "int8": "int8_float32"}
 """What CTranslate2 calls the formats in which the decoder computes."""
 
 
-class ContinuousWhisper(WhisperRecognizer):
+class OpenVinoWhisper(WhisperRecognizer):
     """A loaded Whisper whose windows may join each other while they are decoded; for one thread at a time.
 
     Beam search and its limits are those of openai/whisper, and samples of a window are always the same.
@@ -42,7 +42,7 @@ class ContinuousWhisper(WhisperRecognizer):
         super().__init__(vocabulary, shape, folder, encoder)
         self.decoder = decoder
         ids = Ids.of(vocabulary, shape.n_vocab)
-        self._ear = Ear(decoder, vocabulary)
+        self._ear = LanguageDetector(decoder, vocabulary)
         self._whole = Model(decoder, vocabulary, ids, shape.n_text_ctx, self.multilingual, self._ear)
 
     @property
@@ -51,7 +51,7 @@ class ContinuousWhisper(WhisperRecognizer):
         return NUMBER_FORMATS[self.decoder.precision]
 
     def decoding(self) -> WindowDecoding:
-        """Give a new, empty decoding."""
+        """Return a new, empty decoding."""
         return WindowDecoding(self._whole)
 
     def recognize(self, windows: Sequence[Window]) -> list[Hypothesis]:
@@ -59,12 +59,12 @@ class ContinuousWhisper(WhisperRecognizer):
         return continuous_batch.recognize(self.decoding(), windows)
 
     def close(self) -> None:
-        """Give the weights' memory back."""
+        """Return the weights' memory back."""
         self._ear.forget()
         self.encoder.close()
         self.decoder.close()
 
-    def _detect(self, encodings: Sequence[Encoding]) -> list[Mapping[str, float]]:
+    def _detect(self, encodings: Sequence[EncodedWindow]) -> list[Mapping[str, float]]:
         for encoding in encodings:
             self._whole.check(encoding)
         return list(self._ear.detect(encodings))
@@ -72,7 +72,7 @@ class ContinuousWhisper(WhisperRecognizer):
     def _align_all(self, jobs: Sequence[tuple[Window, Sequence[int], int]]) -> list[list[AlignedWord]]:
         """Read texts together, whatever their lengths, languages and tasks."""
         readings = {
-            place: Reading(
+            place: ForcedAlignmentInput(
                 encoding=window.encoding,
                 start=(*self._start_sequence(window), self._vocabulary.timestamp_begin - 1),
                 text=tuple(tokens),

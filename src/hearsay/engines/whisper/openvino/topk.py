@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearsay.engines.whisper.logit_rules import Allowed, Ids
-from hearsay.engines.whisper.openvino.decoder_graph import CHUNK, DecoderShape, barred
+from hearsay.engines.whisper.openvino.decoder_graph import CHUNK, DecoderShape, suppression_mask
 from hearsay.errors import EngineFailed
 
 Best = tuple[NDArray[np.float32], NDArray[np.int64]]
@@ -39,7 +39,7 @@ class Logits:
         return Logits(self.text[cut], self.rest[cut], self.largest[cut], self.summed[cut])
 
     def whole(self, end_of_text: int) -> NDArray[np.float32]:
-        """Give the logits of all ids in order: `float32[n_rows, n_vocab]`."""
+        """Return the logits of all ids in order: `float32[n_rows, n_vocab]`."""
         return np.concatenate([self.text[:, :end_of_text], self.rest], axis=1)
 
 
@@ -50,7 +50,7 @@ class Candidates:
         """Note which ids can never be sampled."""
         self._ids = ids
         self._n_chunks = shape.n_chunks
-        added = np.where(barred(shape, ids.never) < 0, -np.inf, 0).astype(np.float32)
+        added = np.where(suppression_mask(shape, ids.never) < 0, -np.inf, 0).astype(np.float32)
         self._barred = added.reshape(shape.n_chunks, CHUNK)
         self._never = np.array(
             [i - ids.end_of_text for i in ids.never if i >= ids.end_of_text], dtype=np.intp
@@ -58,7 +58,7 @@ class Candidates:
         self._others = np.arange(ids.end_of_text, ids.n_vocab)
 
     def best(self, logits: Logits, rows: Sequence[Allowed], n: int) -> Best:
-        """Give the `n` most probable ids of each row. Raises `EngineFailed` where logits are no numbers."""
+        """Return the `n` most probable ids of each row. Raises `EngineFailed` where logits are no numbers."""
         rest = self._rest(logits.rest, rows)
         text = np.array([row.text for row in rows])
         times = rest[:, self._ids.timestamp_begin - self._ids.end_of_text :]
@@ -89,7 +89,7 @@ class Candidates:
         return kept
 
     def _text(self, logits: Logits, text: NDArray[np.bool_], n: int) -> Best:
-        """Give the logits of text in the `n` chunks with the largest ones: the `n` best are among them."""
+        """Return the logits of text in the `n` chunks with the largest ones: the `n` best are among them."""
         n = min(n, self._n_chunks)
         chunks = np.argpartition(logits.largest, -n, axis=1)[:, -n:]
         shaped = logits.text.reshape(len(text), self._n_chunks, CHUNK)

@@ -32,7 +32,7 @@ _TIMESTAMP_SECONDS = 0.02
 
 
 def converted(folder: Path, into: Path) -> Path:
-    """Give the conversion of a folder, a folder inside `into`; make it where it is missing or outdated.
+    """Return the conversion of a folder, a folder inside `into`; make it where it is missing or outdated.
 
     Its name begins with that of the source, so that people know what they may delete.
     Raises: `DownloadFailed` for missing or damaged files, `ConfigurationError` for a model that is not

@@ -56,7 +56,10 @@ class Weights(Mapping[str, NDArray[np.float32]]):
         self._bytes: NDArray[np.uint8] = np.memmap(path, np.uint8, mode="r")
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
-        """Give an array in float32; 8- and 16-bit whole numbers are divided by the scale stored with them."""
+        """Return an array in float32.
+
+        8- and 16-bit whole numbers are divided by the scale stored with them.
+        """
         entry = self._entries[name]
         stored = self._stored(entry)
         if entry.type == _BFLOAT16:
@@ -77,7 +80,7 @@ class Weights(Mapping[str, NDArray[np.float32]]):
         return len(self._entries)
 
     def quantized(self, name: str) -> Quantized | None:
-        """Give a matrix as stored where that is in int8 with a scale for each row, without a copy."""
+        """Return a matrix as stored where that is in int8 with a scale for each row, without a copy."""
         entry, scale = self._entries[name], self._entries.get(f"{name}_scale")
         if scale is None or _TYPES[entry.type] != "<i1":
             return None

@@ -50,12 +50,12 @@ class Shape:
 
 
 def is_converted(folder: Path) -> bool:
-    """Say whether a folder holds weights in CTranslate2's format."""
+    """Return whether a folder holds weights in CTranslate2's format."""
     return (folder / BINARY).is_file()
 
 
 def is_transformers(folder: Path) -> bool:
-    """Say whether a folder holds a Whisper in Hugging Face's format with safetensors."""
+    """Return whether a folder holds a Whisper in Hugging Face's format with safetensors."""
     if not (folder / TENSORS).is_file() and not (folder / TENSORS_INDEX).is_file():
         return False
     return bool(read_json(folder / "config.json").get("model_type") == "whisper")

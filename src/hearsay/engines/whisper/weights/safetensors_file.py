@@ -56,7 +56,7 @@ class Tensors(Mapping[str, NDArray[np.floating[Any]]]):
         return len(self._entries)
 
     def is_single_precision(self) -> bool:
-        """Say whether any tensor has more precision than 16 bits."""
+        """Return whether any tensor has more precision than 16 bits."""
         return any(entry["dtype"] in ("F64", "F32") for _, _, entry in self._entries.values())
 
 
