@@ -23,7 +23,7 @@ import httpx
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from tests.media import KINDS, tone, write
+from tests.support.recordings import KINDS, tone, write
 
 from hearsay.errors import HearsayError, InvalidAudio
 from hearsay.media.worker_pool import MediaDecoderPool

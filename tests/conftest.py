@@ -15,7 +15,7 @@ import pytest
 from tests.golden import Golden
 
 if TYPE_CHECKING:  # The whole server is imported by those tests only that use it.
-    from tests.server import Running, Stage
+    from tests.support.server import Running, Stage
 
 os.environ["HEARSAY_DOWNLOADS"] = "off"
 
@@ -63,7 +63,7 @@ def golden(request: pytest.FixtureRequest) -> Golden:
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
     """Return a server that is not yet started: change it, then `with stage.open() as server`."""
-    from tests.server import Stage
+    from tests.support.server import Stage
 
     return Stage(tmp_path)
 
@@ -71,7 +71,7 @@ def stage(tmp_path: Path) -> Stage:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Serve the fake engine without keys, shared by the tests of a module."""
-    from tests.server import Stage
+    from tests.support.server import Stage
 
     with Stage(tmp_path_factory.mktemp("server")).open() as running:
         yield running

@@ -18,7 +18,7 @@ from hearsay.domain import SAMPLE_RATE
 from tests.compat import neighbours
 from tests.compat.clients import ALL, Client, Process, Session, applies
 from tests.compat.serving import Gate, Scene
-from tests.server import serving
+from tests.support.server import serving
 
 RIGHT_KEY = "sk-the-right-one"
 

@@ -1,6 +1,6 @@
 """The app with everything real but its engines, which behave as a test wants.
 
-Knows no client and no test; `tests.server` puts it on a socket.
+Knows no client and no test; `tests.support.server` puts it on a socket.
 """
 
 from __future__ import annotations

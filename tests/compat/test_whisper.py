@@ -16,7 +16,7 @@ from hearsay.text import languages
 from tests.compat.clients import Client, Process, Session
 from tests.compat.conftest import KINDS, OpenSession
 from tests.compat.serving import Scene
-from tests.server import serving
+from tests.support.server import serving
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 WEIGHTS = DATA / "fixture-whisper"

@@ -2,7 +2,7 @@
 
 Knows no model. Importing the package as it comes sends an event to its makers' analytics and leaves a file
 with an id in the home folder, without asking (`openvino/tools/ovc/__init__.py`, 2026.4). All of Hearsay
-therefore comes to it through here, and `tests/test_engines_openvino.py` watches over that.
+therefore comes to it through here, and `tests/engines/test_openvino_runtime.py` watches over that.
 """
 
 from __future__ import annotations
