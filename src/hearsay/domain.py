@@ -6,10 +6,13 @@ name says otherwise; nothing is rounded here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 import numpy as np
@@ -384,6 +387,67 @@ class ModelCard:
     ignores: frozenset[str] = frozenset()
     """Wishes that it leaves unheeded, with a warning, by their names on the wire; others it refuses."""
     extra: dict[str, Any] = field(default_factory=dict)
+
+
+class Priority(IntEnum):
+    """How soon the work of a request is done; the lower value goes first."""
+
+    LIVE = 0
+    """Live audio: a late answer is worth nothing."""
+    INTERACTIVE = 1
+    """A client waits for the answer."""
+    BATCH = 2
+    """No client waits: batches, files."""
+
+
+@dataclass(slots=True)
+class Trace:
+    """What is recorded about one request while it is served; published in headers, log line and metrics."""
+
+    dialect: str | None = None
+    model: str | None = None
+    """Id of the model that really serves."""
+    voice: str | None = None
+    """Id of the voice that really speaks."""
+    audio_seconds: float | None = None
+    """Length of the recording that was transcribed, or of the audio that was synthesized."""
+    stages: dict[str, float] = field(default_factory=dict)
+    """Seconds spent in each stage, in order."""
+    warnings: list[str] = field(default_factory=list)
+    failure: str | None = None
+    """Code of the error that the client got, also in the middle of a stream."""
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time spent inside the context to a stage."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stages[name] = self.stages.get(name, 0.0) + time.perf_counter() - begin
+
+    def warn(self, *warnings: str) -> None:
+        """Add warnings for the client, each once."""
+        self.warnings += [warning for warning in dict.fromkeys(warnings) if warning not in self.warnings]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RequestContext:
+    """Who asks, how urgently, and whether an answer is still wanted; goes wherever the work goes."""
+
+    id: str
+    key: str | None = None
+    """Name of the client's API key: what the model is shared fairly between; None where none is needed."""
+    priority: Priority = Priority.INTERACTIVE
+    deadline: float | None = None
+    """By `time.monotonic()`, when the answer loses its worth; None for never."""
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    """Set, from any thread, when no answer is wanted any more."""
+    trace: Trace = field(default_factory=Trace)
+
+    def is_cancelled(self) -> bool:
+        """Return whether the work is to end: cancelled, or past its deadline."""
+        return self.cancelled.is_set() or (self.deadline is not None and time.monotonic() > self.deadline)
 
 
 def unix_time(day: str) -> int:

@@ -1,6 +1,6 @@
 """Word error rate of the embedded engine on real recordings, against the library called directly on each.
 
-Needs the recordings and their references beside the checkout; the server's part is `system/test_server_wer.py`'s.
+Needs the recordings and their references beside the checkout; `system/test_server_wer.py` tests the server.
 """
 
 from __future__ import annotations

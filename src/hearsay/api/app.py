@@ -23,7 +23,6 @@ from starlette.types import Lifespan
 import hearsay
 from hearsay import wiring
 from hearsay.api import openapi
-from hearsay.api.concurrency_limit import ConcurrencyLimit
 from hearsay.api.middleware.auth import BEARER, AuthMiddleware, Keys
 from hearsay.api.middleware.dialect_choice import DialectMiddleware
 from hearsay.api.middleware.drain_body import DrainBodyMiddleware
@@ -51,6 +50,7 @@ from hearsay.domain import DecodeSettings, Task
 from hearsay.errors import ConfigurationError
 from hearsay.media.worker_pool import MediaDecoderPool
 from hearsay.models.catalogue import Catalogue
+from hearsay.scheduling.admission import Admission
 from hearsay.scheduling.model_pool import ModelPool
 from hearsay.settings import Settings
 from hearsay.storage.api_keys import KeyFile, Keyring
@@ -98,12 +98,12 @@ def create_app(
     run beside serving, `fetcher` stands in for the one that `limits` make.
     """
     limits = limits or Limits()
-    door = ConcurrencyLimit(limits.max_requests)
-    studio = TranscriptionDeps(
+    admission = Admission(max_requests=limits.max_requests)
+    deps = TranscriptionDeps(
         catalogue=catalogue,
         pool=pool,
         decoders=decoders,
-        door=door,
+        admission=admission,
         fetcher=fetcher or Fetcher(limits.fetch),
         limits=limits.form,
         decode=decode or DecodeSettings(),
@@ -111,13 +111,13 @@ def create_app(
         folder=folder,
         pulse_seconds=limits.pulse_seconds,
     )
-    lectern = SpeechDeps(
-        catalogue, pool, door, most_characters=limits.speech_characters, language=speech_language
+    speech_deps = SpeechDeps(
+        catalogue, pool, admission, most_characters=limits.speech_characters, language=speech_language
     )
     app = _framework(lambda _: _life(pool, decoders, chores), _middleware(keys, limits))
     for router in (
-        _audio_routes(studio),
-        speech.routes(lectern),
+        _audio_routes(deps),
+        speech.routes(speech_deps),
         voices.routes(catalogue),
         models.models(catalogue),
         health.state(catalogue, pool),
@@ -216,7 +216,7 @@ def _middleware(keys: Keys, limits: Limits) -> list[Middleware]:
     ]
 
 
-def _audio_routes(studio: TranscriptionDeps) -> APIRouter:
+def _audio_routes(deps: TranscriptionDeps) -> APIRouter:
     router = APIRouter(
         prefix=f"{PREFIX}/audio", tags=["audio"], dependencies=[BEARER], route_class=StraightRoute
     )
@@ -230,7 +230,7 @@ def _audio_routes(studio: TranscriptionDeps) -> APIRouter:
     )
     async def create_transcription(_: Request) -> Response:
         """Write what is said in a recording, in the language in which it is said."""
-        return TranscriptionJob(studio, Task.TRANSCRIBE)
+        return TranscriptionJob(deps, Task.TRANSCRIBE)
 
     @router.post(
         "/translations",
@@ -241,7 +241,7 @@ def _audio_routes(studio: TranscriptionDeps) -> APIRouter:
     )
     async def create_translation(_: Request) -> Response:
         """Write in English what is said in a recording."""
-        return TranscriptionJob(studio, Task.TRANSLATE)
+        return TranscriptionJob(deps, Task.TRANSLATE)
 
     return router
 

@@ -17,7 +17,6 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from hearsay.api import openapi
-from hearsay.api.concurrency_limit import ConcurrencyLimit
 from hearsay.api.middleware.auth import BEARER
 from hearsay.api.middleware.dialect_choice import dialect_of
 from hearsay.api.middleware.error_responses import error_response
@@ -32,6 +31,7 @@ from hearsay.dialects.vendor_voices import NAMES
 from hearsay.domain import BytesLike, SynthesisOptions, Task
 from hearsay.errors import UnsupportedOption
 from hearsay.models.catalogue import Catalogue
+from hearsay.scheduling.admission import Admission
 from hearsay.scheduling.model_pool import Lease, ModelPool
 from hearsay.text import sentences
 from hearsay.tts import voice_selection
@@ -52,7 +52,7 @@ class SpeechDeps:
 
     catalogue: Catalogue
     pool: ModelPool
-    door: ConcurrencyLimit
+    admission: Admission
     most_characters: int = 65_536
     """Longest text that is spoken for one request."""
     language: str = "en"
@@ -64,7 +64,7 @@ class SpeechDeps:
         return self.most_characters * _LONGEST_ESCAPE + _OTHER_BYTES
 
 
-def routes(lectern: SpeechDeps) -> APIRouter:
+def routes(deps: SpeechDeps) -> APIRouter:
     """Make the route that speaks."""
     router = APIRouter(
         prefix=f"{PREFIX}/audio", tags=["audio"], dependencies=[BEARER], route_class=StraightRoute
@@ -79,7 +79,7 @@ def routes(lectern: SpeechDeps) -> APIRouter:
     )
     async def create_speech(_: Request) -> Response:
         """Say a text."""
-        return SpeechJob(lectern)
+        return SpeechJob(deps)
 
     return router
 
@@ -87,30 +87,28 @@ def routes(lectern: SpeechDeps) -> APIRouter:
 class SpeechJob(Response):
     """A response that does its work while it is sent, so that hanging up ends both."""
 
-    def __init__(self, lectern: SpeechDeps) -> None:
+    def __init__(self, deps: SpeechDeps) -> None:
         self.background = None
-        self._lectern = lectern
+        self._deps = deps
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the request, do the work, send the answer."""
         exchange, trace = Exchange(receive, send), trace_of(scope)
-        with self._lectern.door.slot():
+        with self._deps.admission.request():
             with trace.stage("upload"):
                 body = await read_document(
-                    exchange.body(), Headers(scope=scope), max_bytes=self._lectern.body_bytes
+                    exchange.body(), Headers(scope=scope), max_bytes=self._deps.body_bytes
                 )
-            asked = parse_speech(
-                body, dialect=dialect_of(scope), most_characters=self._lectern.most_characters
-            )
+            asked = parse_speech(body, dialect=dialect_of(scope), most_characters=self._deps.most_characters)
             trace.warn(*asked.warnings)
-            await exchange.until_disconnect(SpeechResponse(self._lectern, scope, exchange, asked).serve())
+            await exchange.until_disconnect(SpeechResponse(self._deps, scope, exchange, asked).serve())
 
 
 class SpeechResponse:
     """One text on its way to sound."""
 
-    def __init__(self, lectern: SpeechDeps, scope: Scope, exchange: Exchange, asked: SpeechRequest) -> None:
-        self._lectern = lectern
+    def __init__(self, deps: SpeechDeps, scope: Scope, exchange: Exchange, asked: SpeechRequest) -> None:
+        self._deps = deps
         self._scope = scope
         self._exchange = exchange
         self._asked = asked
@@ -131,7 +129,7 @@ class SpeechResponse:
         cast = await asyncio.to_thread(self._cast)
         trace = self._trace
         with trace.stage("load"):
-            lease = await self._lectern.pool.lease(cast.card, Task.SYNTHESIZE)
+            lease = await self._deps.pool.lease(cast.card, Task.SYNTHESIZE)
         async with lease:
             trace.model, trace.voice = cast.card.id, cast.voice.id
             synthesis = self._synthesis(cast, lease)
@@ -146,14 +144,14 @@ class SpeechResponse:
         """Find who speaks. Raises what is wrong with the wishes."""
         asked = self._asked
         cast = voice_selection.select_voice(
-            self._lectern.catalogue,
+            self._deps.catalogue,
             model=asked.model,
             voice=asked.voice,
             persona=asked.persona,
             language=asked.language,
             text=asked.text,
-            fallback_language=self._lectern.language,
-            aliases=self._lectern.catalogue.voice_aliases,
+            fallback_language=self._deps.language,
+            aliases=self._deps.catalogue.voice_aliases,
             nicknames=NAMES,
         )
         self._trace.warn(*cast.warnings)

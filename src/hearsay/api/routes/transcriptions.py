@@ -19,7 +19,6 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from hearsay.api.concurrency_limit import ConcurrencyLimit
 from hearsay.api.middleware.dialect_choice import dialect_of
 from hearsay.api.middleware.error_responses import error_response
 from hearsay.api.middleware.request_trace import trace_of
@@ -36,6 +35,7 @@ from hearsay.domain import Audio, DecodeSettings, ModelCard, Segment, Task, Tran
 from hearsay.engines.protocols import SpeechDetector
 from hearsay.errors import UnsupportedMediaType
 from hearsay.models.catalogue import Catalogue
+from hearsay.scheduling.admission import Admission
 from hearsay.scheduling.model_pool import Lease, ModelPool
 from hearsay.transcripts import subtitles
 
@@ -71,7 +71,7 @@ class TranscriptionDeps:
     catalogue: Catalogue
     pool: ModelPool
     decoders: Decoders
-    door: ConcurrencyLimit
+    admission: Admission
     fetcher: Fetcher = field(default_factory=Fetcher)
     limits: FormLimits = field(default_factory=FormLimits)
     decode: DecodeSettings = field(default_factory=DecodeSettings)
@@ -85,19 +85,19 @@ class TranscriptionDeps:
 class TranscriptionJob(Response):
     """A response that does its work while it is sent, so that hanging up ends both."""
 
-    def __init__(self, studio: TranscriptionDeps, task: Task) -> None:
+    def __init__(self, deps: TranscriptionDeps, task: Task) -> None:
         self.background = None
-        self._studio = studio
+        self._deps = deps
         self._task = task
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the request, do the work, send the answer."""
         exchange = Exchange(receive, send)
-        with self._studio.door.slot(), await self._form(scope, exchange) as form:
+        with self._deps.admission.request(), await self._form(scope, exchange) as form:
             asked = parse_transcription(form.fields, task=self._task, dialect=dialect_of(scope))
             trace_of(scope).warn(*asked.warnings)
             await exchange.until_disconnect(
-                TranscriptionResponse(self._studio, scope, exchange, asked).serve(form)
+                TranscriptionResponse(self._deps, scope, exchange, asked).serve(form)
             )
 
     async def _form(self, scope: Scope, exchange: Exchange) -> Form:
@@ -110,8 +110,8 @@ class TranscriptionJob(Response):
                 exchange.body(),
                 content_type=headers.get("content-type", ""),
                 content_length=int(length) if length.isascii() and length.isdigit() else None,
-                limits=self._studio.limits,
-                folder=self._studio.folder,
+                limits=self._deps.limits,
+                folder=self._deps.folder,
             )
 
 
@@ -119,9 +119,9 @@ class TranscriptionResponse:
     """One recording on its way to an answer."""
 
     def __init__(
-        self, studio: TranscriptionDeps, scope: Scope, exchange: Exchange, asked: TranscriptionRequest
+        self, deps: TranscriptionDeps, scope: Scope, exchange: Exchange, asked: TranscriptionRequest
     ) -> None:
-        self._studio = studio
+        self._deps = deps
         self._scope = scope
         self._exchange = exchange
         self._asked = asked
@@ -142,34 +142,34 @@ class TranscriptionResponse:
             await self._finish(transcript)
 
     async def _transcribe(self, form: Form) -> Transcript:
-        studio, trace, asked = self._studio, self._trace, self._asked
+        deps, trace, asked = self._deps, self._trace, self._asked
         task = asked.options.task
         # A name that means nothing is told before anything is fetched; the lease looks it up again.
-        await asyncio.to_thread(studio.catalogue.card, asked.model, task)
+        await asyncio.to_thread(deps.catalogue.card, asked.model, task)
         async with AsyncExitStack() as stack:
             with trace.stage("fetch"):
                 path = await stack.enter_async_context(
                     as_file(
                         choose_source(form),
-                        fetcher=studio.fetcher,
-                        max_bytes=studio.limits.upload_bytes,
-                        folder=studio.folder,
+                        fetcher=deps.fetcher,
+                        max_bytes=deps.limits.upload_bytes,
+                        folder=deps.folder,
                     )
                 )
             with trace.stage("load"):
-                lease = await stack.enter_async_context(await studio.pool.lease(asked.model, task))
+                lease = await stack.enter_async_context(await deps.pool.lease(asked.model, task))
             check_options(asked.options, lease.recognizer, lease.card)
             trace.model = lease.card.id
-            if advice := await asyncio.to_thread(studio.catalogue.upgrade_hint, lease.card):
+            if advice := await asyncio.to_thread(deps.catalogue.upgrade_hint, lease.card):
                 trace.warn(advice)
             with trace.stage("decode"):
-                audio = await studio.decoders.decode(path)
+                audio = await deps.decoders.decode(path)
             trace.audio_seconds = audio.duration
             trace.warn(*audio.warnings)
             with trace.stage("recognize"):
                 # Not earlier: what is wrong with the request or the recording shall have its own status.
                 work = self._recognize(audio, lease)
-                return await with_keepalive(work, beat=self._keepalive, every=studio.pulse_seconds)
+                return await with_keepalive(work, beat=self._keepalive, every=deps.pulse_seconds)
 
     async def _recognize(self, audio: Audio, lease: Lease) -> Transcript:
         exchange = self._exchange
@@ -178,9 +178,9 @@ class TranscriptionResponse:
             self._asked.options,
             lease.recognizer,
             lease.card,
-            decode=self._studio.decode,
+            decode=self._deps.decode,
             submit=lease.request_queue.submit if lease.request_queue is not None else None,
-            detector=await asyncio.to_thread(self._studio.detector, lease.card),
+            detector=await asyncio.to_thread(self._deps.detector, lease.card),
             cancelled=lambda: exchange.gone() or lease.cancelled(),
             eager=self._asked.stream,
         )
