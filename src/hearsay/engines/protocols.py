@@ -246,12 +246,12 @@ class Synthesizer(Protocol):
     utterance_characters: int
     """Most characters that a piece of text may have; also what it holds in memory of one request."""
 
-    def synthesize(self, text: str, options: SynthesisOptions) -> SynthesisStream:
-        """Begin to say one piece of text; returns at once, from any thread.
+    def synthesize(self, text: str, options: SynthesisOptions, *, is_awaited: bool = True) -> SynthesisStream:
+        """Begin one utterance; returns at once, from any thread.
 
-        Pieces of all requests are begun in the order in which they come, those that are awaited first. Text
-        that holds nothing that can be said (a dash) gives no samples. Raises `UnsupportedOption` for a voice
-        that it lacks.
+        Utterances of all requests are begun in the order in which they come, those that are awaited first:
+        the others follow audio that is still being heard. Text that holds nothing that can be spoken (a dash)
+        gives no samples. Raises `UnsupportedOption` for a voice that it lacks.
         """
         ...
 

@@ -28,12 +28,13 @@ class CancellableSynthesizer:
         self._begun: set[SynthesisStream] = set()
         self._closed = False
 
-    def synthesize(self, text: str, options: SynthesisOptions) -> SynthesisStream:
+    def synthesize(self, text: str, options: SynthesisOptions, *, is_awaited: bool = True) -> SynthesisStream:
         """Begin to say one piece. Raises: `Cancelled` once closed, `UnsupportedOption`, `EngineFailed`."""
         with self._lock:
             if self._closed:
                 raise Cancelled
-        speaking = _CancellableStream(self._synthesizer.synthesize(text, options), self)
+        begun = self._synthesizer.synthesize(text, options, is_awaited=is_awaited)
+        speaking = _CancellableStream(begun, self)
         with self._lock:
             if not self._closed:
                 self._begun.add(speaking)

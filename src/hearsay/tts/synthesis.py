@@ -39,6 +39,7 @@ class Synthesis:
         self._options = replace(options, speed=natural)
         self._synthesizer = synthesizer
         self._cancelled = cancelled
+        self._is_awaited = True
 
     def __iter__(self) -> Generator[Pcm, None, None]:
         """Return `int16[n]` blocks at the synthesizer's rate, as they are made.
@@ -64,10 +65,8 @@ class Synthesis:
         piece = next(self._pieces, None)
         if piece is None:
             return None
-        speaking = self._synthesizer.synthesize(piece, self._options)
-        if self._options.is_awaited:
-            self._options = replace(self._options, is_awaited=False)  # while this one is heard
-        return speaking
+        is_awaited, self._is_awaited = self._is_awaited, False  # the others are made while it is heard
+        return self._synthesizer.synthesize(piece, self._options, is_awaited=is_awaited)
 
     def _heard(self, speaking: SynthesisStream) -> Iterator[Pcm]:
         for block in speaking:
