@@ -5,12 +5,13 @@ Does not know speech; some words in capitals do something else, see `Toy.run`.
 
 from __future__ import annotations
 
-import array
 import json
 import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from hearsay.processes.child import Emit, RequestRunner, serve
 from hearsay.processes.protocol import DATA, HEADER, RequestFailed
@@ -50,8 +51,8 @@ class Toy(RequestRunner):
                     time.sleep(0.001)
                 break
             letters = {"COUNT": chr(self._n_requests), "LONG": "x" * 100_000}.get(word, word)
-            samples = array.array("h", [int(ord(letter) * asked.get("speed", 1)) for letter in letters])
-            is_wanted = emit(samples.tobytes())
+            samples = np.frombuffer(letters.encode("utf-16-le"), "<i2") * asked.get("speed", 1)
+            is_wanted = emit(samples.astype("<i2").tobytes())
             if word == "LONG" and not is_wanted:  # after others it goes on, as some do
                 break
         return b"%d" % self._n_requests

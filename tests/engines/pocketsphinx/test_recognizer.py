@@ -26,6 +26,7 @@ from hearsay.engines.pocketsphinx.process import recognize
 from hearsay.engines.pocketsphinx.recognizer import SphinxRecognizer, SphinxStream
 from hearsay.errors import EngineFailed, UnsupportedOption
 from hearsay.media import decoding
+from hearsay.processes.worker import WorkerLost
 from hearsay.samples import HELLO, hello_text
 
 HELLO_WORDS = "".join(letter for letter in hello_text().lower() if letter.isalpha() or letter == " ")
@@ -139,41 +140,33 @@ def test_says_which_wishes_it_ignores(engine: SphinxRecognizer) -> None:
 
 def test_a_lost_process_is_started_again(hello: Audio) -> None:
     engine = sphinx.load()
-    pid = engine._decoder._process.pid
+    pid = engine._decoder.worker.pid
+    assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    engine._decoder._process.wait()
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     words = engine._decoder.recognize(hello.pcm[:20_000])
     assert [word.text for word in words][:2] == [" good", " morning"]
-    assert engine._decoder._process.pid != pid
+    assert engine._decoder.worker.pid != pid
     engine.close()
 
 
-def test_a_process_lost_in_the_middle_is_an_engine_failure() -> None:
+def test_a_process_lost_in_the_middle_is_an_engine_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose(*arguments: object) -> None:
+        raise WorkerLost
+
     engine = sphinx.load()
-    process = engine._decoder._process
-    os.kill(process.pid, signal.SIGSTOP)
-    asked = SimpleNamespace(poll=lambda: os.kill(process.pid, signal.SIGKILL), stdin=process.stdin)
-    asked.stdout, asked.kill = process.stdout, process.kill
-    engine._decoder._process = asked  # type: ignore[assignment]
+    monkeypatch.setattr(engine._decoder.worker, "run", lose)
     with pytest.raises(EngineFailed, match="in the middle"):
         engine._decoder.recognize(np.zeros(4800, np.int16))
     engine.close()
 
 
-def test_a_process_that_cannot_be_made_is_an_engine_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object, **more: object) -> None:
-        raise BlockingIOError(11, "Resource temporarily unavailable")
-
-    monkeypatch.setattr("subprocess.Popen", refuse)
-    with pytest.raises(EngineFailed, match=r"could not be started: .*Resource temporarily"):
-        sphinx.load()
-
-
 def test_a_closed_engine_leaves_no_process_and_refuses() -> None:
     engine = sphinx.load()
-    process = engine._decoder._process
+    process = engine._decoder.worker._process
     engine.close()
     engine.close()
+    assert process is not None
     assert process.returncode is not None
     with pytest.raises(EngineFailed, match="closed"):
         engine._decoder.recognize(np.zeros(4800, np.int16))
@@ -181,9 +174,10 @@ def test_a_closed_engine_leaves_no_process_and_refuses() -> None:
 
 def test_a_forgotten_engine_leaves_no_process() -> None:
     engine = sphinx.load()
-    process = engine._decoder._process
+    process = engine._decoder.worker._process
     del engine
     gc.collect()
+    assert process is not None
     assert process.returncode is not None
 
 
