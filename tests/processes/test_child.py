@@ -33,9 +33,7 @@ def toy(**settings: str) -> Iterator[tuple[socket.socket, subprocess.Popen[bytes
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
-            process = start_module(
-                "tests.support.toy_runner", stdin=theirs.fileno(), stdout=subprocess.DEVNULL
-            )
+            process = start_module("tests.support.toy_runner", stdin=theirs.fileno())
         try:
             send_frame(ours, START, json.dumps(settings).encode())
             yield ours, process

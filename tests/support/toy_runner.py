@@ -5,13 +5,12 @@ Does not know speech; some words in capitals do something else, see `Toy.run`.
 
 from __future__ import annotations
 
+import array
 import json
 import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from hearsay.processes.child import Emit, RequestRunner, serve
 from hearsay.processes.protocol import DATA, HEADER, RequestFailed
@@ -51,8 +50,10 @@ class Toy(RequestRunner):
                     time.sleep(0.001)
                 break
             letters = {"COUNT": chr(self._n_requests), "LONG": "x" * 100_000}.get(word, word)
-            samples = np.frombuffer(letters.encode("utf-16-le"), "<i2") * asked.get("speed", 1)
-            is_wanted = emit(samples.astype("<i2").tobytes())
+            samples = array.array("h", letters.encode("utf-16-le"))
+            if (speed := asked.get("speed", 1)) != 1:
+                samples = array.array("h", [int(sample * speed) for sample in samples])
+            is_wanted = emit(samples.tobytes())
             if word == "LONG" and not is_wanted:  # after others it goes on, as some do
                 break
         return b"%d" % self._n_requests

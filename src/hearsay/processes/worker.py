@@ -237,7 +237,7 @@ class WorkerProcess:
         with theirs, self._lock:
             self._channel = ours
             self.n_requests = 0
-            self._process = start_module(self._module, stdin=theirs.fileno(), stdout=subprocess.DEVNULL)
+            self._process = start_module(self._module, stdin=theirs.fileno())
             if self.is_closed:
                 self._kill()
         return ours
