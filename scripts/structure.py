@@ -1,7 +1,7 @@
 """Print figures of the sources' structure: `python -m scripts.structure [--source PATH] [--verbose]`.
 
 Knows no module by heart: any checkout can be measured. An import counts at any depth, in functions too, but
-not for type checkers alone; `from a import b` imports `a.b` if that is a module, else `a`.
+not for type checkers alone, nor by a name in a string; `from a import b` imports `a.b` if a module, else `a`.
 """
 
 from __future__ import annotations
