@@ -40,6 +40,9 @@ class Toy(RequestRunner):
                 os.write(0, HEADER.pack(DATA, 0xFFFFFFFF))
             if word == "SPEND":
                 self.is_spent = True
+            if word == "WAIT":
+                time.sleep(0.3)
+                continue
             if word == "HANG":
                 time.sleep(3600)
             if word == "COPY":

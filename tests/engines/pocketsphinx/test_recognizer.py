@@ -6,7 +6,6 @@ import gc
 import os
 import signal
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +21,6 @@ from hearsay.domain import (
     VadThresholds,
 )
 from hearsay.engines.pocketsphinx import recognizer as sphinx
-from hearsay.engines.pocketsphinx.process import recognize
 from hearsay.engines.pocketsphinx.recognizer import SphinxRecognizer, SphinxStream
 from hearsay.errors import EngineFailed, UnsupportedOption
 from hearsay.media import decoding
@@ -179,21 +177,3 @@ def test_a_forgotten_engine_leaves_no_process() -> None:
     gc.collect()
     assert process is not None
     assert process.returncode is not None
-
-
-def test_fillers_vanish_and_variants_lose_their_numbers() -> None:
-    spoken = [("<s>", 0, 3), ("read(2)", 4, 20), ("[NOISE]", 21, 30), ("++UH++", 31, 40), ("it", 41, 99)]
-    segments = [SimpleNamespace(word=w, start_frame=a, end_frame=b, prob=1.5) for w, a, b in spoken]
-    decoder = SimpleNamespace(
-        reinit_feat=lambda: None,
-        start_utt=lambda: None,
-        end_utt=lambda: None,
-        hyp=lambda: "read it",
-        seg=lambda: segments,
-    )
-    decoder.process_raw = lambda pcm, no_search, full: None
-    words = recognize(decoder, bytes(2 * 12_000))
-    assert [text for text, *_ in words] == ["read", "it"]
-    assert np.allclose([numbers for _, *numbers in words], [[0.04, 0.21, 1.0], [0.41, 0.75, 1.0]])
-    decoder.hyp = lambda: None
-    assert recognize(decoder, bytes(2 * 12_000)) == []

@@ -69,11 +69,28 @@ def test_returns_the_audio_of_each_text(start: Start) -> None:
 
 
 def test_gives_writable_samples_in_blocks(start: Start) -> None:
-    blocks = list(start().submit("a LONG LONG b", OPTIONS))
+    blocks = list(start().submit("a WAIT LONG LONG b", OPTIONS))
     assert all(block.dtype == np.int16 and block.flags.writeable for block in blocks)
     assert len(blocks[0]) == 1
     assert sum(map(len, blocks)) == 200_002
     assert len(blocks) <= 4
+
+
+def test_audio_of_any_length_comes_whole(start: Start) -> None:
+    processes = start()
+    for text in ("LONG " * 63, "LONG " * 63 + "end", "a"):
+        assert heard(processes.submit(text, OPTIONS)) == text.replace("LONG", "x" * 100_000).replace(" ", "")
+
+
+def test_what_is_stopped_in_the_middle_of_much_audio_is_forgotten(start: Start) -> None:
+    processes = start()
+    (pid,) = processes.pids
+    for _ in range(5):
+        long = processes.submit("LONG " * 200, OPTIONS)
+        next(iter(long))
+        long.stop()
+        assert heard(processes.submit("next LONG", OPTIONS)) == "next" + "x" * 100_000
+    assert processes.pids == [pid]
 
 
 def test_begins_utterances_in_order(start: Start) -> None:
