@@ -13,7 +13,6 @@ import tempfile
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +24,11 @@ from hearsay.processes.worker import WorkerHung, WorkerLost, WorkerProcess, Work
 MAX_DURATION = 12 * 3600.0
 """Seconds of the longest recording that is accepted unless told otherwise: 1.4 GB of samples on the disk."""
 
+_MEMORY_BYTES = 1024**3
+"""That one file may take, beyond what an idle worker holds."""
+
 _REQUESTS_PER_PROCESS = 500
 """After so many files a process is replaced, with whatever memory libav has lost."""
-
-
-@dataclass(frozen=True, slots=True)
-class DecodeLimits:
-    """What one file may cost."""
-
-    timeout: float
-    """Seconds on the clock."""
-    max_duration: float | None = MAX_DURATION
-    """Seconds of audio; None means any length."""
-    memory_bytes: int = 1024**3
-    """Memory beyond what an idle worker holds."""
 
 
 class MediaDecoderPool:
@@ -53,8 +43,17 @@ class MediaDecoderPool:
         max_waiting: int = 64,
         max_duration: float | None = MAX_DURATION,
     ) -> None:
-        """Make a pool that puts samples into nameless files in `folder` (the system's choice if None)."""
-        self._limits = DecodeLimits(timeout, max_duration)
+        """Make a pool that puts samples into nameless files in `folder` (the system's choice if None).
+
+        A file may take `timeout` seconds on the clock, and have `max_duration` seconds of audio (None: any).
+        """
+        limits = {
+            "max_duration": max_duration,
+            "memory_bytes": _MEMORY_BYTES,
+            "cpu_seconds": timeout + 1.0,
+        }
+        self._payload = json.dumps(limits).encode()
+        self._timeout = timeout
         self._folder = folder
         self._max_waiting = max_waiting
         self._n_waiting = 0
@@ -97,12 +96,7 @@ class MediaDecoderPool:
         await asyncio.get_running_loop().run_in_executor(None, self._threads.shutdown)
 
     async def _decode(self, source: Path) -> Audio:
-        limits = {
-            "max_duration": self._limits.max_duration,
-            "memory_bytes": self._limits.memory_bytes,
-            "cpu_seconds": self._limits.timeout + 1.0,
-        }
-        request = WorkerRequest(json.dumps(limits).encode())
+        request = WorkerRequest(self._payload)
         future = asyncio.get_running_loop().run_in_executor(self._threads, self._run, source, request)
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
@@ -118,7 +112,7 @@ class MediaDecoderPool:
             try:
                 answer = worker.run(request, descriptors=(upload.fileno(), pcm.fileno()))
             except WorkerHung as error:
-                message = f"Decoding the file took longer than {self._limits.timeout:g} seconds."
+                message = f"Decoding the file took longer than {self._timeout:g} seconds."
                 raise InvalidAudio(message, code="decode_timeout") from error
             except WorkerLost as error:
                 raise InvalidAudio("The file breaks the decoder.", code="damaged_audio") from error
