@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hearsay.client.stitching import cut, cut_quietly, merge, quietest, stitch
+from hearsay.client.stitching import cut, cut_at_pauses, merge, quietest_time, stitch
 from hearsay.domain import SAMPLE_RATE, Audio, Segment, Word
 
 SENTENCES = (
@@ -390,15 +390,15 @@ def bursts(duration: float, pauses: Sequence[tuple[float, float]]) -> Audio:
 
 def test_quietest_finds_the_pause() -> None:
     audio = bursts(10, [(4.3, 4.6)])
-    assert quietest(audio, 3.0, 6.0) == pytest.approx(4.45, abs=0.06)
-    assert quietest(audio, 5.0, 5.1) == pytest.approx(5.05)
-    assert quietest(bursts(10, [(0, 10)]), 2.0, 4.0) == pytest.approx(3.0, abs=0.03)
+    assert quietest_time(audio, 3.0, 6.0) == pytest.approx(4.45, abs=0.06)
+    assert quietest_time(audio, 5.0, 5.1) == pytest.approx(5.05)
+    assert quietest_time(bursts(10, [(0, 10)]), 2.0, 4.0) == pytest.approx(3.0, abs=0.03)
 
 
 def test_cut_quietly_moves_edges_into_pauses_and_never_outwards() -> None:
     audio = bursts(60, [(start + 0.2, start + 0.5) for start in range(60)])
     plain = cut(60, part=25, overlap=5)
-    spans = cut_quietly(audio, part=25, overlap=5)
+    spans = cut_at_pauses(audio, part=25, overlap=5)
     assert len(spans) == len(plain) == 3
     for (a, b), (start, end) in zip(plain, spans, strict=True):
         assert a <= start and end <= b

@@ -112,7 +112,7 @@ class Worker:
 
     async def _run_there(self, jobs: Sequence[Job], choice: ServerChoice) -> None:
         async with choice.open(self._reporter) as server:
-            kind = "" if server.gives_times(self._options.task) else ", which gives text without times"
+            kind = "" if server.returns_times(self._options.task) else ", which gives text without times"
             self._model = server.model(self._options.task)
             self._reporter.say(f"Model: {self._model} at {choice.base_url}{kind}.")
             hopeless: list[HearsayError] = []
