@@ -1,8 +1,8 @@
 """The tree of errors that Hearsay raises.
 
     HearsayError
-    ├── InvalidRequest            the caller's request is at fault
-    │   ├── InvalidAudio          bytes that are not a recording we can read
+    ├── InvalidRequest            a fault of the request
+    │   ├── InvalidAudio          bytes that are no readable recording
     │   │   └── AudioTooShort     shorter than 0.01 s
     │   ├── UnsupportedOption     an option that the chosen model cannot honour
     │   ├── PayloadTooLarge       over the upload limit
@@ -14,7 +14,7 @@
     ├── DownloadFailed            weights that could not be downloaded or are damaged
     ├── Overloaded                too much work waiting
     ├── EngineFailed              a model that broke while working
-    ├── Cancelled                 the caller went away
+    ├── Cancelled                 the client disconnected
     └── ConfigurationError        settings that cannot be right
 
 Knows no HTTP status and no vendor: `dialects` maps classes to both.
@@ -140,7 +140,7 @@ class Overloaded(HearsayError):
     ) -> None:
         super().__init__(message, param=param, code=code)
         self.retry_after = retry_after
-        """Seconds after which a new try has a fair chance."""
+        """Delay before a retry may succeed, seconds."""
 
 
 class EngineFailed(HearsayError):

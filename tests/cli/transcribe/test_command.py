@@ -557,7 +557,7 @@ def test_bars_draw_and_leave_nothing(capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.parametrize(("seconds", "text"), [(5, "0:05"), (65, "1:05"), (3725, "1:02:05")])
 def test_clock_text(seconds: float, text: str) -> None:
-    assert progress.clock_text(seconds) == text
+    assert progress.format_duration(seconds) == text
 
 
 def test_options_default_to_the_domains() -> None:
