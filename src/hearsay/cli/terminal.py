@@ -123,5 +123,5 @@ def complete_voice(incomplete: str) -> list[str]:
 
     catalogue = wiring.catalogue(resolved().settings)
     installed = [voice.id for card in catalogue.synthesizers() for voice in catalogue.voices(card)]
-    names = dict.fromkeys((*installed, *(persona.name for persona in VENDOR_VOICES.values())))
+    names = dict.fromkeys((*installed, *(voice.name for voice in VENDOR_VOICES.values())))
     return [name for name in names if name.casefold().startswith(incomplete.casefold())]

@@ -169,7 +169,7 @@ def _cast(
 
     aliases = catalogue.voice_aliases
     return select_voice(
-        catalogue, model=model, voice=voice, persona=persona, language=language, text="", aliases=aliases
+        catalogue, model=model, voice=voice, vendor_voice=persona, language=language, text="", aliases=aliases
     )
 
 

@@ -147,12 +147,12 @@ class SpeechResponse:
             self._deps.catalogue,
             model=asked.model,
             voice=asked.voice,
-            persona=asked.persona,
+            vendor_voice=asked.persona,
             language=asked.language,
             text=asked.text,
             fallback_language=self._deps.language,
             aliases=self._deps.catalogue.voice_aliases,
-            nicknames=NAMES,
+            vendor_names=NAMES,
         )
         self._trace.warn(*cast.warnings)
         if asked.instructions is not None:

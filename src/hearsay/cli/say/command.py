@@ -236,19 +236,19 @@ def _select_voice(
     from hearsay.text import language_id
     from hearsay.tts import voice_selection
 
-    persona = vendor_voice(request.voice) if request.voice else None
-    is_known = request.language or (request.voice and persona is None)
+    vendor = vendor_voice(request.voice) if request.voice else None
+    is_known = request.language or (request.voice and vendor is None)
     head, text = _read(request.text, n_characters=0 if is_known else language_id.SAMPLE)
     chosen = voice_selection.select_voice(
         catalogue,
         model=request.model,
         voice=request.voice,
-        persona=persona,
+        vendor_voice=vendor,
         language=request.language,
         text=head,
         fallback_language=fallback_language,
         aliases=catalogue.voice_aliases,
-        nicknames=NAMES,
+        vendor_names=NAMES,
     )
     return chosen, text
 
