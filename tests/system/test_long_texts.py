@@ -36,7 +36,7 @@ class Book:
 
 
 def reading(book: Book, synthesizer: Synthesizer, voice: str, container: Container) -> Iterator[BytesLike]:
-    found = split_utterances(book, language="en", most=synthesizer.utterance_characters)
+    found = split_utterances(book, language="en", max_length=synthesizer.utterance_characters)
     synthesis = Synthesis(found, SynthesisOptions(voice), synthesizer)
     return encoded(synthesis, synthesizer, SoundFormat(container, 24_000))
 

@@ -381,5 +381,5 @@ def test_a_flac_file_states_its_length(here: Path) -> None:
     wanted = audio_files.output_format(Format.FLAC, voice_rate=22_050)
     encoder = SoundEncoder(wanted, source_rate=22_050)
     path = here / "sound.flac"
-    audio_files.write(path, wanted, (encoder.feed(np.zeros(10_000, np.int16)), encoder.finish()))
+    audio_files.write(path, (encoder.feed(np.zeros(10_000, np.int16)), encoder.finish()), wanted)
     assert int.from_bytes(path.read_bytes()[21:26], "big") & (1 << 36) - 1 == 10_000

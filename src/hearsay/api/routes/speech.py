@@ -168,7 +168,7 @@ class SpeechResponse:
         exchange, synthesizer = self._exchange, lease.synthesizer
         return Synthesis(
             sentences.split_utterances(
-                self._asked.text, language=cast.language, most=synthesizer.utterance_characters
+                self._asked.text, language=cast.language, max_length=synthesizer.utterance_characters
             ),
             SynthesisOptions(voice=cast.voice.id, speed=self._asked.speed),
             synthesizer,

@@ -78,7 +78,7 @@ def output_format(kind: Format, voice_rate: int, *, sample_rate: int | None = No
     return audio_format
 
 
-def write(path: Path, audio_format: SoundFormat, audio: Iterable[BytesLike]) -> None:
+def write(path: Path, audio: Iterable[BytesLike], audio_format: SoundFormat) -> None:
     """Write a file, which appears when complete; pipes and devices receive the audio as it is made."""
     if path.exists() and not path.is_file():
         with path.open("wb", buffering=0) as device:

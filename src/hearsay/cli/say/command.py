@@ -222,7 +222,9 @@ def _synthesize(request: _Request, output: _Output, *, quiet: bool) -> None:
         for warning in chosen.warnings:
             terminal.say(warning)
     with closing(catalogue.load_synthesizer(chosen.card)) as synthesizer:
-        utterances = split_utterances(text, language=chosen.language, most=synthesizer.utterance_characters)
+        utterances = split_utterances(
+            text, language=chosen.language, max_length=synthesizer.utterance_characters
+        )
         synthesis = Synthesis(utterances, SynthesisOptions(chosen.voice.id, request.speed), synthesizer)
         audio_format = output.audio_format(synthesizer.sample_rate)
         output.write(encoded(synthesis, synthesizer, audio_format), audio_format)
