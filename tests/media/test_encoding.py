@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hearsay.domain import Pcm
 from hearsay.errors import UnsupportedOption
 from hearsay.media import decoding, libav_encoder
-from hearsay.media.encoding import TEMPI, Container, Encoding, SoundEncoder, SoundFormat, check
+from hearsay.media.encoding import TEMPO_RANGE, Container, Encoding, SoundEncoder, SoundFormat, check
 from hearsay.media.formats import RATES, bit_rates, closest_rate
 from hearsay.media.resampling import RateTempoChanger
 
@@ -326,14 +326,14 @@ def test_a_bit_rate_is_kept_to() -> None:
 
 
 def test_a_container_that_libav_was_built_without_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    missing = libav_encoder._Recipe("ogg", "libunheard", {}, {})
-    monkeypatch.setattr(libav_encoder, "_recipe", lambda container, rate: missing)
+    missing = libav_encoder._CodecSettings("ogg", "libunheard", {}, {})
+    monkeypatch.setattr(libav_encoder, "_codec_settings", lambda container, rate: missing)
     with pytest.raises(UnsupportedOption, match="opus cannot be made: libav has no libunheard") as caught:
         SoundEncoder(SoundFormat(Container.OPUS, 24_000), source_rate=SOURCE_RATE)
     assert caught.value.param == "response_format"
 
 
-@pytest.mark.parametrize("tempo", [0.0, TEMPI[0] - 0.01, TEMPI[1] + 1, float("nan")])
+@pytest.mark.parametrize("tempo", [0.0, TEMPO_RANGE[0] - 0.01, TEMPO_RANGE[1] + 1, float("nan")])
 def test_a_tempo_out_of_bounds_is_a_mistake(tempo: float) -> None:
     with pytest.raises(ValueError, match="tempo"):
         SoundEncoder(SoundFormat(Container.WAV, 24_000), source_rate=SOURCE_RATE, tempo=tempo)
