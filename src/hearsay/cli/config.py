@@ -1,6 +1,6 @@
 """`hearsay config`: every setting, its value and its origin.
 
-Knows no setting by name; secrets are hidden by `settings.shown`.
+Knows no setting by name; secrets are hidden by `settings.masked`.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def config(
 
         HEARSAY_MODEL=whisper-small hearsay config --json
     """
-    from hearsay.settings import Settings, default_file, shown
+    from hearsay.settings import Settings, default_file, masked
 
     resolved = terminal.resolved()
-    values = shown(resolved.settings)
+    values = masked(resolved.settings)
     origins = {name: resolved.origins.get(name, "default") for name in values}
     descriptions = {name: field.description or "" for name, field in Settings.model_fields.items()}
     if as_json:
