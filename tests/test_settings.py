@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from hearsay.errors import ConfigurationError
-from hearsay.settings import Settings, default_file, parse_pairs, resolve, masked
+from hearsay.settings import Settings, default_file, masked, parse_pairs, resolve
 
 
 @pytest.fixture(autouse=True)

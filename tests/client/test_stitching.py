@@ -53,7 +53,7 @@ DURATION = TRUTH[-1].end + 0.5
 
 
 def heard(truth: Sequence[Segment], start: float, end: float, *, garble: bool = False) -> list[Segment]:
-    """Return what a good recogniser makes of `start` to `end`: words cut by an edge are wrong or missing."""
+    """Return a good recogniser's hypothesis of `start` to `end`: words cut by an edge are wrong or lost."""
     segments = []
     for segment in truth:
         words = []
@@ -77,7 +77,7 @@ def without_words(segments: Sequence[Segment]) -> list[Segment]:
 
 
 def as_one(segments: Sequence[Segment], start: float, end: float) -> list[Segment]:
-    """Return what a model without any times says about a part."""
+    """Return the hypothesis of a model without times for a part."""
     return [Segment(start, end, said(segments))] if segments else []
 
 

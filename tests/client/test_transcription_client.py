@@ -1,4 +1,4 @@
-"""The client of transcription servers: addresses, keys, limits, cutting, merging, patience, honest errors."""
+"""The client of transcription servers: addresses, keys, limits, cutting, merging, retries, errors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PLAIN, DEFAULT = TranscribeOptions(), Limits()
 
 @dataclass
 class Vendor:
-    """A scripted server that hears tones; refusals come first, then answers."""
+    """A scripted server that recognises tones; error responses come first."""
 
     refusals: list[httpx.Response | Exception] = field(default_factory=list)
     max_bytes: int | None = None
@@ -131,7 +131,7 @@ _folder = ""
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path) -> None:
-    """Return the scripted vendor somewhere to decode."""
+    """Set the folder in which the scripted vendor decodes."""
     global _folder
     _folder = str(tmp_path)
 

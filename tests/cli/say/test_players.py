@@ -1,4 +1,4 @@
-"""Which player is taken, what it is told and given, and what happens where it fails or is interrupted."""
+"""Choice of the player, its arguments and input, failures and interruptions."""
 
 from __future__ import annotations
 
