@@ -17,7 +17,7 @@ from hearsay.dialects import vendor_voices
 from hearsay.dialects.dialect import Dialect
 from hearsay.domain import VendorVoice
 from hearsay.errors import InvalidRequest
-from hearsay.media.formats import RATES, Container, Encoding, SoundFormat, bit_rates, check
+from hearsay.media.formats import RATES, AudioFormat, Container, Encoding, bit_rates, check
 from hearsay.text import languages
 
 SPEEDS = (0.25, 5.0)
@@ -104,7 +104,7 @@ class SpeechRequest:
     language: str | None
     """Tag in lower case; None leaves it to the voice and the text."""
     speed: float
-    format: SoundFormat
+    format: AudioFormat
     media_type: str
     """Content type of the bytes, without parameters."""
     framing: Framing = Framing.BYTES
@@ -198,7 +198,7 @@ def _speed(asked: Mapping[str, Any]) -> float:
 
 def _format(
     asked: Mapping[str, Any], said: Mapping[str, Any], dialect: Dialect
-) -> tuple[str, SoundFormat, list[str]]:
+) -> tuple[str, AudioFormat, list[str]]:
     """Return the name of the format, what it is, and what was said about it that changes nothing."""
     name = _choice(asked, "response_format", tuple(FORMATS)) or dialect.sound
     container, encoding = FORMATS[name]
@@ -214,14 +214,14 @@ def _format(
     if bit_rate is not None and not bit_rates(container, dialect.sample_rate):
         ignored.append(f"bit_rate was ignored; {name} has no choice of it.")
         bit_rate = None
-    wanted = SoundFormat(container, dialect.sample_rate if rate is None else rate, encoding, bit_rate)
+    wanted = AudioFormat(container, dialect.sample_rate if rate is None else rate, encoding, bit_rate)
     if rate is None:
         wanted = _with_room(wanted)
     check(wanted)
     return name, wanted, ignored
 
 
-def _with_room(wanted: SoundFormat) -> SoundFormat:
+def _with_room(wanted: AudioFormat) -> AudioFormat:
     """Raise a sample rate that nobody named to one that the bit rate goes with, if there is one."""
     if wanted.bit_rate is None:
         return wanted
@@ -230,7 +230,7 @@ def _with_room(wanted: SoundFormat) -> SoundFormat:
     return replace(wanted, sample_rate=next(fitting, wanted.sample_rate))
 
 
-def _media_type(name: str, wanted: SoundFormat, dialect: Dialect) -> str:
+def _media_type(name: str, wanted: AudioFormat, dialect: Dialect) -> str:
     if dialect.opaque_sound and wanted.container not in (Container.WAV, Container.MP3):
         return OCTETS
     if name == "mulaw" and wanted.sample_rate != _BASIC_RATE:

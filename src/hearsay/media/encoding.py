@@ -9,22 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hearsay.domain import BytesLike, Pcm
-from hearsay.media.formats import Container, Encoding, SoundFormat, check
+from hearsay.media.formats import AudioFormat, Container, Encoding, check
 from hearsay.media.libav_encoder import LibavWriter
 from hearsay.media.mp3 import Mp3Writer
 from hearsay.media.resampling import RateTempoChanger
 from hearsay.media.wav import WavWriter
 
-__all__ = ["TEMPO_RANGE", "Container", "Encoding", "SoundEncoder", "SoundFormat", "check"]
+__all__ = ["TEMPO_RANGE", "AudioEncoder", "AudioFormat", "Container", "Encoding", "check"]
 
 TEMPO_RANGE = (0.05, 20.0)
 """Slowest and fastest tempo."""
 
 
-class SoundEncoder:
+class AudioEncoder:
     """Encodes one file; not thread-safe."""
 
-    def __init__(self, audio_format: SoundFormat, *, source_rate: int, tempo: float = 1.0) -> None:
+    def __init__(self, audio_format: AudioFormat, *, source_rate: int, tempo: float = 1.0) -> None:
         """Open the encoder. Raises `UnsupportedOption` for a format that the container cannot hold."""
         check(audio_format)
         slowest, fastest = TEMPO_RANGE
@@ -52,7 +52,7 @@ class SoundEncoder:
         return b"".join(self._writer.feed(block) for block in blocks)
 
 
-def _writer(audio_format: SoundFormat) -> WavWriter | Mp3Writer | LibavWriter:
+def _writer(audio_format: AudioFormat) -> WavWriter | Mp3Writer | LibavWriter:
     match audio_format.container:
         case Container.WAV | Container.RAW:
             headerless = audio_format.container is Container.RAW

@@ -36,7 +36,7 @@ class Encoding(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SoundFormat:
+class AudioFormat:
     """The format of an audio output."""
 
     container: Container
@@ -86,7 +86,7 @@ def closest_rate(container: Container, sample_rate: int) -> int:
     return next((rate for rate in rates if rate >= sample_rate), rates[-1])
 
 
-def check(audio_format: SoundFormat) -> None:
+def check(audio_format: AudioFormat) -> None:
     """Raise `UnsupportedOption`, with the allowed values, for a format that its container cannot hold."""
     container, rate, bit_rate = audio_format.container, audio_format.sample_rate, audio_format.bit_rate
     rates = RATES[container]

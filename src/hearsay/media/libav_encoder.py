@@ -28,7 +28,7 @@ from av.error import FFmpegError
 
 from hearsay.domain import Pcm
 from hearsay.errors import UnsupportedOption
-from hearsay.media.formats import Container, SoundFormat
+from hearsay.media.formats import AudioFormat, Container
 
 _FRAMES_PER_SECOND = 25
 """FLAC frame rate, approximately: the usual 0.1 s would add latency, and odd sizes cannot be partitioned and
@@ -90,7 +90,7 @@ def _flac_options(rate: int) -> dict[str, str]:
 class LibavWriter:
     """Encodes one file."""
 
-    def __init__(self, audio_format: SoundFormat) -> None:
+    def __init__(self, audio_format: AudioFormat) -> None:
         """Open the encoder. Raises `UnsupportedOption` where libav was built without the codec."""
         settings = _codec_settings(audio_format.container, audio_format.sample_rate)
         self._rate = audio_format.sample_rate
@@ -122,7 +122,7 @@ class LibavWriter:
         return self._buffer.take()
 
 
-def _open(buffer: _OutputBuffer, settings: _CodecSettings, audio_format: SoundFormat) -> tuple[Any, Any]:
+def _open(buffer: _OutputBuffer, settings: _CodecSettings, audio_format: AudioFormat) -> tuple[Any, Any]:
     """Return container and stream, with the header written. Raises `ValueError` for a missing codec."""
     options = settings.muxer_options | {"flush_packets": "1", "fflags": "+bitexact"}
     output: Any = av.open(buffer, "w", format=settings.muxer, container_options=options)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from hearsay.domain import BytesLike, Pcm, SynthesisOptions
 from hearsay.engines.protocols import IsCancelled, SynthesisStream, Synthesizer
 from hearsay.errors import Cancelled, InvalidRequest
-from hearsay.media.encoding import SoundEncoder, SoundFormat
+from hearsay.media.encoding import AudioEncoder, AudioFormat
 
 
 class Synthesis:
@@ -82,9 +82,9 @@ class Synthesis:
             raise Cancelled
 
 
-def encoded(synthesis: Synthesis, synthesizer: Synthesizer, audio_format: SoundFormat) -> Iterator[BytesLike]:
+def encoded(synthesis: Synthesis, synthesizer: Synthesizer, audio_format: AudioFormat) -> Iterator[BytesLike]:
     """Yield the non-empty blocks of bytes of a file or stream in an audio format, as audio is made."""
-    encoder = SoundEncoder(audio_format, source_rate=synthesizer.sample_rate, tempo=synthesis.tempo)
+    encoder = AudioEncoder(audio_format, source_rate=synthesizer.sample_rate, tempo=synthesis.tempo)
     with closing(iter(synthesis)) as blocks:
         for block in blocks:
             if data := encoder.feed(block):

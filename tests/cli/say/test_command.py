@@ -22,7 +22,7 @@ from hearsay.cli.say import audio_files
 from hearsay.cli.say.audio_files import Format
 from hearsay.cli.say.command import _complete_format
 from hearsay.engines.fake.synthesizer import SAMPLE_RATE, WORD_SECONDS, FakeSynthesizer
-from hearsay.media.encoding import SoundEncoder
+from hearsay.media.encoding import AudioEncoder
 
 FIVE = "Five words are said here."
 RATES = {Format.OPUS: 24_000, Format.MULAW: 8000}
@@ -379,7 +379,7 @@ def test_sizes_that_a_header_cannot_hold_stay_unknown() -> None:
 
 def test_a_flac_file_states_its_length(here: Path) -> None:
     wanted = audio_files.output_format(Format.FLAC, voice_rate=22_050)
-    encoder = SoundEncoder(wanted, source_rate=22_050)
+    encoder = AudioEncoder(wanted, source_rate=22_050)
     path = here / "sound.flac"
     audio_files.write(path, (encoder.feed(np.zeros(10_000, np.int16)), encoder.finish()), wanted)
     assert int.from_bytes(path.read_bytes()[21:26], "big") & (1 << 36) - 1 == 10_000

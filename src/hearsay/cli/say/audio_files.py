@@ -15,7 +15,7 @@ from typing import IO, BinaryIO
 
 from hearsay.domain import BytesLike
 from hearsay.media import wav
-from hearsay.media.formats import Container, Encoding, SoundFormat, check, closest_rate
+from hearsay.media.formats import AudioFormat, Container, Encoding, check, closest_rate
 
 
 class Format(StrEnum):
@@ -62,7 +62,7 @@ def format_from_suffix(path: Path) -> Format:
     return found
 
 
-def output_format(kind: Format, voice_rate: int, *, sample_rate: int | None = None) -> SoundFormat:
+def output_format(kind: Format, voice_rate: int, *, sample_rate: int | None = None) -> AudioFormat:
     """Return the encoding of a format, at the requested rate or one that suits the voice.
 
     Raises: `UnsupportedOption` for a rate that the format cannot hold.
@@ -73,12 +73,12 @@ def output_format(kind: Format, voice_rate: int, *, sample_rate: int | None = No
         container = Container.RAW if kind is Format.PCM else Container(kind.value)
         encoding = Encoding.PCM_S16LE
     usual = _RATES.get(kind) or closest_rate(container, voice_rate)
-    audio_format = SoundFormat(container, sample_rate or usual, encoding)
+    audio_format = AudioFormat(container, sample_rate or usual, encoding)
     check(audio_format)
     return audio_format
 
 
-def write(path: Path, audio: Iterable[BytesLike], audio_format: SoundFormat) -> None:
+def write(path: Path, audio: Iterable[BytesLike], audio_format: AudioFormat) -> None:
     """Write a file, which appears when complete; pipes and devices receive the audio as it is made."""
     if path.exists() and not path.is_file():
         with path.open("wb", buffering=0) as device:
@@ -108,7 +108,7 @@ def write_stream(audio: Iterable[BytesLike], file: IO[bytes]) -> None:
         file.flush()
 
 
-def _write_length(file: BinaryIO, audio_format: SoundFormat) -> None:
+def _write_length(file: BinaryIO, audio_format: AudioFormat) -> None:
     """Replace the stream header of a complete WAV or FLAC file by one with its length."""
     match audio_format.container:
         case Container.WAV:

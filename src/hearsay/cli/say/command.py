@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from hearsay.cli.say.audio_files import Format
     from hearsay.domain import BytesLike
-    from hearsay.media.formats import SoundFormat
+    from hearsay.media.formats import AudioFormat
     from hearsay.models.catalogue import Catalogue
     from hearsay.tts.voice_selection import VoiceChoice
 
@@ -148,9 +148,9 @@ class _Request:
 class _Output:
     """A player, a file or standard output."""
 
-    audio_format: Callable[[int], SoundFormat]
+    audio_format: Callable[[int], AudioFormat]
     """Format to encode in, for a synthesizer's sample rate."""
-    write: Callable[[Iterable[BytesLike], SoundFormat], None]
+    write: Callable[[Iterable[BytesLike], AudioFormat], None]
     """Writes audio of that format as it is made."""
 
 

@@ -23,7 +23,7 @@ from typing import IO
 from hearsay.cli.say.audio_files import write_stream
 from hearsay.domain import BytesLike
 from hearsay.errors import HearsayError
-from hearsay.media.formats import Container, SoundFormat
+from hearsay.media.formats import AudioFormat, Container
 
 REMEDY = "`--output speech.wav` writes a file instead."
 
@@ -54,9 +54,9 @@ class Player:
         """Return the command line, without the file's name."""
         return [self.program, *(text.format(rate=rate) for text in self.arguments)]
 
-    def audio_format(self, rate: int) -> SoundFormat:
+    def audio_format(self, rate: int) -> AudioFormat:
         """Return the format that `play` expects; a file gets its WAV header there."""
-        return SoundFormat(Container.WAV if self.input is Input.WAV else Container.RAW, rate)
+        return AudioFormat(Container.WAV if self.input is Input.WAV else Container.RAW, rate)
 
 
 PLAYERS = (
