@@ -28,12 +28,15 @@ class HearsayError(Exception):
 
     code: str | None = None
     """Machine-readable name of the failure, stable across releases."""
+    param: str | None = None
+    """Request field at fault."""
 
     def __init__(
         self, message: str | None = None, *, param: str | None = None, code: str | None = None
     ) -> None:
         self.message = message or (type(self).__doc__ or "").strip()
-        self.param = param
+        if param is not None:
+            self.param = param
         if code is not None:
             self.code = code
         super().__init__(self.message)
@@ -49,11 +52,7 @@ class InvalidAudio(InvalidRequest):
     """The file is not a recording that can be read."""
 
     code = "invalid_audio"
-
-    def __init__(
-        self, message: str | None = None, *, param: str | None = "file", code: str | None = None
-    ) -> None:
-        super().__init__(message, param=param, code=code)
+    param = "file"
 
 
 class AudioTooShort(InvalidAudio):
@@ -84,11 +83,7 @@ class FetchFailed(InvalidRequest):
     """The URL could not be fetched."""
 
     code = "url_fetch_failed"
-
-    def __init__(
-        self, message: str | None = None, *, param: str | None = "url", code: str | None = None
-    ) -> None:
-        super().__init__(message, param=param, code=code)
+    param = "url"
 
 
 class Unauthorized(HearsayError):
@@ -101,22 +96,14 @@ class ModelNotFound(HearsayError):
     """There is no model of that name."""
 
     code = "model_not_found"
-
-    def __init__(
-        self, message: str | None = None, *, param: str | None = "model", code: str | None = None
-    ) -> None:
-        super().__init__(message, param=param, code=code)
+    param = "model"
 
 
 class ModelNotInstalled(HearsayError):
     """The model is known but its weights are not on this machine."""
 
     code = "model_not_installed"
-
-    def __init__(
-        self, message: str | None = None, *, param: str | None = "model", code: str | None = None
-    ) -> None:
-        super().__init__(message, param=param, code=code)
+    param = "model"
 
 
 class DownloadFailed(HearsayError):

@@ -10,50 +10,12 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import IO, Protocol
+from typing import IO
 
 _LINE_SECONDS = 20.0
 """Least time between two progress lines in a log."""
 _SPEED_SECONDS = 600.0
 """Period of the speed estimate; one window of a slow model may take a minute."""
-
-
-class Track(Protocol):
-    """Progress of one task."""
-
-    def update(self, done: float, total: float) -> None:
-        """Show the amount done, in seconds of audio or in bytes."""
-        ...
-
-    def end(self) -> None:
-        """Remove the progress of a finished or failed task."""
-        ...
-
-
-class Reporter(Protocol):
-    """Output of progress, notices, errors and text; a context manager."""
-
-    def begin(self, label: str) -> Track:
-        """Start the progress of a task."""
-        ...
-
-    def say(self, text: str) -> None:
-        """Print a notice, unless quiet."""
-        ...
-
-    def error(self, text: str) -> None:
-        """Print an error, even if quiet."""
-        ...
-
-    def text(self, line: str) -> None:
-        """Print a line of transcript to standard output, unbuffered."""
-        ...
-
-    def __enter__(self) -> Reporter: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
 
 
 def open_reporter(*, quiet: bool) -> Reporter:
@@ -86,7 +48,7 @@ class Lines:
     ) -> None:
         self._stream.flush()
 
-    def begin(self, label: str) -> Track:
+    def begin(self, label: str) -> _LineTrack:
         """Start the progress of a task; short ones print no line."""
         return _LineTrack(label, self.say, self._clock)
 
@@ -105,6 +67,8 @@ class Lines:
 
 
 class _LineTrack:
+    """Progress of one task."""
+
     def __init__(self, label: str, say: Callable[[str], None], clock: Callable[[], float]) -> None:
         self._label, self._say, self._clock = label, say, clock
         self._started = self._last = clock()
@@ -155,7 +119,7 @@ class Bars:
     ) -> None:
         self._progress.stop()
 
-    def begin(self, label: str) -> Track:
+    def begin(self, label: str) -> _BarTrack:
         """Start a bar."""
         return _BarTrack(self._progress, label)
 
@@ -189,3 +153,7 @@ class _BarTrack:
 
     def end(self) -> None:
         self._progress.remove_task(self._task)
+
+
+Reporter = Lines | Bars
+"""Output of progress, notices, errors and text; a context manager."""

@@ -35,9 +35,10 @@ class AudioTooLong(InvalidRequest):
     """The server takes no recording of this length."""
 
     code = "audio_too_long"
+    param = "file"
 
     def __init__(self, message: str, *, limit: float) -> None:
-        super().__init__(message, param="file")
+        super().__init__(message)
         self.limit = limit
         """Longest recording that the server accepts, seconds."""
 

@@ -41,32 +41,18 @@ COMMON = frozenset({
 RARE_PENALTY = 3.0
 """Prior against all other languages, nats: `Hola` is not Aragonese."""
 
-_SCRIPTS: tuple[tuple[str, str], ...] = (
-    ("\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9d", "ja"),
-    ("\u1100-\u11ff\u3130-\u318f\uac00-\ud7ff", "ko"),
-    ("\u0370-\u03ff\u1f00-\u1fff", "el"),
-    ("\u0590-\u05ff", "he"),
-    ("\u0e00-\u0e7f", "th"),
-    ("\u10a0-\u10ff\u1c90-\u1cbf", "ka"),
-    ("\u0530-\u058f", "hy"),
-    ("\u1200-\u139f", "am"),
-    ("\u0a00-\u0a7f", "pa"),
-    ("\u0a80-\u0aff", "gu"),
-    ("\u0b00-\u0b7f", "or"),
-    ("\u0b80-\u0bff", "ta"),
-    ("\u0c00-\u0c7f", "te"),
-    ("\u0c80-\u0cff", "kn"),
-    ("\u0d00-\u0d7f", "ml"),
-    ("\u0d80-\u0dff", "si"),
-    ("\u0e80-\u0eff", "lo"),
-    ("\u0f00-\u0fff", "bo"),
-    ("\u1000-\u109f", "my"),
-    ("\u1780-\u17ff", "km"),
+# fmt: off
+_UNIQUE_SCRIPTS = tuple((re.compile(f"[{letters}]"), code) for letters, code in (
+    ("\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9d", "ja"), ("\u1100-\u11ff\u3130-\u318f\uac00-\ud7ff", "ko"),
+    ("\u0370-\u03ff\u1f00-\u1fff", "el"), ("\u0590-\u05ff", "he"), ("\u0e00-\u0e7f", "th"),
+    ("\u10a0-\u10ff\u1c90-\u1cbf", "ka"), ("\u0530-\u058f", "hy"), ("\u1200-\u139f", "am"),
+    ("\u0a00-\u0a7f", "pa"), ("\u0a80-\u0aff", "gu"), ("\u0b00-\u0b7f", "or"), ("\u0b80-\u0bff", "ta"),
+    ("\u0c00-\u0c7f", "te"), ("\u0c80-\u0cff", "kn"), ("\u0d00-\u0d7f", "ml"), ("\u0d80-\u0dff", "si"),
+    ("\u0e80-\u0eff", "lo"), ("\u0f00-\u0fff", "bo"), ("\u1000-\u109f", "my"), ("\u1780-\u17ff", "km"),
     ("\u13a0-\u13ff\uab70-\uabbf", "chr"),
-)
+))
+# fmt: on
 """Scripts of (nearly) one language."""
-
-_UNIQUE = tuple((re.compile(f"[{letters}]"), code) for letters, code in _SCRIPTS)
 
 _SHARED_SCRIPTS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
     (
@@ -112,7 +98,7 @@ def prepare() -> None:
 
 
 def _by_script(sample: str, n_letters: int) -> str | None:
-    for script, code in _UNIQUE:
+    for script, code in _UNIQUE_SCRIPTS:
         n_matching = len(script.findall(sample))
         if code == "ja" and (n_kanji := len(_KANJI.findall(sample))) < _KANJI_PER_KANA * n_matching:
             n_matching += n_kanji

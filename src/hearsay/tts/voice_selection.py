@@ -156,7 +156,7 @@ class _Candidates:
         if exact is not None:
             return exact
         tag, plus, variant = wanted.replace("_", "-").partition("+")
-        if not _REGION.fullmatch(tag) and tag not in self._ids():
+        if not _REGION.fullmatch(tag) and tag not in {voice.id.casefold() for _, voice in self.all()}:
             return None
         for card, voices in self.voices_by_model.values():
             known = {each.id.casefold(): each for each in self.catalogue.variants(card)}
@@ -179,9 +179,6 @@ class _Candidates:
                         param="voice",
                     )
         return None
-
-    def _ids(self) -> set[str]:
-        return {voice.id.casefold() for _, voice in self.all()}
 
     def _find_card(self, name: str) -> ModelCard | None:
         if self.catalogue.is_default_name(name, Task.SYNTHESIZE):
@@ -225,14 +222,14 @@ def _resolve_aliases(voice: str | None, aliases: Mapping[str, str]) -> str | Non
 def _by_name(candidates: _Candidates, match: tuple[ModelCard, Voice], language: str | None) -> VoiceChoice:
     card, voice = match
     requested = _requested_language(candidates, language)
-    if requested is not None and not _match(voice, requested):
+    if requested is not None and not _match(voice.languages, requested):
         raise UnsupportedOption(
             f"The voice `{voice.id}` of `{card.id}` speaks {_list(voice.languages)}, not `{requested}`.",
             param="language",
         )
     spoken = code(requested or voice.languages[0])
     implied = candidates.catalogue.implied_language(candidates.model)
-    if requested is None and implied is not None and not _match(voice, implied):
+    if requested is None and implied is not None and not _match(voice.languages, implied):
         return VoiceChoice(card, voice, spoken, (f"`{voice.id}` does not speak {languages.name(implied)}.",))
     return VoiceChoice(card, voice, spoken)
 
@@ -311,18 +308,14 @@ def _requested_language(candidates: _Candidates, language: str | None) -> str | 
     if language is None:
         return None
     tag = language.strip().casefold().replace("_", "-")
-    if tag and any(_match(voice, tag) for _, voice in candidates.all()):
+    if tag and any(_match(voice.languages, tag) for _, voice in candidates.all()):
         return tag
     return languages.parse(language)
 
 
-def _match(voice: Voice, tag: str) -> int:
-    """Return how well a voice matches a language tag: 0 for not at all, highest for the same region."""
-    return _best_match(voice.languages, tag)
-
-
 @lru_cache(maxsize=4096)  # every request checks hundreds of voices, mostly for a few languages
-def _best_match(spoken: tuple[str, ...], tag: str) -> int:
+def _match(spoken: tuple[str, ...], tag: str) -> int:
+    """Return how well a voice's languages match a tag: 0 for not at all, highest for the same region."""
     return max((_tag_match(each, tag) for each in spoken), default=0)
 
 
@@ -336,7 +329,7 @@ def _tag_match(spoken: str, tag: str) -> int:
 
 def _matching(voices: Iterable[Voice], tag: str) -> list[Voice]:
     """Return the voices of a language, those of the same region first, else in their order."""
-    matches = [(_match(voice, tag), voice) for voice in voices]
+    matches = [(_match(voice.languages, tag), voice) for voice in voices]
     return [
         voice for score, voice in sorted((each for each in matches if each[0]), key=lambda each: -each[0])
     ]
