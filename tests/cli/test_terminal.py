@@ -1,4 +1,4 @@
-"""Tables and progress: for people on a terminal, for programs elsewhere."""
+"""Tables and progress, on a terminal and elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cutting and merging: nothing said is lost or doubled wherever the cut falls, whatever its edges garble."""
+"""Cutting and merging: no word lost or repeated at any cut, with errors at its edges."""
 
 from __future__ import annotations
 
@@ -284,7 +284,7 @@ def test_stitch_words_that_are_not_in_the_text() -> None:
 
 @pytest.mark.parametrize(
     ("left", "right", "merged"),
-    [  # what a weak recogniser really made of both sides of three overlaps; times are not told
+    [  # what a weak recogniser really made of both sides of three overlaps; without times
         (
             "would have been a leisure to consider how much there might be brutally in his power",
             "would have been a leisure to consider how much there might be prickly in his power to",

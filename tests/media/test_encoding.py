@@ -78,7 +78,7 @@ def heard(file: bytes) -> Heard:
 
 
 def likeness(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the correlation of two sounds where they fit best."""
+    """Return the maximal cross-correlation of two signals."""
     size = 1 << (len(one) + len(other)).bit_length()
     product = np.fft.irfft(np.conj(np.fft.rfft(one, size)) * np.fft.rfft(other, size))
     return float(product.max() / np.sqrt((one**2).sum() * (other**2).sum()))

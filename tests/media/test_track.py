@@ -1,4 +1,4 @@
-"""Frames on a timeline: holes, jumps, damaged clocks. Whole files are `media/test_decoding.py`'s."""
+"""Frames on a timeline: gaps, jumps, damaged clocks. Whole files are `media/test_decoding.py`'s."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hearsay.media.track import MAX_GAP, MAX_SILENCE_RATIO, Track
 
 
 def frames(*begins: float | None, n_samples: int = 1600) -> list[AudioFrame]:
-    """Make loud frames of 16 kHz mono that say when they begin."""
+    """Return loud frames of 16 kHz mono with times."""
     made = []
     for begin in begins:
         frame = AudioFrame.from_ndarray(np.full((1, n_samples), 1000, np.int16), "s16", "mono")
@@ -25,7 +25,7 @@ def frames(*begins: float | None, n_samples: int = 1600) -> list[AudioFrame]:
 
 
 def take(made: list[AudioFrame], start: float | None = None) -> tuple[Track, str]:
-    """Run frames through a track; give it, and what it wrote: x for 0.1 s of sound, a dot for silence."""
+    """Return the track and its output for the frames: x for 0.1 s of audio, a dot for silence."""
     pcm = io.BytesIO()
     track = Track(pcm, None, start)
     for frame, following in zip(made, [*made[1:], None], strict=True):

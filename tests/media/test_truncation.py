@@ -1,4 +1,4 @@
-"""What the bytes and headers of a file give away: that it is no recording, or not the whole of one."""
+"""Detection of truncated files and of files that are no recording."""
 
 from __future__ import annotations
 

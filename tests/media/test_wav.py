@@ -1,4 +1,4 @@
-"""WAV files and bare samples: exact bytes, and readers that must get to the end of them."""
+"""WAV files and headerless samples: exact bytes, and readers that must reach the end."""
 
 from __future__ import annotations
 

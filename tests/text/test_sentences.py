@@ -1,4 +1,4 @@
-"""Text made harmless and cut into pieces: nothing lost, nothing too long, no more read than is needed."""
+"""Text cleaning and splitting: nothing lost, no utterance too long, no text read ahead."""
 
 from __future__ import annotations
 

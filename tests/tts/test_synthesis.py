@@ -1,4 +1,4 @@
-"""A text being spoken: pieces in order, no more than two in hand, and no more once the caller has gone."""
+"""Synthesis of a text: utterances in order, at most two in progress, none after cancellation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOW = SynthesisOptions("low")
 
 
 class Watched(FakeSynthesizer):
-    """Notes what it is asked to say, and what was stopped."""
+    """Records the utterances requested and stopped."""
 
     def __init__(self, mishaps: Faults | None = None) -> None:
         super().__init__(mishaps)

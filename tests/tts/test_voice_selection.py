@@ -1,4 +1,4 @@
-"""Who speaks: the model, the voice and the language that wishes lead to."""
+"""Voice selection: the model, voice and language for every request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that speaks: where sound goes, what is said on the side, how it ends; books as they come."""
+"""`hearsay say`: outputs, notices, exit statuses, streamed input."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RATES = {Format.OPUS: 24_000, Format.MULAW: 8000}
 
 @pytest.fixture
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Settings under which the fake voice speaks and nothing of this machine matters."""
+    """Set the fake voice, independent of this machine."""
     folder = tmp_path_factory.mktemp("home")
     kept = {k: v for k, v in os.environ.items() if not k.startswith("HEARSAY_")}
     return kept | {
@@ -288,7 +288,7 @@ def test_a_reader_that_has_heard_enough(here: Path, environment: Mapping[str, st
 
 @pytest.fixture
 def player(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A player that keeps what it hears."""
+    """A player that keeps its input."""
     program = here / "bin" / "aplay"
     program.parent.mkdir()
     program.write_text(
