@@ -82,7 +82,7 @@ def test_a_work_folder_that_cannot_be_is_told_at_the_start(tmp_path: Path) -> No
         from_settings(made(tmp_path, work_folder=tmp_path / "file"))
 
 
-def test_chores_run_beside_serving_and_end_with_it(tmp_path: Path) -> None:
+def test_startup_tasks_run_beside_serving_and_end_with_it(tmp_path: Path) -> None:
     begun, ended = threading.Event(), threading.Event()
 
     async def patient(pool: ModelPool) -> None:
@@ -97,11 +97,11 @@ def test_chores_run_beside_serving_and_end_with_it(tmp_path: Path) -> None:
     async def hopeless(pool: ModelPool) -> None:
         raise ZeroDivisionError
 
-    app = from_settings(made(tmp_path), chores=[hopeless, patient])
+    app = from_settings(made(tmp_path), startup_tasks=[hopeless, patient])
     with structlog.testing.capture_logs() as logs:
         with serving(app) as url:
             assert begun.wait(30)
             assert httpx.get(f"{url}/health", trust_env=False).status_code == 200
         assert ended.is_set()
-    (failed,) = [log for log in logs if log["event"] == "chore failed"]
-    assert (failed["chore"], failed["log_level"]) == ("hopeless", "error")
+    (failed,) = [log for log in logs if log["event"] == "startup task failed"]
+    assert (failed["task"], failed["log_level"]) == ("hopeless", "error")

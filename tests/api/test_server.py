@@ -9,9 +9,9 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from hearsay.api.server import LARGE_BYTES
 from tests.support.server import serving
 
+LARGE_BYTES = 64 << 10
 SIZES = (1, LARGE_BYTES - 1, LARGE_BYTES, 3 * LARGE_BYTES + 5, 0, 7, 3_000_000)
 
 

@@ -14,9 +14,16 @@ from pydantic import TypeAdapter
 from hearsay import errors
 from hearsay.dialects import DIALECTS
 from hearsay.dialects.error_status import STATUS, render_error, render_status, render_unexpected
-from hearsay.dialects.json_bytes import encode
 from hearsay.dialects.rendering import NEUTRAL, render_json, render_model, render_models, render_verbose
-from hearsay.dialects.schemas import DoneEvent, ErrorBody, ModelBody, ModelList, TranscriptBody, VerboseBody
+from hearsay.dialects.schemas import (
+    DoneEvent,
+    ErrorBody,
+    ModelBody,
+    ModelList,
+    TranscriptBody,
+    VerboseBody,
+    encode_json,
+)
 from hearsay.dialects.sse import Deltas, frame, render_done
 from hearsay.dialects.transcription_request import TranscriptionRequest
 from hearsay.domain import (
@@ -298,6 +305,6 @@ def test_events() -> None:
 
 
 def test_encode() -> None:
-    assert encode({"a": "ü\ud800"}) == '{"a":"ü?"}'.encode()
+    assert encode_json({"a": "ü\ud800"}) == '{"a":"ü?"}'.encode()
     with pytest.raises(ValueError, match="not JSON compliant"):
-        encode({"a": float("nan")})
+        encode_json({"a": float("nan")})

@@ -23,7 +23,7 @@ HELLO = {"model": "tts-1", "input": "Hello.", "voice": "anna"}
 
 
 def parse(dialect: Dialect = OPENAI, /, **fields: Any) -> SpeechRequest:
-    return parse_speech({**HELLO, **fields}, dialect=dialect, most_characters=100)
+    return parse_speech({**HELLO, **fields}, dialect=dialect, max_characters=100)
 
 
 def refused(dialect: Dialect = OPENAI, /, **fields: Any) -> InvalidRequest:
@@ -310,7 +310,7 @@ FIELDS = (
 )
 def test_any_body_is_read_or_refused(body: dict[str, Any], dialect: Dialect) -> None:
     try:
-        asked = parse_speech({**HELLO, **body}, dialect=dialect, most_characters=100)
+        asked = parse_speech({**HELLO, **body}, dialect=dialect, max_characters=100)
     except InvalidRequest as error:
         assert error.param in FIELDS
     else:

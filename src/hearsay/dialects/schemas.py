@@ -1,4 +1,4 @@
-"""The shapes of bodies on the wire; types for the renderers, and the source of the OpenAPI document.
+"""The JSON bodies on the wire: their shapes, for the renderers and the OpenAPI document, and their encoding.
 
 Knows no values. One superset serves every vendor's clients: unknown fields are safe everywhere, wrong
 types are not (Together's 1.x client validates). Source: the response classes of the vendors' clients.
@@ -6,6 +6,7 @@ types are not (Together's 1.x client validates). Source: the response classes of
 
 from __future__ import annotations
 
+import json
 from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
@@ -265,3 +266,12 @@ class ModelList(TypedDict):
 
     object: Literal["list"]
     data: list[ModelBody]
+
+
+def encode_json(body: object) -> bytes:
+    """Return `body` as JSON in UTF-8, as every client parses it.
+
+    Half a surrogate pair, which JSON can smuggle in, becomes `?`. Raises ValueError for NaN and infinity.
+    """
+    text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace")

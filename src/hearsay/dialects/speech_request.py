@@ -113,7 +113,7 @@ class SpeechRequest:
     """What was asked for that changes nothing, one sentence each."""
 
 
-def parse_speech(body: Mapping[str, Any], *, dialect: Dialect, most_characters: int) -> SpeechRequest:
+def parse_speech(body: Mapping[str, Any], *, dialect: Dialect, max_characters: int) -> SpeechRequest:
     """Read a request for speech.
 
     Raises:
@@ -125,7 +125,7 @@ def parse_speech(body: Mapping[str, Any], *, dialect: Dialect, most_characters: 
     voice = _voice(said, dialect)
     name, wanted, ignored = _format(asked, said, dialect)
     return SpeechRequest(
-        text=_input(asked, most_characters),
+        text=_input(asked, max_characters),
         model=_name(asked, "model"),
         voice=voice,
         persona=None if voice is None else vendor_voices.vendor_voice(voice),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 
-from hearsay.dialects.json_bytes import encode
 from hearsay.dialects.rendering import serving, usage
 from hearsay.dialects.schemas import (
     DeltaEvent,
@@ -18,6 +17,7 @@ from hearsay.dialects.schemas import (
     SpeechChunk,
     SpeechDeltaEvent,
     SpeechDoneEvent,
+    encode_json,
 )
 from hearsay.domain import BytesLike, Transcript
 
@@ -98,4 +98,4 @@ Event = DeltaEvent | DoneEvent | SpeechDeltaEvent | SpeechDoneEvent | SpeechChun
 
 def frame(event: Event) -> bytes:
     """Put an event on one `data:` line."""
-    return b"data: " + encode(event) + b"\n\n"
+    return b"data: " + encode_json(event) + b"\n\n"

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from hearsay.domain import ModelCard
+from hearsay.domain import ModelCard, RequestContext
 from hearsay.engines import registry
 from hearsay.engines.protocols import Engine, Recognizer, Synthesizer, WindowRecognizer
 from hearsay.errors import Cancelled
@@ -103,9 +103,17 @@ class LoadedModel:
 class Lease:
     """The right to use one loaded model; an async context manager that gives the right back."""
 
-    def __init__(self, model: LoadedModel, leave: Callable[[Lease], None], *, loading: float = 0.0) -> None:
+    def __init__(
+        self,
+        model: LoadedModel,
+        leave: Callable[[Lease], None],
+        *,
+        loading: float = 0.0,
+        context: RequestContext | None = None,
+    ) -> None:
         """Take a place at a model; `leave` is called once, when it is given back."""
         self.card = model.card
+        self.context = context
         self.request_queue = None if model.batcher is None else model.batcher.request_queue(self.cancelled)
         """Where to hand jobs in; None for models that do not take windows."""
         self._booth = None if model.synthesizer is None else CancellableSynthesizer(model.synthesizer)

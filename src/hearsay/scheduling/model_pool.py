@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
-from hearsay.domain import ModelCard, Task
+from hearsay.domain import ModelCard, RequestContext, Task
 from hearsay.engines.protocols import Engine
 from hearsay.errors import Overloaded
 from hearsay.scheduling.batcher import BatchLimits
@@ -89,7 +89,13 @@ class ModelPool:
         self._chores: set[asyncio.Task[Any]] = set()
         self._closed = False
 
-    async def lease(self, wanted: ModelCard | str | None = None, task: Task = Task.TRANSCRIBE) -> Lease:
+    async def lease(
+        self,
+        wanted: ModelCard | str | None = None,
+        task: Task = Task.TRANSCRIBE,
+        *,
+        context: RequestContext | None = None,
+    ) -> Lease:
         """Admit a request to a model, or to that of a name, and load the model if need be.
 
         Raises: `Overloaded` at once when too many wait already, what `Catalogue.card` and `Catalogue.load`
@@ -109,7 +115,7 @@ class ModelPool:
             self._leave(slot)
             raise
         leave = partial(self._release, slot)
-        lease = Lease(loaded, leave, loading=self._clock() - begun)
+        lease = Lease(loaded, leave, loading=self._clock() - begun, context=context)
         slot.leases.add(lease)
         return lease
 

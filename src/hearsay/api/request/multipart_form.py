@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from hearsay.api.request.exchange import with_idle_timeout
 from hearsay.dialects.form_fields import FormFields, flatten
 from hearsay.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 
@@ -137,20 +138,6 @@ async def _read_multipart(
     except BaseException:
         reader.abandon()
         raise
-
-
-async def with_idle_timeout(chunks: AsyncIterator[bytes], idle_seconds: float) -> AsyncIterator[bytes]:
-    """Pass chunks on. Raises `InvalidRequest` when none came for so long."""
-    while True:
-        try:
-            async with asyncio.timeout(idle_seconds):
-                chunk = await anext(chunks)
-        except StopAsyncIteration:
-            return
-        except TimeoutError as error:
-            message = f"The body paused for more than {idle_seconds:g} seconds."
-            raise InvalidRequest(message, code="request_timeout") from error
-        yield chunk
 
 
 async def _read_document(chunks: AsyncIterator[bytes], limits: FormLimits) -> bytes:
