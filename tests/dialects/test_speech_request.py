@@ -42,7 +42,7 @@ def test_the_least() -> None:
         text="Hello.",
         model="tts-1",
         voice="anna",
-        persona=None,
+        vendor_voice=None,
         language=None,
         speed=1.0,
         format=sound(Container.MP3, 24_000),
@@ -230,8 +230,8 @@ def test_spellings() -> None:
 def test_voices_of_vendors_are_known(name: str) -> None:
     asked = parse(voice=name)
     assert asked.voice == name
-    assert asked.persona is not None
-    assert asked.persona.name.casefold() == name.casefold()
+    assert asked.vendor_voice is not None
+    assert asked.vendor_voice.name.casefold() == name.casefold()
 
 
 @pytest.mark.parametrize(

@@ -74,9 +74,9 @@ def test_choice(aliased: bool, user_agent: str, named: str | None, name: str) ->
 
 def test_the_oldest_client_is_known_by_what_it_sends_unasked() -> None:
     old, new = "Together/v1 PythonBindings/1.6.0", "Together/Python 3.1.1"
-    assert choose(aliased=False, user_agent=old, named=None).unasked
+    assert choose(aliased=False, user_agent=old, named=None).unasked_fields
     assert choose(aliased=False, user_agent=new, named=None) is TOGETHER
-    assert not TOGETHER.unasked
+    assert not TOGETHER.unasked_fields
 
 
 def test_unknown_dialect() -> None:

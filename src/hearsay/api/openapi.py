@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from hearsay.dialects import ALIAS_PREFIX, PREFIX, chunking_strategy
 from hearsay.dialects.schemas import ErrorBody, ModelBody, ModelList, TranscriptBody, VerboseBody, VoiceList
-from hearsay.dialects.speech_request import FORMATS, MEDIA_TYPES, OCTETS, SPEEDS
+from hearsay.dialects.speech_request import FORMATS, SPEEDS
 from hearsay.domain import Task
 from hearsay.media.formats import ANY_RATE, Encoding
 
@@ -141,7 +141,7 @@ VOICES: Responses = {
 SPEECH: Responses = {
     200: _answer(
         "The sound, sent as it is made, in the format asked for; or events that hold it as base64.",
-        {kind: {"schema": _SOUND} for kind in sorted({*MEDIA_TYPES.values(), OCTETS})}
+        {kind: {"schema": _SOUND} for kind in sorted({media_type for *_, media_type in FORMATS.values()})}
         | {"text/event-stream": {"schema": _EVENT}},
     ),
     **errors(400, 401, 404, 413, 415, 429, 500, 503),

@@ -1,4 +1,4 @@
-"""Transcripts and models → the bodies that vendors' clients read.
+"""The bodies that vendors' clients read, made from transcripts, models and voices.
 
 Knows neither HTTP nor JSON encoding. Times are rounded to milliseconds here, once. A number that a client
 demands and the model cannot know gets its `NEUTRAL` value, and the name of the field is listed in
@@ -47,18 +47,18 @@ NEUTRAL = {"temperature": 0.0, "avg_logprob": 0.0, "compression_ratio": 1.0, "no
 """Values that no usual threshold objects to, for numbers that the model cannot know."""
 
 UNKNOWN_LANGUAGE = "unknown"
-"""What verbose answers say where nobody can know the language."""
+"""The language in verbose answers where the model cannot know it."""
 
 
 def render_json(transcript: Transcript, request_id: str) -> TranscriptBody:
-    """Make the short answer."""
+    """Return the short answer."""
     return {"text": transcript.text, "usage": usage(transcript.duration), "x_groq": {"id": request_id}}
 
 
 def render_verbose(
     transcript: Transcript, asked: TranscriptionRequest, dialect: Dialect, request_id: str
 ) -> VerboseBody:
-    """Make the long answer, with segments and words as asked for."""
+    """Return the long answer, with segments and words as asked for."""
     body: VerboseBody = {
         "id": request_id,
         "task": "translate" if transcript.task is Task.TRANSLATE else "transcribe",
@@ -77,7 +77,7 @@ def render_verbose(
 
 
 def usage(duration: float) -> Usage:
-    """Count what a recording of `duration` seconds used."""
+    """Return what a recording of `duration` seconds used."""
     return {"type": "duration", "seconds": _ms(duration)}
 
 
@@ -103,7 +103,7 @@ def render_quality(segments: Sequence[Segment]) -> list[FlaggedBody]:
 
 
 def render_report(report: TranscriptionReport) -> ReportBody:
-    """Return how a recording was worked through, and what was decided about its text."""
+    """Return how a recording was transcribed, and what was decided about its text."""
     return {
         "chunking": report.chunking.value,
         "windows": report.n_windows,
@@ -116,7 +116,7 @@ def render_report(report: TranscriptionReport) -> ReportBody:
 
 
 def render_model(card: ModelCard, *, installed: bool, default: bool) -> ModelBody:
-    """Describe one model for every vendor's clients at once."""
+    """Return the description of one model, for every vendor's clients at once."""
     return {
         "id": card.id,
         "object": "model",
@@ -143,12 +143,12 @@ def render_model(card: ModelCard, *, installed: bool, default: bool) -> ModelBod
 
 
 def render_models(models: Sequence[ModelBody], dialect: Dialect) -> ModelList | list[ModelBody]:
-    """List models in the caller's accent."""
+    """Return the list of models in the dialect of a request."""
     return list(models) if dialect.bare_model_list else {"object": "list", "data": list(models)}
 
 
 def render_voices(voices: Mapping[str, Sequence[Voice]]) -> VoiceList:
-    """List voices by the ids of their models."""
+    """Return the list of voices by the ids of their models."""
     return {"object": "list", "data": [_voices(model, found) for model, found in voices.items()]}
 
 

@@ -114,7 +114,7 @@ class SpeechResponse(StreamedResponse):
             self._deps.catalogue,
             model=asked.model,
             voice=asked.voice,
-            persona=asked.persona,
+            persona=asked.vendor_voice,
             language=asked.language,
             text=asked.text,
             fallback_language=self._deps.language,
