@@ -6,6 +6,7 @@ request depends on its path and its `User-Agent`, unless it names one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from hearsay.dialects import groq, openai, together
@@ -23,6 +24,8 @@ PREFIX = openai.PREFIX
 ALIAS_PREFIX = groq.PREFIX
 """The other prefix under which clients look for the same routes."""
 
+_PREFIXES = re.compile(rf"(?:(?:{ALIAS_PREFIX}|{PREFIX})(?=/|\Z))+")
+
 
 def canonical_path(path: str) -> tuple[str, bool]:
     """Turn any prefix, also a repeated one, into `PREFIX`; return whether `ALIAS_PREFIX` was among them.
@@ -30,14 +33,10 @@ def canonical_path(path: str) -> tuple[str, bool]:
     Clients append their own prefix to a base URL that already has one, so that `/openai/v1/openai/v1/models`
     and `/v1/v1/models` come too. A slash at the end is dropped.
     """
-    rest, aliased, found = path, False, False
-    while True:
-        if _begins(rest, ALIAS_PREFIX):
-            rest, aliased, found = rest[len(ALIAS_PREFIX) :], True, True
-        elif _begins(rest, PREFIX):
-            rest, found = rest[len(PREFIX) :], True
-        else:
-            return (PREFIX + rest.rstrip("/") if found else path), aliased
+    prefixes = _PREFIXES.match(path)
+    if prefixes is None:
+        return path, False
+    return PREFIX + path[prefixes.end() :].rstrip("/"), ALIAS_PREFIX in prefixes[0]
 
 
 def choose(*, aliased: bool, user_agent: str, named: str | None) -> Dialect:
@@ -55,10 +54,6 @@ def choose(*, aliased: bool, user_agent: str, named: str | None) -> Dialect:
     if together.USER_AGENT in user_agent:
         return together.TOGETHER
     return openai.OPENAI
-
-
-def _begins(path: str, prefix: str) -> bool:
-    return path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/")
 
 
 __all__ = ["ALIAS_PREFIX", "DIALECTS", "PREFIX", "Dialect", "canonical_path", "choose"]

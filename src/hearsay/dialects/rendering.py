@@ -8,16 +8,13 @@ demands and the model cannot know gets its `NEUTRAL` value, and the name of the 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from hearsay.dialects.dialect import Dialect
 from hearsay.dialects.schemas import (
-    DroppedBody,
-    FallbackBody,
     FlaggedBody,
     ModelBody,
     ModelList,
-    ModelVoices,
     Pricing,
     ReportBody,
     SegmentBody,
@@ -25,13 +22,12 @@ from hearsay.dialects.schemas import (
     TranscriptBody,
     Usage,
     VerboseBody,
+    VoiceBody,
     VoiceList,
     WordBody,
 )
 from hearsay.dialects.transcription_request import TranscriptionRequest
 from hearsay.domain import (
-    DroppedText,
-    Fallback,
     ModelCard,
     Segment,
     Task,
@@ -110,8 +106,19 @@ def render_report(report: TranscriptionReport) -> ReportBody:
         "speech_seconds": (
             None if report.speech is None else _ms(sum(span.end - span.start for span in report.speech))
         ),
-        "dropped": [_dropped(dropped) for dropped in report.dropped],
-        "fallbacks": [_fallback(fallback) for fallback in report.fallbacks],
+        "dropped": [
+            {"start": _ms(each.start), "end": _ms(each.end), "text": each.text, "reason": each.reason.value}
+            for each in report.dropped
+        ],
+        "fallbacks": [
+            {
+                "start": _ms(each.start),
+                "end": _ms(each.end),
+                "temperature": each.temperature,
+                "reason": each.reason.value,
+            }
+            for each in report.fallbacks
+        ],
     }
 
 
@@ -149,22 +156,18 @@ def render_models(models: Sequence[ModelBody], dialect: Dialect) -> ModelList | 
 
 def render_voices(voices: Mapping[str, Sequence[Voice]]) -> VoiceList:
     """Return the list of voices by the ids of their models."""
-    return {"object": "list", "data": [_voices(model, found) for model, found in voices.items()]}
-
-
-def _voices(model: str, voices: Iterable[Voice]) -> ModelVoices:
     return {
-        "model": model,
-        "voices": [
-            {
-                "id": voice.id,
-                "name": voice.name,
-                "languages": ",".join(voice.languages),
-                "gender": voice.gender or "",
-            }
-            for voice in voices
+        "object": "list",
+        "data": [
+            {"model": model, "voices": [_voice(voice) for voice in found]} for model, found in voices.items()
         ],
     }
+
+
+def _voice(voice: Voice) -> VoiceBody:
+    languages_spoken = ",".join(voice.languages)
+    gender = voice.gender or ""
+    return {"id": voice.id, "name": voice.name, "languages": languages_spoken, "gender": gender}
 
 
 def _language(transcript: Transcript, dialect: Dialect) -> str:
@@ -174,9 +177,8 @@ def _language(transcript: Transcript, dialect: Dialect) -> str:
     return code if dialect.language_codes else languages.name(code)
 
 
-def _unknown(segments: Iterable[Segment]) -> list[str]:
-    listed = list(segments)
-    return [name for name in NEUTRAL if any(_value(segment, name) is None for segment in listed)]
+def _unknown(segments: Sequence[Segment]) -> list[str]:
+    return [name for name in NEUTRAL if any(_value(segment, name) is None for segment in segments)]
 
 
 def _value(segment: Segment, name: str) -> float | None:
@@ -201,24 +203,6 @@ def _segment(number: int, segment: Segment) -> SegmentBody:
         "avg_logprob": _known(segment, "avg_logprob"),
         "compression_ratio": _known(segment, "compression_ratio"),
         "no_speech_prob": _known(segment, "no_speech_prob"),
-    }
-
-
-def _dropped(dropped: DroppedText) -> DroppedBody:
-    return {
-        "start": _ms(dropped.start),
-        "end": _ms(dropped.end),
-        "text": dropped.text,
-        "reason": dropped.reason.value,
-    }
-
-
-def _fallback(fallback: Fallback) -> FallbackBody:
-    return {
-        "start": _ms(fallback.start),
-        "end": _ms(fallback.end),
-        "temperature": fallback.temperature,
-        "reason": fallback.reason.value,
     }
 
 

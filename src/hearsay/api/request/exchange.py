@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Send
 
 from hearsay.domain import BytesLike, RequestContext
-from hearsay.errors import Cancelled, InvalidRequest
+from hearsay.errors import Cancelled, InvalidRequest, PayloadTooLarge
 
 T = TypeVar("T")
 
@@ -118,7 +118,7 @@ def declared_length(headers: Headers) -> int | None:
 
 
 async def with_idle_timeout(chunks: AsyncIterator[bytes], idle_seconds: float) -> AsyncIterator[bytes]:
-    """Pass chunks on. Raises `InvalidRequest` when none came for so long."""
+    """Pass chunks on. Raises `InvalidRequest` when none comes for so long."""
     while True:
         try:
             async with asyncio.timeout(idle_seconds):
@@ -129,6 +129,18 @@ async def with_idle_timeout(chunks: AsyncIterator[bytes], idle_seconds: float) -
             message = f"The body paused for more than {idle_seconds:g} seconds."
             raise InvalidRequest(message, code="request_timeout") from error
         yield chunk
+
+
+async def collect(
+    chunks: AsyncIterator[bytes], *, max_bytes: int, idle_seconds: float, too_large: PayloadTooLarge
+) -> bytes:
+    """Return a whole body. Raises `too_large` over the limit, before the rest is read."""
+    body = bytearray()
+    async for chunk in with_idle_timeout(chunks, idle_seconds):
+        body += chunk
+        if len(body) > max_bytes:
+            raise too_large
+    return bytes(body)
 
 
 async def end_task(task: asyncio.Task[Any]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from hearsay.api.request.exchange import declared_length, with_idle_timeout
+from hearsay.api.request.exchange import collect, declared_length
 from hearsay.dialects.schemas import encode_json
 from hearsay.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 
@@ -46,17 +46,16 @@ async def read_document(
     kind = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise UnsupportedMediaType("Send the request as a JSON object, with content type application/json.")
+    too_large = PayloadTooLarge(
+        f"The body has more than {max_bytes} bytes, the most that this server accepts here."
+    )
     if (declared_length(headers) or 0) > max_bytes:
-        raise _too_large(max_bytes)
-    body = bytearray()
-    async for chunk in with_idle_timeout(chunks, idle_seconds):
-        body += chunk
-        if len(body) > max_bytes:
-            raise _too_large(max_bytes)
+        raise too_large
+    body = await collect(chunks, max_bytes=max_bytes, idle_seconds=idle_seconds, too_large=too_large)
     if len(body) <= _SMALL_BYTES:
-        return parse_document(bytes(body))
+        return parse_document(body)
     # In a thread: a large document takes long enough to parse to hold up other requests.
-    return await asyncio.to_thread(parse_document, bytes(body))
+    return await asyncio.to_thread(parse_document, body)
 
 
 def parse_document(body: bytes) -> dict[str, Any]:
@@ -74,9 +73,3 @@ def parse_document(body: bytes) -> dict[str, Any]:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
-
-
-def _too_large(max_bytes: int) -> PayloadTooLarge:
-    return PayloadTooLarge(
-        f"The body has more than {max_bytes} bytes, the most that this server accepts here."
-    )
