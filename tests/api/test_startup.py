@@ -27,8 +27,6 @@ from hearsay.scheduling.model_pool import ModelPool
 from tests.support.local_hub import LocalHub, serving, toy_model
 
 WAIT = 60.0
-
-
 BASE = "Systran/faster-whisper-base"
 
 
