@@ -139,7 +139,7 @@ class SpeechResponse(StreamedResponse):
             ),
             SynthesisOptions(voice=choice.voice.id, speed=self._asked.speed),
             synthesizer,
-            cancelled=lambda: self.context.is_cancelled() or lease.cancelled(),
+            cancelled=lease.cancelled,
         )
 
     async def _send(self, synthesis: Synthesis, lease: Lease) -> None:

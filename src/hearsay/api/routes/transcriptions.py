@@ -185,7 +185,7 @@ class TranscriptionResponse(StreamedResponse):
             decode=self._deps.decode,
             submit=lease.request_queue.submit if lease.request_queue is not None else None,
             detector=await asyncio.to_thread(self._deps.detector, lease.card),
-            cancelled=lambda: self.context.is_cancelled() or lease.cancelled(),
+            cancelled=lease.cancelled,
             eager=self.is_event_stream,
         )
         if self.is_event_stream:
