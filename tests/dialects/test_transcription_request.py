@@ -1,4 +1,4 @@
-"""Which accent a caller hears, and what every spelling of a request means."""
+"""Every spelling of a request to transcribe or translate, and what cannot be right."""
 
 from __future__ import annotations
 
