@@ -119,7 +119,7 @@ def locked_address(tmp_path_factory: pytest.TempPathFactory, right_key: str) -> 
 def pulsing_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server with a drowsy model that shows signs of life while it works."""
     folder = tmp_path_factory.mktemp("pulsing")
-    with serving(Scene(folder, default="drowsy", limits=Limits(pulse_seconds=0.005)).app()) as found:
+    with serving(Scene(folder, default="drowsy", limits=Limits(keepalive_seconds=0.005)).app()) as found:
         yield found
 
 
