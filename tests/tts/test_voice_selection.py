@@ -405,7 +405,7 @@ def test_a_variant_of_unknown_gender_takes_its_part_in_silence() -> None:
         ONLY_EMBEDDED,
         model=None,
         voice="Somebody",
-        persona=VendorVoice("Somebody", FEMALE, None, {"espeak": "+max"}),
+        persona=VendorVoice("Somebody", FEMALE, None, ("+max",)),
         language="de",
         text="Hm.",
     )

@@ -1,6 +1,6 @@
-"""Names of vendors' hosted models that mean a default here.
+"""Names of vendors' hosted models, each of which means a default model here.
 
-A table of data that knows no vendor's API.
+Data alone: knows no vendor's API.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ HOSTED_RECOGNIZERS = (
     "gpt-4o-mini-transcribe-2025-12-15",
     "gpt-transcribe",
 )
-"""Names of hosted models whose weights nobody can have; each means whatever the operator made the default."""
-
+"""Names of hosted recognisers, whose weights are not published."""
 
 HOSTED_SYNTHESIZERS = (
     "tts-1",
@@ -33,8 +32,7 @@ HOSTED_SYNTHESIZERS = (
     "cartesia/sonic-2",
     "cartesia/sonic-3",
 )
-"""The same for hosted models that speak; some have weights, but no engine of ours runs them."""
-
+"""Names of hosted synthesizers; weights of some are published, but no engine here runs them."""
 
 HOSTED_LANGUAGES = {"playai-tts-arabic": "ar", "canopylabs/orpheus-arabic-saudi": "ar"}
-"""Code of the language that whoever names one of these wants to hear."""
+"""Code of the language that such a name implies."""

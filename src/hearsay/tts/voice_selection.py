@@ -263,14 +263,14 @@ def _by_language(stage: _Candidates, tongue: _LanguageChoice, persona: VendorVoi
 
 def _part(stage: _Candidates, card: ModelCard, voices: Sequence[Voice], persona: VendorVoice) -> Voice:
     """Find who of those that speak the language takes a vendor's voice's part."""
-    part = persona.parts.get(card.engine, "")
-    if part.startswith("+"):
-        variant = next((each for each in stage.catalogue.variants(card) if f"+{each.id}" == part), None)
-        plain = next((each for each in voices if "+" not in each.id), None)
-        if variant is not None and plain is not None:
-            return replace(plain.varied(variant), gender=persona.gender)
-    own = next((voice for voice in voices if voice.id == part), None)
-    return own or min(voices, key=lambda voice: _mismatch(voice.gender, persona.gender))
+    own = next((voice for voice in voices if voice.id in persona.parts), None)
+    if own is not None:
+        return own
+    plain = next((voice for voice in voices if "+" not in voice.id), None)
+    variant = next((each for each in stage.catalogue.variants(card) if f"+{each.id}" in persona.parts), None)
+    if plain is not None and variant is not None:
+        return replace(plain.varied(variant), gender=persona.gender)
+    return min(voices, key=lambda voice: _mismatch(voice.gender, persona.gender))
 
 
 def _mismatch(gender: Gender | None, wanted: Gender) -> int:

@@ -16,7 +16,8 @@ import numpy as np
 
 from hearsay.domain import Samples
 from hearsay.engines import openvino_runtime
-from hearsay.engines.silero.numpy_network import Floats, NumpyNetwork, read_weights
+from hearsay.engines.onnx_file import read_tensors
+from hearsay.engines.silero.numpy_network import Floats, NumpyNetwork
 from hearsay.errors import EngineFailed
 
 ASSET = Path(__file__).parent / "assets" / "silero_vad_v6.onnx"
@@ -71,7 +72,7 @@ def load_openvino() -> Silero:
 def load_numpy() -> Silero:
     """Read the network into NumPy. Raises `EngineFailed`."""
     try:
-        network = NumpyNetwork(read_weights(ASSET))
+        network = NumpyNetwork(read_tensors(ASSET))
     except (OSError, ValueError, KeyError) as error:
         raise EngineFailed(f"Silero's speech detector could not be loaded: {error}") from error
     return Silero(lambda: network)

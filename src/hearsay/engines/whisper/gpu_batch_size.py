@@ -6,10 +6,9 @@ it decodes; since its allocator also keeps what it let go of, half of what is fr
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from hearsay.engines.hardware import free_gpu_memory
 from hearsay.engines.whisper.weights.folder import Shape
 
 MOST_WINDOWS = 64
@@ -25,19 +24,12 @@ _SINGLE = 4
 """Bytes of a float32."""
 
 
-def batch_windows(
-    indices: Sequence[int],
-    shape: Shape,
-    *,
-    n_bytes: int = HALF,
-    otherwise: int,
-    load: Callable[[str], Any] = ctypes.CDLL,
-) -> int:
+def batch_windows(indices: Sequence[int], shape: Shape, *, n_bytes: int = HALF, otherwise: int) -> int:
     """Return how many windows the tightest of some GPUs should decode together, once the model is loaded.
 
     `n_bytes` are those of a number that it computes with; `otherwise` is said where the driver tells nothing.
     """
-    free = [known for index in indices if (known := free_memory(index, load)) is not None]
+    free = [known for index in indices if (known := free_gpu_memory(index)) is not None]
     if not free:
         return otherwise
     return windows_that_fit(min(free), shape, BEAM_WIDTH, n_bytes)
@@ -64,35 +56,3 @@ def batch_bytes(n_windows: int, shape: Shape, beam_width: int, n_bytes: int = HA
     attention = 2 * (shape.width // 64) * shape.n_audio_ctx**2 * n_bytes
     n_encoded = max(4, n_windows // 4)  # As many as a batcher has encoded at once.
     return n_windows * (heard + said + logits) + n_encoded * max(wide, attention)
-
-
-def free_memory(index: int, load: Callable[[str], Any] = ctypes.CDLL) -> int | None:
-    """Ask the CUDA driver for the free memory of a GPU in bytes; None where it does not tell.
-
-    Source: CUDA driver API, `cuDevicePrimaryCtxRetain`, `cuMemGetInfo_v2`.
-    """
-    try:
-        driver = load("libcuda.so.1")
-    except OSError:
-        return None
-    device, context = ctypes.c_int(), ctypes.c_void_p()
-    if driver.cuInit(0) != 0 or driver.cuDeviceGet(ctypes.byref(device), index) != 0:
-        return None
-    if driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), device) != 0:
-        return None
-    try:
-        return _free_in(driver, context)
-    finally:
-        driver.cuDevicePrimaryCtxRelease_v2(device)
-
-
-def _free_in(driver: Any, context: ctypes.c_void_p) -> int | None:
-    """Ask in a context, and leave the thread with that which it had."""
-    if driver.cuCtxPushCurrent_v2(context) != 0:
-        return None
-    free, total, popped = ctypes.c_size_t(), ctypes.c_size_t(), ctypes.c_void_p()
-    try:
-        known = driver.cuMemGetInfo_v2(ctypes.byref(free), ctypes.byref(total)) == 0
-    finally:
-        driver.cuCtxPopCurrent_v2(ctypes.byref(popped))
-    return free.value if known else None

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hearsay.engines.whisper import tokenizer
-from hearsay.engines.whisper.weights.folder import TENSORS, TENSORS_INDEX, read_json
+from hearsay.engines.whisper.weights.folder import TENSORS, TENSORS_INDEX, read_generation, read_json
 from hearsay.engines.whisper.weights.safetensors_file import Tensors
 from hearsay.errors import ConfigurationError, DownloadFailed
 
@@ -59,7 +59,7 @@ def convert(folder: Path, into: Path) -> None:
     vocabulary = tokenizer.read(folder)
     spec = _spec(config, tensors)
     spec.register_vocabulary(_names(vocabulary, int(config["vocab_size"])))
-    _configure(spec, config, _generation(folder), vocabulary)
+    _configure(spec, config, read_generation(folder), vocabulary)
     spec.validate()
     spec.optimize(quantization="float32" if tensors.is_single_precision() else "float16")
 
@@ -96,11 +96,6 @@ def _stamp(folder: Path) -> dict[str, Any]:
     """Describe the source so that any change of its files shows."""
     files = [*_files(folder), *sorted(folder.glob("*.json")), *folder.glob("merges.txt")]
     return {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in files if path.is_file()}
-
-
-def _generation(folder: Path) -> dict[str, Any]:
-    path = folder / "generation_config.json"
-    return read_json(path) if path.is_file() else {}
 
 
 def _spec(config: dict[str, Any], tensors: Tensors) -> WhisperSpec:

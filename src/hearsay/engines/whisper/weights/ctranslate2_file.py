@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from hearsay.errors import ConfigurationError, DownloadFailed
 
 _VERSIONS = (5, 6)
+_SPECIFICATION = "WhisperSpec"
 
 _TYPES = ("<f4", "<i1", "<i2", "<i4", "<f2", "<u2")
 """Formats by number; the last is bfloat16, which numpy lacks: the upper half of a float32."""
@@ -103,6 +104,16 @@ def entries(path: Path) -> dict[str, Entry]:
         raise DownloadFailed(f"{path} is cut short; download the model again.") from error
 
 
+def is_whisper(path: Path) -> bool:
+    """Return whether a file begins as a Whisper in CTranslate2's format does; no more of it is read."""
+    try:
+        with path.open("rb") as file:
+            _read(file, "<I")
+            return _text(file) == _SPECIFICATION
+    except struct.error:
+        return False
+
+
 def _walk(file: BinaryIO, size: int) -> dict[str, Entry]:
     """Go from header to header. Raises `struct.error` at an early end."""
     (version,) = _read(file, "<I")
@@ -110,7 +121,7 @@ def _walk(file: BinaryIO, size: int) -> dict[str, Entry]:
         raise ConfigurationError(
             f"{file.name} is not a CTranslate2 model, or from a release that is too new."
         )
-    if _text(file) != "WhisperSpec":
+    if _text(file) != _SPECIFICATION:
         raise ConfigurationError(f"{file.name} is a CTranslate2 model, but not a Whisper.")
     _revision, n_variables = _read(file, "<II")
     found: dict[str, Entry] = {}
