@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from hearsay.asr.parallel import IN_FLIGHT, ParallelWindows
 from hearsay.domain import Audio, DecodeSettings, Segment, TranscribeOptions
-from hearsay.engines.jobs import Decode, DetectLanguage, Encode, Job, at_once
-from hearsay.engines.whisper.window_loop import AudioSlice, WindowLoop
+from hearsay.engines.jobs import Job, run_inline
+from hearsay.engines.protocols import AudioSlice
+from hearsay.engines.whisper.jobs import Decode, DetectLanguage, Encode
+from hearsay.engines.whisper.window_loop import WindowLoop
 from hearsay.errors import Cancelled, EngineFailed
 from tests.support.counting_model import Desk, Engine, PretendFeatures, PretendRecognizer, pretend
 
@@ -72,7 +74,7 @@ def test_in_one_thread_one_loop_is_finished_after_the_other() -> None:
             n_begun += 1
             yield loop
 
-    windows = ParallelWindows(watched(), at_once(RECOGNIZER)).windows()
+    windows = ParallelWindows(watched(), run_inline(RECOGNIZER)).windows()
     assert [n_begun for _ in windows] == list(range(1, N_PARTS + 1))
 
 
@@ -153,14 +155,14 @@ def test_where_the_first_part_is_too_short_to_tell_the_second_tells_the_language
 
 
 def test_no_loops_are_no_windows() -> None:
-    work = ParallelWindows(iter(()), at_once(RECOGNIZER))
+    work = ParallelWindows(iter(()), run_inline(RECOGNIZER))
     assert list(work.windows()) == []
     assert (work.language, work.progress, work.n_windows) == (None, 0.0, 0)
 
 
 def test_windows_without_words_are_given_too() -> None:
     """Whoever shares the thread with others wants to know that work goes on."""
-    work = ParallelWindows(loops(audio=pretend([41.0], 60.0)), at_once(RECOGNIZER))
+    work = ParallelWindows(loops(audio=pretend([41.0], 60.0)), run_inline(RECOGNIZER))
     assert said(list(work.windows())) == [(40.0, " w1")]  # A lone segment begins with its window.
     assert work.n_windows == 3
 
@@ -214,7 +216,7 @@ def test_the_iterator_of_loops_is_closed_when_iteration_ends_early() -> None:
         finally:
             closed.append(True)
 
-    windows = ParallelWindows(parts(), at_once(RECOGNIZER)).windows()
+    windows = ParallelWindows(parts(), run_inline(RECOGNIZER)).windows()
     next(windows)
     assert not closed
     windows.close()

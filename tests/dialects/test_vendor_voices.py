@@ -6,11 +6,11 @@ import hashlib
 from itertools import groupby
 
 import pytest
-from scripts import persona_table
 
 from hearsay.dialects.vendor_voices import FAMILIES, VENDOR_VOICES, vendor_voice
 from hearsay.domain import Gender, VendorVoice
 from hearsay.engines.sherpa import cards
+from scripts import persona_table
 
 # fmt: off
 OPENAI = [

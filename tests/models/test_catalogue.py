@@ -16,8 +16,8 @@ from hearsay.engines import registry, whisper
 from hearsay.engines.fake.recognizer import FakeWindowRecognizer
 from hearsay.engines.hardware import GIB, Machine
 from hearsay.engines.pocketsphinx import cards as pocketsphinx_cards
-from hearsay.engines.protocols import WindowRecognizer
 from hearsay.engines.whisper import cards as whisper_cards
+from hearsay.engines.whisper.recognizer import WhisperRecognizer
 from hearsay.errors import (
     ConfigurationError,
     DownloadFailed,
@@ -519,7 +519,7 @@ def test_a_hugging_face_folder_becomes_a_model_that_recognises(house: House, mul
     )
     card = catalogue.card()
     recognizer = catalogue.load(card)
-    assert isinstance(recognizer, WindowRecognizer)
+    assert isinstance(recognizer, WhisperRecognizer)
     assert (recognizer.multilingual, recognizer.languages) == (multilingual, card.languages)
     recognizer.close()
     (converted,) = (path for path in (house.root / "models" / "converted").iterdir() if path.is_dir())
@@ -538,5 +538,5 @@ def test_what_was_pulled_recognises(house: House, connected: LocalHub) -> None:
     catalogue = house.catalogue(runtime=Runtime(device="cpu", cpu_threads=1))
     catalogue.pull()
     recognizer = catalogue.load(catalogue.card("whisper-1"))
-    assert isinstance(recognizer, WindowRecognizer) and recognizer.multilingual
+    assert isinstance(recognizer, WhisperRecognizer) and recognizer.multilingual
     recognizer.close()

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearsay.domain import Hypothesis
-from hearsay.engines.jobs import Encode, Job
-from hearsay.engines.protocols import ContinuousRecognizer, SortingRecognizer
+from hearsay.engines.jobs import Job
+from hearsay.engines.protocols import ContinuousRecognizer, WindowRecognizer
+from hearsay.engines.whisper.jobs import Encode
 from hearsay.errors import Cancelled, EngineFailed
 from hearsay.scheduling.batcher import Batcher, BatchLimits, RequestQueue
 from hearsay.scheduling.queue import OVERTAKING_SECONDS
@@ -58,7 +59,7 @@ class Clock:
 
 
 def test_the_machines_are_what_they_seem() -> None:
-    assert isinstance(Machine(), SortingRecognizer) and not isinstance(Machine(), ContinuousRecognizer)
+    assert isinstance(Machine(), WindowRecognizer) and not isinstance(Machine(), ContinuousRecognizer)
     assert isinstance(SteppingMachine(), ContinuousRecognizer)
 
 
@@ -66,7 +67,6 @@ def test_the_machines_are_what_they_seem() -> None:
 def test_each_kind_of_job_gets_its_own_result(make: Callable[..., Machine]) -> None:
     with batching(make(running=True)) as batcher:
         desk = batcher.request_queue()
-        assert desk.recognizer is batcher.recognizer
         jobs: list[Job] = [encode(1), detect(2), decode("three", n_steps=2), align("four")]
         encoded, heard, decoded, aligned = [desk.submit(job) for job in jobs]
         assert encoded.result(WAIT) == 1.0 and heard.result(WAIT) == {"2": 1.0}
@@ -154,7 +154,7 @@ def test_what_has_different_shapes_is_not_put_together() -> None:
 
 def test_a_window_that_no_kind_fits_fails_when_it_is_handed_in() -> None:
     class Refusing(Machine):
-        def kind(self, window: object) -> str:
+        def decode_kind(self, window: object) -> str:
             raise EngineFailed("never heard of it")
 
     with batching(Refusing(running=True)) as batcher:
@@ -277,11 +277,11 @@ def test_an_engine_that_is_lost_is_replaced() -> None:
     class Dying(SteppingMachine):
         n_decodings = 0
 
-        def decoding(self) -> Any:
+        def continuous_batch(self) -> Any:
             self.n_decodings += 1
             if self.n_decodings == 2:
                 raise RuntimeError("out of memory")
-            return super().decoding()
+            return super().continuous_batch()
 
     with batching(machine := Dying(running=True, broken={"bad"})) as batcher:
         desk = batcher.request_queue()
@@ -435,7 +435,7 @@ class TestContinuous:
 
     def test_an_engine_that_is_lost_tells_everybody(self) -> None:
         class Lost(SteppingMachine):
-            def decoding(self) -> Any:
+            def continuous_batch(self) -> Any:
                 raise MemoryError("none left")
 
         with batching(Lost()) as batcher:

@@ -110,6 +110,6 @@ def test_what_has_ended_is_forgotten() -> None:
     stopped.stop()
     half = iter(booth.synthesize("two words", HIGH))
     next(half)
-    assert len(booth._begun) == 1
+    assert len(booth._open) == 1
     half.close()  # type: ignore[attr-defined]
-    assert not booth._begun
+    assert not booth._open

@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearsay.domain import SAMPLE_RATE, AlignedWord, Audio, Hypothesis, Samples, Window
-from hearsay.engines.jobs import Encode, Job, perform
+from hearsay.engines.jobs import Job, run_jobs
 from hearsay.engines.protocols import WindowRecognizer
+from hearsay.engines.whisper.jobs import Encode
+from tests.support.whisper_double import WhisperDouble
 
 WORD_SECONDS = 0.5
 
@@ -49,15 +51,11 @@ class PretendFeatures:
         return cut
 
 
-class PretendRecognizer:
+class PretendRecognizer(WhisperDouble):
     """Writes ` w7` for the seventh word, each in a segment of its own; hears German."""
 
-    window_frames = 3000
-    frame_seconds = 0.01
     timestamp_begin = 100_000
-    timestamp_seconds = 0.02
     end_of_text = 99_000
-    previous_limit = 223
     multilingual = True
     languages: tuple[str, ...] = ("en", "de")
 
@@ -93,9 +91,6 @@ class PretendRecognizer:
     def decode_text(self, tokens: Sequence[int]) -> str:
         """Name the words."""
         return "".join(f" w{token}" for token in tokens if token < self.end_of_text)
-
-    def close(self) -> None:
-        """Do nothing."""
 
     def _recognize(self, window: Window) -> Hypothesis:
         frames = window.encoding[0]
@@ -190,7 +185,7 @@ class Engine:
                 job, future = self._waiting.pop(self._random.randrange(len(self._waiting)))
             if future.set_running_or_notify_cancel():
                 self.log.append(job)
-                future.set_result(perform(self._recognizer, [job])[0])
+                future.set_result(run_jobs(self._recognizer, [job])[0])
 
 
 class Desk:
@@ -211,7 +206,7 @@ class Desk:
         """Do one of the jobs that wait."""
         job, future = self.waiting.pop(place)
         self.done.append(job)
-        future.set_result(perform(self._recognizer, [job])[0])
+        future.set_result(run_jobs(self._recognizer, [job])[0])
 
     def encodes(self) -> int:
         """Count the windows that wait to be encoded."""

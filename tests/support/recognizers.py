@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearsay.domain import AlignedWord, Audio, Hypothesis, Window
-from hearsay.engines.jobs import Align, Decode, DetectLanguage, Encode
+from hearsay.engines.whisper.jobs import Align, Decode, DetectLanguage, Encode
 from hearsay.errors import EngineFailed
 from tests.support.scripted_recognizer import ScriptedFeatures
+from tests.support.whisper_double import WhisperDouble
 
 WAIT = 10.0
 """Seconds after which a test that waits for a thread has failed."""
@@ -57,7 +58,7 @@ def text_of(window: Window) -> Hypothesis:
 
 
 @dataclass
-class Machine:
+class Machine(WhisperDouble):
     """A recogniser for batches; names in `broken` make every call that holds them fail."""
 
     running: bool = False
@@ -65,12 +66,8 @@ class Machine:
     broken: set[Any] = field(default_factory=set)
     n_replicas: int = 1
 
-    window_frames = 3000
-    frame_seconds = 0.01
     timestamp_begin = 50364
-    timestamp_seconds = 0.02
     end_of_text = 50257
-    previous_limit = 223
     multilingual = True
     languages: tuple[str, ...] = ("en", "de")
 
@@ -125,7 +122,7 @@ class Machine:
         self.perform("decode", [one.encoding for one in windows])
         return [text_of(one) for one in windows]
 
-    def kind(self, window: Window) -> Hashable:
+    def decode_kind(self, window: Window) -> Hashable:
         """Put windows of one temperature together."""
         return window.temperature
 
@@ -156,7 +153,7 @@ class SteppingMachine(Machine):
     n_rows: int = 100
     """Windows that a decoding has room for."""
 
-    def decoding(self) -> Steps:
+    def continuous_batch(self) -> Steps:
         """Begin with none."""
         return Steps(self)
 
@@ -174,19 +171,18 @@ class Steps:
         """Count the windows in it."""
         return len(self._left)
 
-    def has_room(self, window: Window) -> bool:
+    def has_room(self, job: Decode) -> bool:
         """Return whether there are rows left, and whether the temperature is that of the others."""
-        alike = all(one.temperature == window.temperature for one, _ in self._left.values())
+        alike = all(one.temperature == job.window.temperature for one, _ in self._left.values())
         return alike and len(self._left) < self._machine.n_rows
 
-    def join(self, windows: Sequence[Window]) -> list[int]:
-        """Take windows in, but for those whose language is unknown."""
-        if any(one.encoding == "unknown" for one in windows):
+    def join(self, job: Decode) -> int:
+        """Add a window, but for those whose language is unknown."""
+        if job.window.encoding == "unknown":
             raise EngineFailed("cannot begin with this one")
-        numbers = [self._n_joined + i for i in range(len(windows))]
-        self._n_joined += len(windows)
-        self._left |= {n: (one, int(one.duration)) for n, one in zip(numbers, windows, strict=True)}
-        return numbers
+        self._n_joined += 1
+        self._left[self._n_joined] = (job.window, int(job.window.duration))
+        return self._n_joined
 
     def step(self) -> list[tuple[int, Hypothesis]]:
         """Count one for every window."""

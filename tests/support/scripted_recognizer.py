@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearsay.domain import AlignedWord, Audio, Hypothesis, Segment, Window
-from hearsay.engines.jobs import at_once, drive
+from hearsay.engines.jobs import drive, run_inline
 from hearsay.engines.protocols import WindowRecognizer
 from hearsay.engines.whisper.window_loop import WindowLoop
+from tests.support.whisper_double import WhisperDouble
 
 
 class ScriptedFeatures:
@@ -25,15 +26,11 @@ class ScriptedFeatures:
         return np.array([start, pad_silence], np.float32)
 
 
-class ScriptedRecognizer:
+class ScriptedRecognizer(WhisperDouble):
     """Plays hypotheses and alignments back in order, and notes what it was asked."""
 
-    window_frames = 3000
-    frame_seconds = 0.01
     timestamp_begin = 50364
-    timestamp_seconds = 0.02
     end_of_text = 50257
-    previous_limit = 223
 
     def __init__(
         self,
@@ -88,13 +85,10 @@ class ScriptedRecognizer:
         text = (self._texts or {}).get
         return "".join(text(t, "") if self._texts else chr(t) for t in tokens if t < self.end_of_text)
 
-    def close(self) -> None:
-        """Do nothing."""
-
 
 def segments_of(loop: WindowLoop, recognizer: WindowRecognizer) -> list[Segment]:
     """Run a loop to its end in this thread."""
-    drive(loop.jobs(), at_once(recognizer))
+    drive(loop.jobs(), run_inline(recognizer))
     return [segment for window in loop.segments_by_window for segment in window]
 
 

@@ -1,8 +1,8 @@
-"""Many window loops over one recording at once: their jobs go out together, segments come in order of time.
+"""Many window loops over one recording at once: their jobs are submitted together, segments come in order.
 
-Knows no audio, no detector and no model: loops come from an iterator, which is asked for the next one only
-when there is room, and jobs go to a `Submit`. Everything happens in the thread that iterates; others only
-tell it through a queue which of its jobs are done.
+Knows no audio, no detector and no model: loops come from an iterator, from which the next one is taken only
+when there is room, and jobs go to a `Submit`. Everything runs in the thread that iterates; other threads only
+put the loops whose jobs are done into its queue.
 """
 
 from __future__ import annotations
@@ -16,20 +16,19 @@ from typing import Any
 
 from hearsay.domain import Fallback, Segment
 from hearsay.engines.jobs import Job, Jobs, Submit
-from hearsay.engines.protocols import IsCancelled
-from hearsay.engines.whisper.window_loop import WindowLoop
+from hearsay.engines.protocols import IsCancelled, WindowLoop
 from hearsay.errors import Cancelled
 
 IN_FLIGHT = 16
-"""Windows of one recording that are worked on at once: two full batches; 16 MB of features at 80 mels."""
+"""Windows of one recording in flight: two full batches; 16 MB of features at 80 mels."""
 
 POLL_SECONDS = 0.1
-"""Seconds after which whoever waits for a job looks whether the caller is still there."""
+"""Seconds between two looks at whether the request is cancelled, while a job is awaited."""
 
 
 @dataclass(slots=True, eq=False)
 class _InFlight:
-    """One loop at work, and what of its results is not given yet."""
+    """One running loop, and its results that are not yet returned."""
 
     loop: WindowLoop | None
     """None once it has ended, so that its features are not kept while others are still ahead of it."""
@@ -37,7 +36,7 @@ class _InFlight:
     future: Future[Any] | None = None
     """The job in flight."""
     is_held: bool = False
-    """Whether its first encoding is there and it waits for somebody else to learn the language."""
+    """Whether its first encoding is ready and it waits until the language is known."""
     progress: float = 0.0
     """Where decoding has come to, in seconds of the recording."""
     segments_by_window: list[list[Segment]] = field(default_factory=list)
@@ -45,7 +44,7 @@ class _InFlight:
 
 
 class ParallelWindows:
-    """Loops over the parts of one recording, several at work at once; iterate `windows` once.
+    """Window loops over the parts of one recording, several in flight; iterate `windows` once.
 
     Where the language is not known, the first loop detects it; the others have their windows encoded
     meanwhile and wait with the rest.
@@ -60,112 +59,112 @@ class ParallelWindows:
         in_flight: int = IN_FLIGHT,
         eager: bool = False,
     ) -> None:
-        """Prepare; loops are asked for, in order of time, when iteration begins.
+        """Prepare; loops are taken, in order of time, when iteration begins.
 
-        Windows that share a decoding all take longer and end at about the same time; where `eager`, the
-        first one has the model for itself, so that there is something to show early.
+        Windows that share a batch all take longer and end at about the same time; where `eager`, the first
+        one is submitted alone, so that the first segments come early.
         """
         self.language: str | None = None
         """Code of the language, once known."""
         self.progress = 0.0
         """Seconds of the recording before which everything is decoded."""
         self.n_windows = 0
-        """Windows given, retries not counted."""
+        """Windows returned, retries not counted."""
         self.fallbacks: list[Fallback] = []
-        """Hypotheses that were refused in loops that have ended, in order of time."""
+        """Hypotheses that were decoded again in loops that have ended, in order of time."""
         self.warnings: list[str] = []
-        """What the loops have to say to the caller, each sentence once."""
+        """What the client should know, one sentence each."""
         self._loops = loops
-        self._more = True
+        self._has_more = True
         self._submit = submit
         self._cancelled = cancelled
         self._in_flight = in_flight
         self._eager = eager
-        self._lanes: deque[_InFlight] = deque()
-        self._n_working = 0
-        self._arrived: SimpleQueue[_InFlight] = SimpleQueue()
+        self._in_flight_loops: deque[_InFlight] = deque()
+        self._n_running = 0
+        self._finished: SimpleQueue[_InFlight] = SimpleQueue()
 
     def windows(self) -> Generator[list[Segment], None, None]:
         """Return the segments of each window in order of time, as soon as nothing before them is missing.
 
-        Ending the iteration early, an error of any job, and a caller who has gone end all that is in flight.
-        Raises: `Cancelled`, and whatever a job raises.
+        Ending the iteration early, an error of any job, and a cancellation end all that is in flight.
+        Raises: `Cancelled`, and what a job raises.
         """
         try:
             while self._step():
                 yield from self._take()
         finally:
-            self._abandon()
+            self._cancel_all()
 
     def _step(self) -> bool:
-        """Go on with a loop whose job is done, else begin another, else wait; False when all is done."""
+        """Continue a loop whose job is done, else begin another, else wait; False when all is done."""
         most = 1 if self._eager and not self.n_windows else self._in_flight
-        has_room = self._more and self._n_working < most
-        if not has_room and not self._lanes:
+        has_room = self._has_more and self._n_running < most
+        if not has_room and not self._in_flight_loops:
             return False
-        lane = self._next_arrived(wait=not has_room)
-        if lane is not None:
-            self._receive(lane)
+        running = self._next_finished(wait=not has_room)
+        if running is not None:
+            self._receive(running)
         else:
             self._begin()
         return True
 
-    def _next_arrived(self, *, wait: bool) -> _InFlight | None:
+    def _next_finished(self, *, wait: bool) -> _InFlight | None:
         while True:
             try:
-                return self._arrived.get(block=wait, timeout=POLL_SECONDS)
+                return self._finished.get(block=wait, timeout=POLL_SECONDS)
             except Empty:
                 if not wait:
                     return None
-                self._check()
+                self._check_cancelled()
 
     def _begin(self) -> None:
-        """Set the next loop to work, or learn that there is none."""
+        """Begin the next loop, if there is one."""
         loop = next(self._loops, None)
         if loop is None:
-            self._more = False
+            self._has_more = False
             return
         self.warnings += [warning for warning in loop.warnings if warning not in self.warnings]
-        lane = _InFlight(loop, loop.jobs())
-        self._lanes.append(lane)
-        self._n_working += 1
-        self._go_on(lane, None)
+        running = _InFlight(loop, loop.jobs())
+        self._in_flight_loops.append(running)
+        self._n_running += 1
+        self._advance(running, None)
 
-    def _receive(self, lane: _InFlight) -> None:
-        """Send a loop what it asked for, unless it has to wait until the first one knows the language."""
-        result = _result_of(lane)
-        loop = lane.loop
-        assert loop is not None, "a loop that has ended asks for nothing"
-        if loop.language is None and self.language is None and lane is not self._lanes[0]:
-            lane.is_held = True
+    def _receive(self, running: _InFlight) -> None:
+        """Send a loop the result of its job, unless it has to wait until the language is known."""
+        result = _result_of(running)
+        loop = running.loop
+        assert loop is not None, "a loop that has ended has no job"
+        if loop.language is None and self.language is None and running is not self._in_flight_loops[0]:
+            running.is_held = True
             return
-        self._go_on(lane, result)
+        self._advance(running, result)
 
-    def _go_on(self, lane: _InFlight, result: Any) -> None:
-        """Run a loop up to its next job, and hand that in."""
-        loop = lane.loop
-        assert loop is not None, "a loop that has ended cannot go on"
+    def _advance(self, running: _InFlight, result: Any) -> None:
+        """Run a loop up to its next job, and submit that."""
+        loop = running.loop
+        assert loop is not None, "a loop that has ended cannot continue"
         loop.language = loop.language or self.language
-        job = _next_job(lane.jobs, result)
+        job = _next_job(running.jobs, result)
         self.language = self.language or loop.language
-        lane.segments_by_window += loop.segments_by_window
+        running.segments_by_window += loop.segments_by_window
         loop.segments_by_window.clear()
-        lane.progress = loop.seek_seconds
+        running.progress = loop.seek_seconds
         if job is None:
-            lane.fallbacks, lane.loop, lane.future = loop.fallbacks, None, None
-            self._n_working -= 1
+            running.fallbacks, running.loop, running.future = loop.fallbacks, None, None
+            self._n_running -= 1
         else:
-            self._hand_in(lane, job)
+            self._submit_job(running, job)
 
-    def _hand_in(self, lane: _InFlight, job: Job) -> None:
-        self._check()
-        lane.future = self._submit(job)
-        lane.future.add_done_callback(lambda _: self._arrived.put(lane))
+    def _submit_job(self, running: _InFlight, job: Job) -> None:
+        self._check_cancelled()
+        running.future = self._submit(job)
+        running.future.add_done_callback(lambda _: self._finished.put(running))
 
     def _take(self) -> Iterator[list[Segment]]:
-        """Return what is complete from the beginning on; loops that have ended make room for the next."""
-        while self._lanes:
-            first = self._lanes[0]
+        """Yield what is complete from the beginning on; loops that have ended make room for the next."""
+        while self._in_flight_loops:
+            first = self._in_flight_loops[0]
             self.progress = max(self.progress, first.progress)
             found, first.segments_by_window = first.segments_by_window, []
             for segments in found:
@@ -174,46 +173,46 @@ class ParallelWindows:
             if first.loop is not None:
                 break
             self.fallbacks += first.fallbacks
-            self._lanes.popleft()
-        self._release()
+            self._in_flight_loops.popleft()
+        self._release_held()
 
-    def _release(self) -> None:
-        """Let loops go on that waited for the language, or the first where nobody else can find it."""
-        for place, lane in enumerate(tuple(self._lanes)):
-            if lane.is_held and (place == 0 or self.language is not None):
-                lane.is_held = False
-                self._go_on(lane, _result_of(lane))
+    def _release_held(self) -> None:
+        """Continue the loops that wait for the language once it is known, and the first one in any case."""
+        for place, running in enumerate(tuple(self._in_flight_loops)):
+            if running.is_held and (place == 0 or self.language is not None):
+                running.is_held = False
+                self._advance(running, _result_of(running))
 
-    def _abandon(self) -> None:
-        """Return up everything in flight."""
-        lanes = tuple(self._lanes)
-        self._lanes.clear()
-        for lane in lanes:
-            if lane.future is not None:
-                lane.future.cancel()
-            lane.jobs.close()
-            lane.loop = lane.future = None
+    def _cancel_all(self) -> None:
+        """Cancel everything in flight."""
+        in_flight = tuple(self._in_flight_loops)
+        self._in_flight_loops.clear()
+        for running in in_flight:
+            if running.future is not None:
+                running.future.cancel()
+            running.jobs.close()
+            running.loop = running.future = None
         close = getattr(self._loops, "close", None)
         if close is not None:
             close()
 
-    def _check(self) -> None:
+    def _check_cancelled(self) -> None:
         if self._cancelled():
             raise Cancelled
 
 
 def _next_job(jobs: Jobs[None], result: Any) -> Job | None:
-    """Send a result, None to begin; give the next job, or None at the loop's end."""
+    """Send a result, None to begin; return the next job, or None at the loop's end."""
     try:
         return jobs.send(result)
     except StopIteration:
         return None
 
 
-def _result_of(lane: _InFlight) -> Any:
-    """Return what a finished job brought. Raises `Cancelled` where it was given up, and what it raised."""
-    assert lane.future is not None, "nothing was asked for"
+def _result_of(running: _InFlight) -> Any:
+    """Return the result of a finished job. Raises: `Cancelled` where it was cancelled, and what it raised."""
+    assert running.future is not None, "no job was submitted"
     try:
-        return lane.future.result()
+        return running.future.result()
     except CancelledError:
         raise Cancelled from None

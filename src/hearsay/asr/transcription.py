@@ -1,6 +1,6 @@
-"""One transcription: a recording and wishes in, segments out as they are found, then the transcript.
+"""One transcription: a recording and options in, segments out as they are recognised, then the transcript.
 
-Knows no HTTP and no runtime. Both kinds of recogniser are driven from here; whoever iterates owns the thread.
+Knows no HTTP and no runtime. Both kinds of recogniser are driven from here, in the thread that iterates.
 """
 
 from __future__ import annotations
@@ -25,28 +25,29 @@ from hearsay.domain import (
     Transcript,
     TranscriptionReport,
 )
-from hearsay.engines.jobs import Submit, at_once
+from hearsay.engines.jobs import Submit, run_inline
 from hearsay.engines.protocols import (
+    AudioSlice,
     IsCancelled,
     Recognizer,
     SpeechDetector,
     Stream,
     UtteranceRecognizer,
+    WindowLoop,
     WindowRecognizer,
 )
-from hearsay.engines.whisper.window_loop import AudioSlice, WindowLoop, frames_per_second
 from hearsay.errors import Cancelled, UnsupportedOption
 from hearsay.text import languages
 from hearsay.vad.chunking import Chunk, stream_chunks
 
 FEED_SECONDS = 1
-"""Audio given to a stream at once; between two such pieces a caller who has gone is noticed."""
+"""Audio fed to a stream at once; between two such blocks a cancellation is noticed."""
 
 STEP_SECONDS = 30
-"""Audio given to a stream before others may have the thread, as much as a window has."""
+"""Audio fed to a stream before other requests may use the thread, as much as a window has."""
 
 _ROUNDING = 0.02
-"""Seconds by which the end of a stretch may be later than that of its last span because of rounding."""
+"""Seconds by which the end of a chunk may be later than that of its last span because of rounding."""
 
 
 class Transcription:
@@ -65,11 +66,10 @@ class Transcription:
         cancelled: IsCancelled = lambda: False,
         eager: bool = False,
     ) -> None:
-        """Check the wishes against the model; work begins with iteration.
+        """Check the options against the model; work begins with iteration.
 
-        `submit` takes the jobs for a window recogniser (`recognizer` then only makes features and text);
-        without, they are done in the thread that iterates. `eager` brings the first segments of a long
-        recording early, and the last ones a little later.
+        `submit` takes the jobs for a window recogniser; without, they run in the thread that iterates.
+        `eager` brings the first segments of a long recording early, and the last ones a little later.
         Raises: `UnsupportedOption` for a task (`param` is `model`) or language that the model lacks.
         """
         known = check_options(options, recognizer, card)
@@ -78,11 +78,11 @@ class Transcription:
         self.language: str | None = None
         """Code of the language; known once the first segment came or iteration ended."""
         self.warnings: list[str] = list(audio.warnings)
-        """What the caller should know, one sentence each."""
+        """What the client should know, one sentence each."""
         self._done = 0.0
-        self._loops: ParallelWindows | None = None
+        self._parallel: ParallelWindows | None = None
         self._report: TranscriptionReport | None = None
-        self._audio = WatchedAudio(audio.pcm, audio.warnings, cancelled)
+        self._audio = CancellableAudio(audio.pcm, audio.warnings, cancelled)
         self._options = options
         self._card = card
         self._cancelled = cancelled
@@ -91,35 +91,35 @@ class Transcription:
         self._eager = eager
         self._decode = decode or DecodeSettings()
         self._segments: list[Segment] = []
-        self._coming = self._recognize(recognizer)
+        self._steps = self._recognize(recognizer)
 
     @property
     def progress(self) -> float:
         """Seconds of the recording that are done; may be read from another thread."""
-        done = self._done if self._loops is None else max(self._done, self._loops.progress)
+        done = self._done if self._parallel is None else max(self._done, self._parallel.progress)
         return min(done, self._audio.duration)
 
     def __iter__(self) -> Iterator[Segment]:
-        """Return the segments as they are found. Raises `Cancelled` when the caller has gone."""
+        """Return the segments as they are found. Raises: `Cancelled`."""
         return (segment for segment in self.steps() if segment is not None)
 
     def steps(self) -> Generator[Segment | None, None, None]:
         """Return the segments, and None after each bounded piece of work without any; raises as iteration.
 
-        Whoever shares a thread can let others have it in between, also where nobody speaks for hours.
+        A shared thread can serve other requests in between, also during hours of silence.
         """
         try:
-            for segment in self._coming:
+            for segment in self._steps:
                 if segment is not None:
                     self._segments.append(segment)
                 yield segment
         except GeneratorExit:
             if self._cancelled():
-                self._coming.close()  # whatever it holds refers to itself, and would stay until collected
+                self._steps.close()  # it refers to itself, and would stay in memory until collected
             raise
 
     def transcript(self) -> Transcript:
-        """Collect what was found, recognising whatever is left; silence gives no segments and empty text."""
+        """Return the transcript, recognising what is left; silence gives no segments and empty text."""
         for _ in self:
             pass
         return Transcript(
@@ -141,88 +141,89 @@ class Transcription:
 
     def _windows(self, recognizer: WindowRecognizer) -> Iterator[Segment | None]:
         chunking = self._choose_chunking(recognizer)
-        guard = HallucinationFilter(self._decode) if chunking is Chunking.VAD else None
-        self._loops = loops = ParallelWindows(
-            self._open(recognizer, guard),
-            self._submit or at_once(recognizer),
+        hallucinations = HallucinationFilter(self._decode) if chunking is Chunking.VAD else None
+        self._parallel = parallel = ParallelWindows(
+            self._loops(recognizer, hallucinations),
+            self._submit or run_inline(recognizer),
             cancelled=self._cancelled,
             eager=self._eager,
         )
-        with closing(loops.windows()) as windows:
+        with closing(parallel.windows()) as windows:
             for window in windows:
-                self._learn(loops)
-                yield from (window if guard is None else guard.filter(window)) or (None,)
-        self._learn(loops)
+                self._update(parallel)
+                yield from (window if hallucinations is None else hallucinations.filter(window)) or (None,)
+        self._update(parallel)
         self._done = self._audio.duration
+        spans = None if hallucinations is None else hallucinations.spans
         self._report = TranscriptionReport(
             chunking=chunking,
-            n_windows=loops.n_windows,
-            speech=None if guard is None or guard.spans is None else tuple(guard.spans),
-            dropped=() if guard is None else tuple(guard.dropped),
-            fallbacks=tuple(loops.fallbacks),
+            n_windows=parallel.n_windows,
+            speech=None if spans is None else tuple(spans),
+            dropped=() if hallucinations is None else tuple(hallucinations.dropped),
+            fallbacks=tuple(parallel.fallbacks),
         )
 
-    def _learn(self, loops: ParallelWindows) -> None:
-        """Take over what the loops found out about the whole recording."""
-        self.language = loops.language or self._options.language
-        self.warnings += [warning for warning in loops.warnings if warning not in self.warnings]
+    def _update(self, parallel: ParallelWindows) -> None:
+        """Copy what is known about the whole recording by now."""
+        self.language = parallel.language or self._options.language
+        self.warnings += [warning for warning in parallel.warnings if warning not in self.warnings]
 
     def _choose_chunking(self, recognizer: WindowRecognizer) -> Chunking:
-        """Take the caller's choice or else the operator's, where it can be followed."""
+        """Return the client's choice or else the operator's, where it can be honoured."""
         chunking = self._options.chunking or self._decode.chunking
-        is_long = self._audio.duration > _window_seconds(recognizer)
+        is_long = self._audio.duration > recognizer.window_seconds
         if chunking is Chunking.VAD and self._detector is None and is_long:
             self.warnings.append("No speech detector is available, so the recording was not cut at pauses.")
             return Chunking.SEQUENTIAL
         return chunking
 
-    def _open(self, recognizer: WindowRecognizer, guard: HallucinationFilter | None) -> Iterator[WindowLoop]:
-        """Make the loops over the recording, each when there is room for it."""
-        if guard is None:
-            features = recognizer.features(self._audio)
-            yield WindowLoop(features, self._options, recognizer, decode=self._decode)
+    def _loops(
+        self, recognizer: WindowRecognizer, hallucinations: HallucinationFilter | None
+    ) -> Iterator[WindowLoop]:
+        """Yield the window loops over the recording, one by one as they are asked for."""
+        if hallucinations is None:
+            yield recognizer.window_loop(self._audio, self._options, decode=self._decode)
             return
         if self._detector is not None:
-            guard.add_speech(())
-        for stretch in self._listen(recognizer):
+            hallucinations.add_speech(())
+        for chunk in self._chunks(recognizer):
             if self._detector is not None:
-                guard.add_speech(stretch.spans, begin=stretch.start)
-            audio, part = self._cut(stretch, recognizer)
-            features = recognizer.features(audio)
-            yield WindowLoop(features, self._options, recognizer, decode=self._decode, part=part)
+                hallucinations.add_speech(chunk.spans, begin=chunk.start)
+            audio, part = self._slice(chunk, recognizer)
+            yield recognizer.window_loop(audio, self._options, decode=self._decode, part=part)
 
-    def _listen(self, recognizer: WindowRecognizer) -> Iterator[Chunk]:
-        """Return the stretches to be recognised; without a detector all of a recording that fits a window."""
+    def _chunks(self, recognizer: WindowRecognizer) -> Iterator[Chunk]:
+        """Yield the chunks to recognise; without a detector one, for a recording that fits a window."""
         if self._detector is None:
             yield Chunk(0.0, self._audio.duration, ())
         else:
             thresholds = self._options.vad or self._decode.vad
-            window = _window_seconds(recognizer)
-            yield from stream_chunks(self._audio, self._detector, thresholds, window=window)
+            yield from stream_chunks(
+                self._audio, self._detector, thresholds, window=recognizer.window_seconds
+            )
 
-    def _cut(self, stretch: Chunk, recognizer: WindowRecognizer) -> tuple[WatchedAudio, AudioSlice]:
-        """Cut a stretch out of the recording, along frames."""
-        per_second = frames_per_second(recognizer)
-        n_samples = SAMPLE_RATE // per_second
-        first = int(stretch.start * per_second + 1e-6)
-        start, stop = first * n_samples, ceil(stretch.end * SAMPLE_RATE)
-        if stretch.end - stretch.start <= _window_seconds(recognizer):
-            stop = min(stop, start + recognizer.window_frames * n_samples)
-        audio = WatchedAudio(self._audio.pcm[start:stop], (), self._cancelled)
-        return audio, AudioSlice(first / per_second, self._quiet_from(stretch))
+    def _slice(self, chunk: Chunk, recognizer: WindowRecognizer) -> tuple[CancellableAudio, AudioSlice]:
+        """Return the audio of a chunk, cut along the recogniser's frames, and where it lies."""
+        per_second = round(1 / recognizer.frame_seconds)
+        first = int(chunk.start * per_second + 1e-6)
+        start, stop = first * (SAMPLE_RATE // per_second), ceil(chunk.end * SAMPLE_RATE)
+        if chunk.end - chunk.start <= recognizer.window_seconds:
+            stop = min(stop, start + round(recognizer.window_seconds * SAMPLE_RATE))
+        audio = CancellableAudio(self._audio.pcm[start:stop], (), self._cancelled)
+        return audio, AudioSlice(first / per_second, self._speech_end(chunk))
 
-    def _quiet_from(self, stretch: Chunk) -> float:
-        """Return the time after which nobody speaks in a stretch, infinity where that is not certain.
+    def _speech_end(self, chunk: Chunk) -> float:
+        """Return the time after which there is no speech in a chunk, infinity where that is not certain.
 
-        Where a stretch goes on after its last span, that span ends with all of its padding.
+        Where a chunk goes on after its last span, that span ends with all of its padding.
         """
-        last = stretch.spans[-1].end if stretch.spans else inf
+        last = chunk.spans[-1].end if chunk.spans else inf
         padding = (self._options.vad or self._decode.vad).padding
-        return last - padding if last + _ROUNDING < stretch.end else inf
+        return last - padding if last + _ROUNDING < chunk.end else inf
 
     def _utterances(self, recognizer: UtteranceRecognizer) -> Iterator[Segment | None]:
         stream = recognizer.open(self._options)
-        self._ask(stream)
+        self._update_from(stream)
         step = FEED_SECONDS * SAMPLE_RATE
         for start in range(0, self._audio.n_samples, step):
             yield from stream.feed(self._audio.samples(start, start + step))
@@ -232,17 +233,17 @@ class Transcription:
         if self._cancelled():
             raise Cancelled
         yield from stream.finish()
-        self._ask(stream)
+        self._update_from(stream)
 
-    def _ask(self, stream: Stream) -> None:
-        """Take over what a stream says about itself, once."""
+    def _update_from(self, stream: Stream) -> None:
+        """Copy what a stream knows about the whole recording by now."""
         self.language = getattr(stream, "language", None) or self._options.language
         self.warnings += [w for w in getattr(stream, "warnings", ()) if w not in self.warnings]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class WatchedAudio(Audio):
-    """A recording that cannot be read once the caller has gone; hours of it may be read before any window."""
+class CancellableAudio(Audio):
+    """A recording that cannot be read once cancelled; hours of it may be read before the first window."""
 
     cancelled: IsCancelled = lambda: False
 
@@ -254,9 +255,8 @@ class WatchedAudio(Audio):
 
 
 def check_options(options: TranscribeOptions, recognizer: Recognizer, card: ModelCard) -> tuple[str, ...]:
-    """Refuse what a model cannot do; list the languages that it understands. Raises `UnsupportedOption`."""
-    english_only = isinstance(recognizer, WindowRecognizer) and not recognizer.multilingual
-    if options.task not in card.tasks or (options.task is Task.TRANSLATE and english_only):
+    """Return the codes of the languages that a model recognises. Raises: `UnsupportedOption`."""
+    if options.task not in card.tasks or options.task not in recognizer.tasks:
         doing = {Task.TRANSLATE: "translate", Task.TRANSCRIBE: "transcribe"}[options.task]
         raise UnsupportedOption(f"The model `{card.id}` cannot {doing}.", param="model")
     known = tuple(code for code in recognizer.languages if not card.languages or code in card.languages)
@@ -268,7 +268,3 @@ def check_options(options: TranscribeOptions, recognizer: Recognizer, card: Mode
             param="language",
         )
     return known
-
-
-def _window_seconds(recognizer: WindowRecognizer) -> float:
-    return recognizer.window_frames / frames_per_second(recognizer)

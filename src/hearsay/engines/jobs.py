@@ -1,96 +1,70 @@
-"""What the loops over a recording ask of a model: encode, detect the language, decode, align.
+"""Jobs: the pieces of work that a request asks of a loaded model, and that requests may share a call for.
 
-Knows neither queue nor thread: a job is a record, and `perform` does jobs of one kind in one call of the
-model. Loops are generators that give jobs and are sent the results, so they can be driven by a queue shared
-with others, by a plain function, or by a test.
+Knows no model, no queue and no thread. Each engine defines its own jobs: their stage says when they are done,
+their kind which of them may share a call, `run` does them. A loop over a recording is a generator that yields
+jobs and is sent their results, so it can be driven by a queue shared with others, by a plain function, or by
+a test.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Hashable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Any, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
-
-from hearsay.domain import AlignedWord, Hypothesis, Window
-from hearsay.engines.protocols import WindowRecognizer
+from enum import Enum
+from typing import Any, ClassVar, Self, TypeVar
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Encode:
-    """Encode one window; the result is an opaque encoding."""
+class Stage(Enum):
+    """Stages of recognition, in the order in which a model serves them."""
 
-    features: NDArray[np.float32]
-    """`float32[n_mels, n_frames]`."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DetectLanguage:
-    """Return the probability of every language code."""
-
-    encoding: Any
+    DETECT = "detect"
+    """Short; the first step of a recording, on which all others depend (language detection)."""
+    ALIGN = "align"
+    """Short; the last step of a window (word times)."""
+    ENCODE = "encode"
+    """Costs the same whenever it is done; its results wait in memory to be decoded."""
+    DECODE = "decode"
+    """Long, token by token; cheaper by the window the more windows share it."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Decode:
-    """Decode one window once, at its own temperature; the result is a `Hypothesis`."""
+class Job(ABC):
+    """A piece of work for one model; jobs of one stage and kind, of whatever request, may share a call."""
 
-    window: Window
+    __slots__ = ()
+    stage: ClassVar[Stage]
 
+    @abstractmethod
+    def kind(self, model: Any) -> Hashable:
+        """Return what jobs of this stage must have in common to share a call. Raises: `UnsupportedOption`."""
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Align:
-    """Time the words of one window; the result is a list of `AlignedWord`."""
+    @classmethod
+    @abstractmethod
+    def run(cls, model: Any, jobs: Sequence[Self]) -> list[Any]:
+        """Return the results of jobs of one kind, in order, by one call of the model."""
 
-    window: Window
-    tokens: tuple[int, ...]
-    """Text tokens only."""
-    n_frames: int
-    """Frames of real audio in the window."""
-
-
-Job = Encode | DetectLanguage | Decode | Align
-"""A piece of work for a model; jobs of one kind, of whatever request, may share a call."""
-
-JobResult = Any | Mapping[str, float] | Hypothesis | list[AlignedWord]
 
 Submit = Callable[[Job], "Future[Any]"]
-"""Takes a job and promises its result; `futures.result()` raises what went wrong."""
+"""Submits a job and returns the future of its result; `Future.result` raises what went wrong."""
 
 T = TypeVar("T")
 
 Jobs = Generator[Job, Any, T]
-"""A loop: gives a job, is sent its result, and so on until it returns."""
+"""A loop: yields a job, is sent its result, and so on until it returns."""
 
 
-def perform(recognizer: WindowRecognizer, jobs: Sequence[Job]) -> list[Any]:
-    """Do jobs that are all of one kind in one call of the model, and give their results in order."""
-    match jobs[0]:
-        case Encode():
-            return recognizer.encode([job.features for job in jobs if isinstance(job, Encode)])
-        case DetectLanguage():
-            return recognizer.detect_language([j.encoding for j in jobs if isinstance(j, DetectLanguage)])
-        case Decode():
-            return recognizer.recognize([job.window for job in jobs if isinstance(job, Decode)])
-        case Align():
-            aligned = [job for job in jobs if isinstance(job, Align)]
-            return recognizer.align(
-                [job.window for job in aligned],
-                [job.tokens for job in aligned],
-                [job.n_frames for job in aligned],
-            )
+def run_jobs(model: Any, jobs: Sequence[Job]) -> list[Any]:
+    """Return the results of jobs that are all of one stage and kind, in order."""
+    return type(jobs[0]).run(model, jobs)
 
 
-def at_once(recognizer: WindowRecognizer) -> Submit:
-    """Return a `Submit` that does each job in the caller's thread before it returns."""
+def run_inline(model: Any) -> Submit:
+    """Return a `Submit` that runs each job in the calling thread before it returns."""
 
     def submit(job: Job) -> Future[Any]:
         future: Future[Any] = Future()
         try:
-            (result,) = perform(recognizer, [job])
+            (result,) = run_jobs(model, [job])
         except Exception as error:
             future.set_exception(error)
         else:
@@ -101,7 +75,7 @@ def at_once(recognizer: WindowRecognizer) -> Submit:
 
 
 def drive(loop: Jobs[T], submit: Submit) -> T:
-    """Run a loop to its end, waiting for each job."""
+    """Run a loop to its end, waiting for each job, and return what it returns."""
     try:
         job = next(loop)
         while True:

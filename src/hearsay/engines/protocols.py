@@ -6,16 +6,18 @@ never silently vanishes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import inf
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hearsay.domain import (
-    AlignedWord,
     Audio,
-    Hypothesis,
+    DecodeSettings,
+    Fallback,
     Pcm,
     Samples,
     Segment,
@@ -23,151 +25,133 @@ from hearsay.domain import (
     Task,
     TranscribeOptions,
     Voice,
-    Window,
 )
+from hearsay.engines.jobs import Jobs
 
 IsCancelled = Callable[[], bool]
-"""Asked between pieces of work; True means that the caller has gone and the work must end."""
+"""Asked between pieces of work; True means that the answer is not wanted any more and the work must end."""
 
 
-@runtime_checkable
-class Features(Protocol):
-    """Model input of one recording, from which windows are cut by frame."""
+@dataclass(frozen=True, slots=True)
+class AudioSlice:
+    """The part of a recording that is recognised by itself."""
 
-    n_frames: int
-    """Frames of real audio (10 ms each for Whisper), padding excluded."""
+    begin: float
+    """Seconds of the recording at which it starts, on the grid of frames."""
+    until: float = inf
+    """Seconds of the recording after which there is no speech: no further window begins from there on."""
 
-    def window(self, start: int, *, pad_silence: bool = False) -> NDArray[np.float32]:
-        """Cut `float32[n_mels, 3000]` from frame `start`; padding is zeros, or with `pad_silence` silence."""
+
+class WindowLoop(Protocol):
+    """One recording, or a slice of one, being recognised window by window."""
+
+    language: str | None
+    """Code of the language, None while unknown; may be set before the first result is sent in."""
+    warnings: list[str]
+    """What the client should know, one sentence each."""
+    segments_by_window: list[list[Segment]]
+    """Segments of each window decoded so far, in order, with times of the recording; the reader clears it."""
+    fallbacks: list[Fallback]
+    """Hypotheses that were refused, in order."""
+
+    @property
+    def seek_seconds(self) -> float:
+        """Where decoding has come to, in seconds of the recording."""
+        ...
+
+    def jobs(self) -> Jobs[None]:
+        """Yield the jobs of one window after the other, filling `segments_by_window`."""
         ...
 
 
 @runtime_checkable
 class WindowRecognizer(Protocol):
-    """A model that sees a bounded window (Whisper); windows of different requests may share one call.
+    """A model that sees a bounded window; jobs of different requests may share a call.
 
-    It may have two more attributes, which callers read with `getattr`: `n_replicas: int`, how many threads
-    may call it at once to some purpose (one for each GPU), and `batch_windows: int`, how many windows it
-    likes to decode together.
+    It may have three more attributes, which the scheduler reads with `getattr`: `n_replicas: int`, how many
+    threads may call it at once to some purpose (one for each GPU), `batch_windows: int`, how many windows it
+    decodes together best, and `continuous_batch`, see `ContinuousRecognizer`.
     """
 
-    window_frames: int
-    """Frames in a full window (3000)."""
-    frame_seconds: float
-    """Seconds per frame (0.01)."""
-    timestamp_begin: int
-    """The token id of time 0.00; ids from here up are times."""
-    timestamp_seconds: float
-    """Seconds between neighbouring timestamp tokens (0.02)."""
-    end_of_text: int
-    """Ids below this one are text."""
-    previous_limit: int
-    """Most tokens of previous text that a window may carry (223 for Whisper, n_text_ctx // 2 - 1)."""
-    multilingual: bool
     languages: tuple[str, ...]
+    """Codes of the languages that it recognises."""
+    tasks: frozenset[Task]
+    window_seconds: float
+    """Longest audio that it sees at once (30 for Whisper)."""
+    frame_seconds: float
+    """Slices of a recording begin at whole multiples of this (0.01 for Whisper)."""
 
-    def features(self, audio: Audio) -> Features:
-        """Compute model input for a whole recording in memory that does not grow with its length."""
-        ...
+    def window_loop(
+        self,
+        audio: Audio,
+        options: TranscribeOptions,
+        *,
+        decode: DecodeSettings,
+        part: AudioSlice | None = None,
+    ) -> WindowLoop:
+        """Prepare to recognise a recording, or the slice `part` of one, whose samples are `audio`.
 
-    def encode(self, inputs: Sequence[NDArray[np.float32]]) -> list[Any]:
-        """Encode windows of `float32[n_mels, 3000]`: one opaque encoding each, for any number of decodes."""
-        ...
-
-    def detect_language(self, encodings: Sequence[Any]) -> list[Mapping[str, float]]:
-        """Return for each encoding the probability of every language code."""
-        ...
-
-    def recognize(self, windows: Sequence[Window]) -> list[Hypothesis]:
-        """Decode each window once at its own temperature; fallback is the caller's decision."""
-        ...
-
-    def align(
-        self, windows: Sequence[Window], tokens: Sequence[Sequence[int]], n_frames: Sequence[int]
-    ) -> list[list[AlignedWord]]:
-        """Time the words of each window's text tokens; times are seconds from the window's start.
-
-        `tokens` hold text tokens only; `n_frames` are frames of real audio. Words come raw and in order, and
-        together stand for all tokens: merging punctuation and mending odd durations is the work of
-        `alignment`.
+        Raises: `UnsupportedOption`.
         """
-        ...
-
-    def encode_text(self, text: str) -> tuple[int, ...]:
-        """Turn text into tokens (no special ones), for prompts."""
-        ...
-
-    def decode_text(self, tokens: Sequence[int]) -> str:
-        """Turn tokens into text; timestamps and other special tokens vanish."""
         ...
 
     def close(self) -> None:
-        """Return memory back; the recogniser is unusable afterwards."""
+        """Free the model's memory; it is unusable afterwards."""
         ...
 
 
-@runtime_checkable
-class SortingRecognizer(WindowRecognizer, Protocol):
-    """A window recogniser that can say beforehand which windows one computation of `recognize` can hold."""
+class ContinuousBatch(Protocol):
+    """Jobs of the decoding stage that advance together, token by token; they join and leave at any step.
 
-    def kind(self, window: Window) -> Hashable:
-        """Return what windows must have in common to be decoded together. Raises `UnsupportedOption`."""
+    Source: iteration-level scheduling, Orca (Yu et al., OSDI 2022).
+    """
+
+    def has_room(self, job: Any) -> bool:
+        """Return whether `join` would take this job now; an empty batch has room for any."""
         ...
 
+    def join(self, job: Any) -> int:
+        """Add a job and return the number by which it is known. Raises: `UnsupportedOption`, `EngineFailed`.
 
-class Decoding(Protocol):
-    """Windows being decoded together, token by token: some may join and leave while others go on."""
-
-    n_windows: int
-    """Windows in it now."""
-
-    def has_room(self, window: Window) -> bool:
-        """Return whether `join` would take this window now; an empty decoding has room for any window."""
-        ...
-
-    def join(self, windows: Sequence[Window]) -> list[int]:
-        """Take windows in, and give a number for each by which it is known. Raises `UnsupportedOption`.
-
-        Cheap: newcomers often come one by one, and what it takes to begin is done in the next step, for all
-        of them at once.
+        Cheap: what it takes to begin is done in the next step, for all new jobs at once.
         """
         ...
 
-    def step(self) -> list[tuple[int, Hypothesis]]:
-        """Advance every window by about one token; give those that came to their end, which leave."""
+    def step(self) -> list[tuple[int, Any]]:
+        """Advance every job by about one token; return number and result of those that are done and leave."""
         ...
 
     def leave(self, number: int) -> None:
-        """Forget a window that nobody wants any more; unknown numbers are no error."""
+        """Drop a job; unknown numbers are no error."""
         ...
 
 
 @runtime_checkable
 class ContinuousRecognizer(WindowRecognizer, Protocol):
-    """A window recogniser that new windows need not wait for: they join those being decoded."""
+    """A window recogniser whose decoding jobs may join those that are being decoded."""
 
-    def decoding(self) -> Decoding:
-        """Return a new, empty decoding; `recognize` remains the way to decode a few windows and wait."""
+    def continuous_batch(self) -> ContinuousBatch:
+        """Return a new, empty batch."""
         ...
 
 
 @runtime_checkable
 class SpeechDetector(Protocol):
-    """A model that tells where somebody speaks."""
+    """A model that finds speech in audio (voice activity detection)."""
 
     frame_samples: int
     """Samples in a frame: 512 for Silero, 32 ms."""
 
     def open(self) -> SpeechStream:
-        """Begin a recording; streams of one detector may be used from different threads at once."""
+        """Return a stream for one recording; streams may be used in different threads at once."""
         ...
 
 
 class SpeechStream(Protocol):
-    """One recording being listened to."""
+    """One recording whose speech is being detected."""
 
     def feed(self, samples: Samples) -> NDArray[np.float32]:
-        """Return the probability of speech in [0, 1] of each whole frame; what is left waits for more.
+        """Return the probability of speech in [0, 1] of each whole frame; the rest is kept for the next call.
 
         Shape: `float32[n]`, in order, `n` the frames completed by these samples.
         """
@@ -182,12 +166,12 @@ class Stream(Protocol):
     """One recording being recognised as it arrives.
 
     A stream may have two more attributes, which callers read with `getattr`: `warnings: list[str]`, one
-    sentence for each wish that it could only ignore (a prompt, a temperature), and `language: str | None`,
-    what it took the speech for.
+    sentence for each option that it could only ignore (a prompt, a temperature), and `language: str | None`,
+    the language that it recognised.
     """
 
     def feed(self, samples: Samples) -> Iterator[Segment]:
-        """Take more audio and give the segments that it completed."""
+        """Add audio and return the segments that it completed."""
         ...
 
     def partial(self) -> str:
@@ -195,70 +179,69 @@ class Stream(Protocol):
         ...
 
     def finish(self) -> Iterator[Segment]:
-        """End the recording and give the segments still owed."""
+        """End the recording and return the last segments."""
         ...
 
 
 @runtime_checkable
 class UtteranceRecognizer(Protocol):
-    """A model that takes audio of any length piece by piece (PocketSphinx)."""
+    """A model that takes audio of any length as a stream (PocketSphinx)."""
 
     languages: tuple[str, ...]
     tasks: frozenset[Task]
 
     def open(self, options: TranscribeOptions) -> Stream:
-        """Begin a recording. Raises `UnsupportedOption` for what it cannot do."""
+        """Return a stream for one recording. Raises: `UnsupportedOption`."""
         ...
 
     def close(self) -> None:
-        """Return memory back; the recogniser is unusable afterwards."""
+        """Free the model's memory; it is unusable afterwards."""
         ...
 
 
 Recognizer = WindowRecognizer | UtteranceRecognizer
-"""Whatever can turn speech into text."""
+"""Any model that turns speech into text."""
 
 
 class SynthesisStream(Protocol):
-    """One piece of text being spoken; it is made ahead of whoever listens, as far as the piece goes."""
+    """One utterance being synthesized, ahead of its reader."""
 
     def __iter__(self) -> Iterator[Pcm]:
-        """Return the sound as it is made, in blocks of any size, once.
+        """Return the audio as it is made, in blocks of any size, once.
 
-        Raises `EngineFailed`, `IsCancelled`.
+        Raises: `EngineFailed`, `Cancelled`.
         """
         ...
 
     def stop(self) -> None:
-        """Make no more of it, and forget what is made; safe from any thread, at any time, and again."""
+        """Cancel the rest and drop what is made; safe from any thread, at any time, and again."""
         ...
 
 
 @runtime_checkable
 class Synthesizer(Protocol):
-    """A model that says what is written."""
+    """A model that turns text into speech."""
 
     sample_rate: int
-    """Samples per second of everything that it says."""
+    """Samples per second of its audio."""
     voices: tuple[Voice, ...]
     speeds: tuple[float, float]
-    """Slowest and fastest speech that it can make itself, as multiples of its normal speed."""
+    """Slowest and fastest speech that the model itself can make, as multiples of its normal speed."""
     utterance_characters: int
-    """Most characters that a piece of text may have; also what it holds in memory of one request."""
+    """Most characters of an utterance; also what it holds in memory of one request."""
 
     def synthesize(self, text: str, options: SynthesisOptions) -> SynthesisStream:
-        """Begin to say one piece of text; returns at once, from any thread.
+        """Begin to synthesize one utterance; returns at once, from any thread.
 
-        Pieces of all requests are begun in the order in which they come, those that are awaited first. Text
-        that holds nothing that can be said (a dash) gives no samples. Raises `UnsupportedOption` for a voice
-        that it lacks.
+        Utterances of all requests are begun in order, those that a client waits for first. Text that holds
+        nothing to pronounce (a dash) gives no samples. Raises: `UnsupportedOption` for a voice that it lacks.
         """
         ...
 
     def close(self) -> None:
-        """Return memory back; the synthesizer is unusable afterwards, and what it is saying ends."""
+        """Free the model's memory, and cancel all utterances; it is unusable afterwards."""
         ...
 
 
 Engine = Recognizer | Synthesizer
-"""Whatever a model can be once it is loaded."""
+"""Any loaded model."""

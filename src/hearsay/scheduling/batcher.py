@@ -1,14 +1,13 @@
-"""One batcher per loaded model: the threads that take jobs of all requests and do them together.
+"""The batcher of one loaded model: the threads that run the jobs of all requests together.
 
-Knows no request and no audio. What is done next, and why, is `desks`' policy. There are two kinds of model.
-Of one that decodes windows only from beginning to end (CTranslate2), a batch forms from what waits the moment
-the engine is free. In one that decodes token by token (`ContinuousRecognizer`), newcomers join those being
-decoded between two steps and leave as soon as they are done, so that nobody waits for somebody else's end:
-iteration-level scheduling, as in Orca (Yu et al., OSDI 2022).
+Knows no request and no audio; what is run next, and why, is `queue`'s policy. Models are of two kinds. Of one
+that decodes from beginning to end (CTranslate2), a batch forms from what waits whenever the engine is free.
+In one that decodes token by token (`ContinuousRecognizer`), new jobs join those being decoded between two
+steps and leave as soon as they are done: iteration-level scheduling, as in Orca (Yu et al., OSDI 2022).
 
-Between two such steps at most one call of each other kind of work is made. A window being decoded is held up
-by no more than that, and since only as many windows are encoded as there is room for, it cannot be held up by
-more of them than take the places of others.
+Between two such steps at most one call of each other stage is made. A job being decoded is held up by no more
+than that, and since only as many windows are encoded as there is room for, by no more of them than take the
+places of others.
 """
 
 from __future__ import annotations
@@ -20,10 +19,11 @@ from typing import Any
 
 import structlog
 
-from hearsay.engines.jobs import Decode, Job, perform
-from hearsay.engines.protocols import ContinuousRecognizer, Decoding, IsCancelled, WindowRecognizer
+from hearsay.domain import RequestContext
+from hearsay.engines.jobs import Job, Stage, run_jobs
+from hearsay.engines.protocols import ContinuousBatch, ContinuousRecognizer, IsCancelled, WindowRecognizer
 from hearsay.errors import Cancelled, EngineFailed
-from hearsay.scheduling.queue import LINGER_SECONDS, BatchLimits, JobQueue, PendingJob, RequestQueue, Stage
+from hearsay.scheduling.queue import LINGER_SECONDS, BatchLimits, JobQueue, PendingJob, RequestQueue
 
 __all__ = ["BatchLimits", "Batcher", "RequestQueue"]
 
@@ -31,7 +31,7 @@ _log = structlog.get_logger("hearsay.batching")
 
 
 class Batcher:
-    """Does the jobs that are handed in at its desks, in batches, in threads of its own."""
+    """Runs the jobs that requests submit, in batches, in threads of its own."""
 
     def __init__(
         self,
@@ -42,10 +42,10 @@ class Batcher:
         clock: Callable[[], float] = time.monotonic,
         linger: float = LINGER_SECONDS,
     ) -> None:
-        """Begin to work for a recogniser, which is closed by whoever made it, after the batcher.
+        """Start the threads of a recogniser, which its owner closes after the batcher.
 
-        It may say in how many threads at once it wants to be called (`n_replicas`), and how many windows it
-        likes to decode together where `limits` leave that to it (`batch_windows`).
+        The recogniser may say in how many threads at once it is to be called (`n_replicas`), and how many
+        windows it decodes together where `limits` leave that to it (`batch_windows`).
         """
         self.recognizer = recognizer
         limits = limits or BatchLimits.of(getattr(recognizer, "batch_windows", 8))
@@ -57,15 +57,19 @@ class Batcher:
         for thread in self._threads:
             thread.start()
 
-    def request_queue(self, cancelled: IsCancelled = lambda: False) -> RequestQueue:
-        """Open a desk, one for each request.
+    def request_queue(
+        self, cancelled: IsCancelled = lambda: False, *, context: RequestContext | None = None
+    ) -> RequestQueue:
+        """Open the queue of one request, served by the key and the priority of its `context`.
 
         `cancelled` is asked often, from any thread: it must neither wait nor fail, and once true stay so.
         """
-        return RequestQueue(self._queue, cancelled)
+        if context is None:
+            return RequestQueue(self._queue, cancelled)
+        return RequestQueue(self._queue, cancelled, key=context.key, priority=context.priority)
 
     def close(self) -> None:
-        """End after the calls in progress; what waits fails with `Cancelled`, as does all that comes later.
+        """End after the calls in progress; waiting jobs fail with `Cancelled`, as do all that come later.
 
         Waits for the threads, but for the one it is called from.
         """
@@ -80,89 +84,88 @@ class Batcher:
             try:
                 self._serve(running)
             except BaseException as error:
-                # Nobody shall wait for an engine that is not there any more; who comes next gets a new one.
+                # No request may wait for an engine that is lost; the next ones get a new one.
                 _log.exception("engine_lost")
                 self._queue.fail(EngineFailed(f"The model failed: {error}"), running.values())
 
     def _serve(self, running: dict[int, PendingJob]) -> None:
         if isinstance(self.recognizer, ContinuousRecognizer):
-            _Continuous(self._queue, self.recognizer, running).run()
+            _ContinuousEngine(self._queue, self.recognizer, running).run()
         else:
-            _InBatches(self._queue).run()
+            _BatchEngine(self._queue).run()
 
 
-class _InBatches:
-    """An engine that does one batch after the other."""
+class _BatchEngine:
+    """Runs one batch after the other."""
 
     def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
 
     def run(self) -> None:
         """Work until the queue is closed."""
-        while self._queue.ready():
-            next((stage for stage in Stage if self.serve(stage)), None)
+        while self._queue.wait():
+            next((stage for stage in Stage if self.run_stage(stage)), None)
 
-    def serve(self, stage: Stage, n_running: int = 0) -> bool:
-        """Do one batch of a kind of work; False where there is none to do."""
+    def run_stage(self, stage: Stage, n_running: int = 0) -> bool:
+        """Run one batch of a stage; return False where there is none."""
         batch = self._queue.take(stage, n_running)
         if batch:
             begun = self._queue.clock()
-            results = attempt(self._queue.recognizer, [ticket.job for ticket in batch])
+            results = run_batch(self._queue.model, [pending.job for pending in batch])
             self._queue.charge(batch, self._queue.clock() - begun)
             self._queue.resolve(batch, results)
         return bool(batch)
 
 
-class _Continuous:
-    """An engine that decodes token by token, and does everything else between two steps."""
+class _ContinuousEngine:
+    """Decodes token by token, and runs all other stages between two steps."""
 
     def __init__(
         self, queue: JobQueue, recognizer: ContinuousRecognizer, running: dict[int, PendingJob]
     ) -> None:
-        """Begin anew; `running` will always hold what is being decoded."""
+        """Begin with a new batch; `running` will always hold the jobs in it."""
         self._queue = queue
         self._recognizer = recognizer
-        self._others = _InBatches(queue)
-        self._decoding: Decoding = recognizer.decoding()
+        self._others = _BatchEngine(queue)
+        self._batch: ContinuousBatch = recognizer.continuous_batch()
         self._running = running
 
     def run(self) -> None:
-        """Work until the queue is closed; what is being decoded then fails with `Cancelled`.
+        """Work until the queue is closed; jobs being decoded then fail with `Cancelled`.
 
-        Raises: what the model raises where even a new decoding cannot be had.
+        Raises: what the model raises where even a new batch cannot be had.
         """
-        while self._queue.ready(len(self._running)):
+        while self._queue.wait(len(self._running)):
             self._leave()
             # All of them: a list, not any().
-            served = [self._others.serve(stage, len(self._running)) for stage in _BETWEEN_STEPS]
-            # Those who were just answered shall be in the first step.
-            if self._running or True not in served:
+            ran = [self._others.run_stage(stage, len(self._running)) for stage in _BETWEEN_STEPS]
+            # Requests whose job was just done are to be in the first step.
+            if self._running or True not in ran:
                 self._join()
                 self._step()
         self._queue.fail(Cancelled(), self._running.values())
 
     def _leave(self) -> None:
-        """Forget the windows that nobody waits for any more."""
-        for number in [n for n, ticket in self._running.items() if ticket.request_queue.is_cancelled()]:
-            self._decoding.leave(number)
+        """Drop the jobs of cancelled requests."""
+        for number in [n for n, pending in self._running.items() if pending.request.is_cancelled()]:
+            self._batch.leave(number)
             self._queue.resolve([self._running.pop(number)], [Cancelled()])
 
     def _join(self) -> None:
-        """Take in as many windows as there is room for."""
-        while (ticket := self._queue.take_window(self._fits)) is not None:
-            window = _window(ticket)
+        """Add as many jobs as there is room for."""
+        while (pending := self._queue.take_fitting(self._fits)) is not None:
             try:
-                (number,) = self._decoding.join([window])
+                number = self._batch.join(pending.job)
             except BaseException as error:
-                self._queue.resolve([ticket], [error])
+                self._queue.resolve([pending], [error])
             else:
-                self._running[number] = ticket
+                self._running[number] = pending
 
-    def _fits(self, ticket: PendingJob) -> bool:
+    def _fits(self, pending: PendingJob) -> bool:
         if not self._running:
             return True
         is_full = len(self._running) >= self._queue.limits.windows
-        return not is_full and self._decoding.has_room(_window(ticket))
+        return not is_full and self._batch.has_room(pending.job)
 
     def _step(self) -> None:
         if not self._running:
@@ -170,60 +173,55 @@ class _Continuous:
         members = list(self._running.values())
         begun = self._queue.clock()
         try:
-            done = self._decoding.step()
+            done = self._batch.step()
         except BaseException as error:
-            self._start_over(error)
+            self._restart(error)
             done = []
         self._queue.charge(members, self._queue.clock() - begun)
-        tickets = [self._running.pop(number) for number, _ in done]
-        self._queue.resolve(tickets, [hypothesis for _, hypothesis in done])
+        jobs = [self._running.pop(number) for number, _ in done]
+        self._queue.resolve(jobs, [result for _, result in done])
 
-    def _start_over(self, error: BaseException) -> None:
-        """Decode each window once more, by itself: only what really cannot be decoded shall fail."""
+    def _restart(self, error: BaseException) -> None:
+        """Run each job once more, alone, so that only those fail that cannot be decoded."""
         _log.warning("step_failed", n_windows=len(self._running), error=str(error))
-        self._decoding = self._recognizer.decoding()
-        tickets = list(self._running.values())
+        self._batch = self._recognizer.continuous_batch()
+        jobs = list(self._running.values())
         self._running.clear()
-        for ticket in tickets:
-            result = (
-                Cancelled() if ticket.request_queue.is_cancelled() else alone(self._recognizer, ticket.job)
+        for pending in jobs:
+            cancelled = pending.request.is_cancelled()
+            self._queue.resolve(
+                [pending], [Cancelled() if cancelled else run_one(self._recognizer, pending.job)]
             )
-            self._queue.resolve([ticket], [result])
 
 
 _BETWEEN_STEPS = (Stage.DETECT, Stage.ALIGN, Stage.ENCODE)
 
 
-def attempt(recognizer: WindowRecognizer, jobs: Sequence[Job]) -> list[Any]:
-    """Do jobs of one kind in one call; if it fails, one by one, so that a bad one fails alone.
+def run_batch(model: Any, jobs: Sequence[Job]) -> list[Any]:
+    """Return the results of jobs of one kind from one call; if it fails, from one call for each job.
 
-    A result that is an exception is what became of that job.
+    A result that is an exception is why that job failed.
     """
     try:
-        return _performed(recognizer, jobs)
+        return _checked(model, jobs)
     except BaseException as error:  # native code has been seen to raise others than Exception
         if len(jobs) == 1:
             return [error]
         _log.warning("batch_failed", n_jobs=len(jobs), kind=type(jobs[0]).__name__, error=str(error))
-    return [alone(recognizer, job) for job in jobs]
+    return [run_one(model, job) for job in jobs]
 
 
-def alone(recognizer: WindowRecognizer, job: Job) -> Any:
-    """Do one job; give its result or what went wrong."""
+def run_one(model: Any, job: Job) -> Any:
+    """Return the result of one job, or the exception that it raised."""
     try:
-        (result,) = _performed(recognizer, [job])
+        (result,) = _checked(model, [job])
     except BaseException as error:
         return error
     return result
 
 
-def _performed(recognizer: WindowRecognizer, jobs: Sequence[Job]) -> list[Any]:
-    results = perform(recognizer, jobs)
+def _checked(model: Any, jobs: Sequence[Job]) -> list[Any]:
+    results = run_jobs(model, jobs)
     if len(results) != len(jobs):
         raise EngineFailed(f"The model gave {len(results)} results for {len(jobs)} jobs.")
     return results
-
-
-def _window(ticket: PendingJob) -> Any:
-    assert isinstance(ticket.job, Decode)
-    return ticket.job.window

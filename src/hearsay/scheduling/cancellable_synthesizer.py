@@ -1,7 +1,7 @@
-"""A request's way to a synthesizer: what it begins to say is stopped when the request has gone.
+"""The synthesizer of one request: the utterances that it began are cancelled with the request.
 
-Knows no pool and no thread of its own. Whoever waits for sound waits within the engine, where no question
-whether the caller is still there reaches; so the one who learns that he is not ends the speaking itself.
+Knows no pool and no thread. A thread that waits for audio waits within the engine, where it cannot ask if
+its request is cancelled; so cancelling the request cancels the utterances themselves.
 """
 
 from __future__ import annotations
@@ -18,56 +18,56 @@ class CancellableSynthesizer:
     """A `Synthesizer` for one request; may be closed from any thread, which the model survives."""
 
     def __init__(self, synthesizer: Synthesizer) -> None:
-        """Speak with a model that others use too."""
+        """Wrap a model that other requests use too."""
         self.sample_rate: int = synthesizer.sample_rate
         self.voices: tuple[Voice, ...] = synthesizer.voices
         self.speeds: tuple[float, float] = synthesizer.speeds
         self.utterance_characters: int = synthesizer.utterance_characters
         self._synthesizer = synthesizer
         self._lock = threading.Lock()
-        self._begun: set[SynthesisStream] = set()
+        self._open: set[SynthesisStream] = set()
         self._closed = False
 
     def synthesize(self, text: str, options: SynthesisOptions) -> SynthesisStream:
-        """Begin to say one piece. Raises: `Cancelled` once closed, `UnsupportedOption`, `EngineFailed`."""
+        """Begin one utterance. Raises: `Cancelled` once closed, `UnsupportedOption`, `EngineFailed`."""
         with self._lock:
             if self._closed:
                 raise Cancelled
-        speaking = _CancellableStream(self._synthesizer.synthesize(text, options), self)
+        stream = _CancellableStream(self._synthesizer.synthesize(text, options), self)
         with self._lock:
             if not self._closed:
-                self._begun.add(speaking)
-                return speaking
-        speaking.stop()
+                self._open.add(stream)
+                return stream
+        stream.stop()
         raise Cancelled
 
     def close(self) -> None:
-        """Stop what is being said; nothing more is begun. The model stays for others."""
+        """Cancel all utterances; no more are begun. The model stays for other requests."""
         with self._lock:
             self._closed = True
-            begun = tuple(self._begun)
-        for speaking in begun:
-            speaking.stop()
+            streams = tuple(self._open)
+        for stream in streams:
+            stream.stop()
 
-    def forget(self, speaking: SynthesisStream) -> None:
-        """Let go of what has come to its end."""
+    def discard(self, stream: SynthesisStream) -> None:
+        """Drop the reference to an utterance that has ended."""
         with self._lock:
-            self._begun.discard(speaking)
+            self._open.discard(stream)
 
 
 class _CancellableStream:
-    """A piece that its booth can stop for as long as it is being said."""
+    """One utterance, which its synthesizer can cancel until it ends."""
 
-    def __init__(self, speaking: SynthesisStream, booth: CancellableSynthesizer) -> None:
-        self._speaking = speaking
-        self._booth = booth
+    def __init__(self, stream: SynthesisStream, synthesizer: CancellableSynthesizer) -> None:
+        self._stream = stream
+        self._synthesizer = synthesizer
 
     def __iter__(self) -> Iterator[Pcm]:
         try:
-            yield from self._speaking
+            yield from self._stream
         finally:
-            self._booth.forget(self)
+            self._synthesizer.discard(self)
 
     def stop(self) -> None:
-        self._booth.forget(self)
-        self._speaking.stop()
+        self._synthesizer.discard(self)
+        self._stream.stop()

@@ -1,10 +1,10 @@
-"""The right of one request to use a loaded model: work in threads, its results here, its end.
+"""Leases: the right of one request to use a loaded model, and the threads in which it does.
 
-Knows neither how models are loaded nor who may have them. A model that takes windows has a batcher: each
-request works in a thread of its own and hands its jobs in at a desk, where they meet those of all others. One
-that speaks does so in processes of its own; there too each request has a thread, and a booth that ends what
-it began. A model that takes whole utterances has one thread, in which requests take turns, one step at a
-time. In any case a slow reader holds up nobody: at most one step is taken ahead of him.
+Knows neither how models are loaded nor which requests are admitted. A model that sees windows has a batcher:
+each request works in a thread of its own and submits its jobs to a queue, where they meet those of all
+others. A synthesizer runs in processes of its own; there too each request has a thread. A model that takes
+whole utterances has one thread, in which requests take turns, one step at a time. In any case a slow reader
+delays no other request: at most one step is computed ahead of it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from hearsay.domain import ModelCard
+from hearsay.domain import ModelCard, RequestContext
 from hearsay.engines import registry
 from hearsay.engines.protocols import Engine, Recognizer, Synthesizer, WindowRecognizer
 from hearsay.errors import Cancelled
@@ -52,7 +52,7 @@ class LoadedModel:
         clock: Callable[[], float],
         limits: BatchLimits | None = None,
     ) -> None:
-        """Make a model ready for work; `thread` is the one that loaded it, for it alone."""
+        """Make a model ready for requests; `thread` is the one that loaded it, for it alone."""
         self.card = card
         self.engine = engine
         self.clock = clock
@@ -60,7 +60,7 @@ class LoadedModel:
         if isinstance(engine, WindowRecognizer):
             self.batcher = Batcher(engine, limits=limits, name=card.id, clock=clock)
         self.synthesizer = engine if isinstance(engine, Synthesizer) else None
-        """The model, if it is one that speaks."""
+        """The model, if it is a synthesizer."""
         self.in_turns = self.batcher is None and self.synthesizer is None
         """Whether requests share the model's thread."""
         self._thread = thread
@@ -68,7 +68,7 @@ class LoadedModel:
         self._idle: queue.SimpleQueue[ThreadPoolExecutor] = queue.SimpleQueue()
 
     def borrow_thread(self) -> ThreadPoolExecutor:
-        """Return a request the thread in which its work is to be done; `return_thread` takes it back."""
+        """Return the thread in which a request works; `return_thread` takes it back."""
         if self.in_turns:
             return self._thread
         with contextlib.suppress(queue.Empty):
@@ -78,7 +78,7 @@ class LoadedModel:
         return thread
 
     def return_thread(self, thread: ThreadPoolExecutor, last: Future[Any] | None) -> None:
-        """Keep a request's thread for another one, once its last work is done; does not wait."""
+        """Keep a request's thread for another request, once its last work is done; does not wait."""
         if thread is self._thread:
             return
         if last is None:
@@ -87,7 +87,7 @@ class LoadedModel:
             last.add_done_callback(lambda _: self._idle.put(thread))
 
     def close(self) -> Future[None]:
-        """Return the memory back once all work has come to its end, which for what waits is `Cancelled`."""
+        """Free the memory once all work has ended; what waits ends with `Cancelled`."""
         closing = self._thread.submit(self._close)
         self._thread.shutdown(wait=False)
         return closing
@@ -101,18 +101,28 @@ class LoadedModel:
 
 
 class Lease:
-    """The right to use one loaded model; an async context manager that gives the right back."""
+    """The right to use one loaded model; an async context manager that releases it."""
 
-    def __init__(self, model: LoadedModel, leave: Callable[[Lease], None], *, loading: float = 0.0) -> None:
-        """Take a place at a model; `leave` is called once, when it is given back."""
+    def __init__(
+        self,
+        model: LoadedModel,
+        leave: Callable[[Lease], None],
+        *,
+        context: RequestContext | None = None,
+        loading: float = 0.0,
+    ) -> None:
+        """Begin to use a model for a request; `leave` is called once, on release."""
         self.card = model.card
-        self.request_queue = None if model.batcher is None else model.batcher.request_queue(self.cancelled)
-        """Where to hand jobs in; None for models that do not take windows."""
-        self._booth = None if model.synthesizer is None else CancellableSynthesizer(model.synthesizer)
+        self.request_queue = (
+            None if model.batcher is None else model.batcher.request_queue(self.cancelled, context=context)
+        )
+        """Where to submit jobs; None for models that do not see windows."""
+        self._context = context
+        self._synthesizer = None if model.synthesizer is None else CancellableSynthesizer(model.synthesizer)
         self._model = model
         self._thread = model.borrow_thread()
         self._last: Future[Any] | None = None
-        """What the thread was last given to do for this lease."""
+        """What the thread does last for this lease."""
         self._clock = model.clock
         self._timings = Timings(loading)
         self._leave = leave
@@ -121,16 +131,16 @@ class Lease:
 
     @property
     def recognizer(self) -> Recognizer:
-        """The model, which listens. Raises: `UnsupportedOption` for one that speaks."""
+        """The model, a recogniser. Raises: `UnsupportedOption` for a synthesizer."""
         return registry.recognizer(self._model.engine, self.card)
 
     @property
     def synthesizer(self) -> Synthesizer:
-        """The model, which speaks; what it is saying for this lease ends with it.
+        """The model, a synthesizer; what it synthesizes for this lease ends with the lease.
 
-        Raises: `UnsupportedOption` for one that listens.
+        Raises: `UnsupportedOption` for a recogniser.
         """
-        return self._booth or registry.synthesizer(self._model.engine, self.card)
+        return self._synthesizer or registry.synthesizer(self._model.engine, self.card)
 
     @property
     def timings(self) -> Timings:
@@ -142,16 +152,16 @@ class Lease:
         )
 
     def cancelled(self) -> bool:
-        """Return whether the caller has gone; hand this to whatever works for this lease."""
-        return self._cancelled
+        """Return whether the lease or its request is cancelled; asked between pieces of work."""
+        return self._cancelled or (self._context is not None and self._context.is_cancelled())
 
     def cancel(self) -> None:
-        """Tell work in progress to end at its next chance; later work raises `Cancelled`."""
+        """Let work in progress end at its next check; later work raises `Cancelled`."""
         self._cancelled = True
         if self.request_queue is not None:
             self.request_queue.close()
-        if self._booth is not None:
-            self._booth.close()
+        if self._synthesizer is not None:
+            self._synthesizer.close()
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
         """Call a function in the lease's thread, in turn. Cancelling the task cancels the lease."""
@@ -162,7 +172,7 @@ class Lease:
             raise
 
     async def stream(self, make: Callable[[], Iterable[T]]) -> AsyncGenerator[T, None]:
-        """Iterate in the lease's thread and give the items here, at most one step ahead of the caller.
+        """Iterate in the lease's thread and yield the items here, at most one step ahead of the reader.
 
         Where requests share the thread, each step is a turn of its own. Closing the generator before its end
         cancels the lease: the step in progress is the last one.
@@ -187,7 +197,7 @@ class Lease:
         self.release()
 
     def release(self) -> None:
-        """Return the permit back; work that is still going on is told to end."""
+        """Release the model; work in progress is cancelled."""
         if not self._released:
             self._released = True
             self.cancel()
@@ -195,8 +205,8 @@ class Lease:
             self._leave(self)
 
     def _submit(self, work: Callable[[], T]) -> Future[T]:
-        """Have work done in the lease's thread; `_perform` is for it to call."""
-        if self._cancelled:
+        """Run work in the lease's thread; it calls `_perform` for what needs the model."""
+        if self.cancelled():
             raise Cancelled
         submitted = self._clock()
 
@@ -209,8 +219,8 @@ class Lease:
         return future
 
     def _perform(self, step: Callable[[], T]) -> T:
-        """Do something that the model is needed for, in the lease's thread, and measure it."""
-        if self._cancelled:
+        """Run a step that needs the model, in the lease's thread, and measure it."""
+        if self.cancelled():
             raise Cancelled
         started = self._clock()
         try:
@@ -219,7 +229,7 @@ class Lease:
             self._timings.serving += self._clock() - started
 
     def _close_later(self, steps: ThreadStream[Any]) -> None:
-        """Close what is stepped through after the step in progress."""
+        """Close a stream after the step in progress."""
         try:
             self._last = self._thread.submit(steps.close)
         except RuntimeError:  # the thread takes no more work, because the model is being unloaded

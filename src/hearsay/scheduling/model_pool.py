@@ -1,7 +1,7 @@
-"""Loaded models and who may use them: admission, loading once, room by unloading, clean close.
+"""Loaded models and which requests may use them: loading once, unloading to make room, clean close.
 
 Knows no request, no audio and no wire. Everything here runs on the event loop; the work itself is done in
-threads, as `leases` says.
+threads, see `lease`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
-from hearsay.domain import ModelCard, Task
+from hearsay.domain import ModelCard, RequestContext, Task
 from hearsay.engines import registry
 from hearsay.engines.protocols import Engine
 from hearsay.errors import Overloaded
@@ -28,10 +28,10 @@ _SMOOTHING = 0.2
 
 
 class ModelSource(Protocol):
-    """Where a pool gets models from (`models.Catalogue`)."""
+    """Where a pool gets its models from (`models.catalogue.Catalogue`)."""
 
     def card(self, name: str | None = None, task: Task = Task.TRANSCRIBE) -> ModelCard:
-        """Find the model that a name means."""
+        """Return the model that a name means."""
         ...
 
     def load(self, card: ModelCard) -> Engine:
@@ -41,7 +41,7 @@ class ModelSource(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Slot:
-    """What the pool knows about one model, loaded or not."""
+    """One model, loaded or not."""
 
     card: ModelCard
     loaded: LoadedModel | None = None
@@ -84,11 +84,19 @@ class ModelPool:
         self._slots: dict[str, _Slot] = {}
         self._resident: list[_Slot] = []
         self._changed = asyncio.Event()
-        self._chores: set[asyncio.Task[Any]] = set()
+        self._background: set[asyncio.Task[Any]] = set()
         self._closed = False
 
-    async def lease(self, wanted: ModelCard | str | None = None, task: Task = Task.TRANSCRIBE) -> Lease:
-        """Admit a request to a model, or to that of a name, and load the model if need be.
+    async def lease(
+        self,
+        wanted: ModelCard | str | None = None,
+        task: Task = Task.TRANSCRIBE,
+        *,
+        context: RequestContext | None = None,
+    ) -> Lease:
+        """Return the right to use a model, or that of a name, and load the model if need be.
+
+        Requests share the model by the key and the priority of their `context`.
 
         Raises: `Overloaded` at once when too many wait already, what `Catalogue.card` and `Catalogue.load`
         raise.
@@ -107,12 +115,12 @@ class ModelPool:
             self._leave(slot)
             raise
         leave = partial(self._release, slot)
-        lease = Lease(loaded, leave, loading=self._clock() - begun)
+        lease = Lease(loaded, leave, context=context, loading=self._clock() - begun)
         slot.leases.add(lease)
         return lease
 
     def loaded(self) -> list[str]:
-        """Name the models that are in memory now."""
+        """Return the ids of the models that are in memory."""
         return [slot.card.id for slot in self._slots.values() if slot.loaded is not None]
 
     def has_room(self) -> bool:
@@ -120,11 +128,11 @@ class ModelPool:
         return len(self._heavy()) < self._max_loaded
 
     def admitted(self) -> int:
-        """Count the requests that hold or await a model."""
+        """Return how many requests hold or await a model."""
         return sum(slot.n_admitted for slot in self._slots.values())
 
     async def unload_idle(self) -> list[str]:
-        """Unload every model that nobody has used for `idle_seconds`, and name them."""
+        """Unload every model that was not used for `idle_seconds`, and return their ids."""
         now = self._clock()
         idle = [s for s in self._resident if _is_idle(s) and now - s.last_used >= self._idle_seconds]
         for slot in idle:
@@ -132,14 +140,14 @@ class ModelPool:
         return [slot.card.id for slot in idle]
 
     async def close(self) -> None:
-        """Refuse newcomers, end what is going on within one window, and unload everything."""
+        """Refuse new requests, end running ones within one window, and unload everything."""
         self._closed = True
         self._wake()
         for slot in self._slots.values():
             for lease in tuple(slot.leases):
                 lease.release()
         await asyncio.gather(*(s.loading for s in self._slots.values() if s.loading), return_exceptions=True)
-        await asyncio.gather(*self._chores, return_exceptions=True)
+        await asyncio.gather(*self._background, return_exceptions=True)
         for slot in tuple(self._resident):
             await self._unload(slot)
 
@@ -172,9 +180,9 @@ class ModelPool:
 
     def _start_unloading(self) -> None:
         if not self._closed:
-            chore = asyncio.ensure_future(self.unload_idle())
-            self._chores.add(chore)
-            chore.add_done_callback(self._chores.discard)
+            task = asyncio.ensure_future(self.unload_idle())
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
 
     def _wake(self) -> None:
         self._changed.set()
@@ -186,7 +194,7 @@ class ModelPool:
         if slot.loading is None:
             slot.loading = asyncio.ensure_future(self._load(slot))
             slot.loading.add_done_callback(_retrieve)
-        # Shielded: a caller that goes away must not take the model from the others who wait for it.
+        # Shielded: a cancelled request must not end the loading that others await.
         return await asyncio.shield(slot.loading)
 
     async def _load(self, slot: _Slot) -> LoadedModel:
@@ -208,7 +216,7 @@ class ModelPool:
         return LoadedModel(card, self._catalogue.load(card), thread, self._clock, self._limits)
 
     async def _make_room(self, slot: _Slot) -> None:
-        """Wait until one more model may be in memory, and claim that place."""
+        """Wait until one more model may be in memory, and reserve that place."""
         while not slot.is_light and len(heavy := self._heavy()) >= self._max_loaded:
             self._check_open()
             idle = [other for other in heavy if _is_idle(other)]
@@ -237,6 +245,6 @@ def _is_idle(slot: _Slot) -> bool:
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:
-    """Look at a failure that perhaps nobody waits for any more; those who wait get it all the same."""
+    """Retrieve a failure that perhaps no request awaits any more, so that asyncio does not log it."""
     if not task.cancelled():
         task.exception()

@@ -1,13 +1,13 @@
-"""Whose turn it is: round robin between owners, first come first served within one.
+"""Round robin in two levels: between groups (API keys), and between the owners (requests) of each group.
 
-Knows neither jobs nor threads. What an owner with a long line has waiting never holds up one who has little:
-each gets one place in every round.
+Knows neither jobs nor threads. Within one owner items are first come, first served. An owner with many items
+never delays one with few: each gets one place in every round, and so does each group.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
 Owner = TypeVar("Owner", bound=Hashable)
@@ -15,76 +15,97 @@ Item = TypeVar("Item")
 
 
 class RoundRobin(Generic[Owner, Item]):
-    """Items that wait, each with an owner and a kind; one batch holds items of one kind."""
+    """Waiting items, each with an owner, a kind and perhaps a group; one batch holds items of one kind."""
 
     def __init__(self) -> None:
-        self._lines: dict[Owner, deque[tuple[Hashable, Item]]] = {}  # in the order of their turns
+        # Both levels in the order of turns: whatever was served goes to the end of its dict.
+        self._groups: dict[Hashable, dict[Owner, deque[tuple[Hashable, Item]]]] = {}
+        self._group_of: dict[Owner, Hashable] = {}
 
     def __len__(self) -> int:
-        """Count what waits."""
-        return sum(map(len, self._lines.values()))
+        """Return how many items wait."""
+        return sum(len(items) for owners in self._groups.values() for items in owners.values())
 
-    def add(self, owner: Owner, item: Item, kind: Hashable = None) -> None:
-        """Put an item at the end of its owner's line; an owner without a line is the last to have a turn."""
-        self._lines.setdefault(owner, deque()).append((kind, item))
+    def add(self, owner: Owner, item: Item, kind: Hashable = None, group: Hashable = None) -> None:
+        """Append an item to its owner's; an owner that had none has its turn after all others."""
+        group = self._group_of.setdefault(owner, group)
+        self._groups.setdefault(group, {}).setdefault(owner, deque()).append((kind, item))
 
     def owners(self) -> list[Owner]:
-        """List those who wait, whose turn is next first."""
-        return list(self._lines)
+        """Return the owners of waiting items, in the order of turns within each group."""
+        return [owner for owners in self._groups.values() for owner in owners]
 
     def first(self) -> Item | None:
-        """Return the item whose turn it is, and leave it where it is."""
-        return next((line[0][1] for line in self._lines.values()), None)
+        """Return the item whose turn it is, without taking it."""
+        return next((item for _, item in self._heads()), None)
 
-    def n_compatible(self) -> int:
-        """Count the items that could share a batch with the one whose turn it is, itself included."""
-        if not self._lines:
-            return 0
-        kind = self._kind()
-        return sum(kind == other for line in self._lines.values() for other, _ in line)
+    def first_kind(self) -> Hashable:
+        """Return the kind of the item whose turn it is; None where nothing waits."""
+        return next((kind for kind, _ in self._heads()), None)
 
-    def take(self, most: int) -> list[Item]:
-        """Take a batch of the kind of the item whose turn it is: one of each owner in every round.
+    def n_of_kind(self, kind: Hashable) -> int:
+        """Return how many items of a kind wait."""
+        owners = (items for owners in self._groups.values() for items in owners.values())
+        return sum(kind == other for items in owners for other, _ in items)
 
-        Owners who were given something go to the end, so that whoever was not, because the batch was full or
-        of another kind, is first in the next one: no kind waits for more rounds than there are owners.
+    def take(self, most: int, kind: Hashable) -> list[Item]:
+        """Take a batch of one kind: in every round one item of each group, from its owners in turn.
+
+        Groups and owners that were served go to the end, so that those that were not, because the batch was
+        full or of another kind, are first in the next one: no kind waits for more rounds than there are
+        owners.
         """
         taken: list[Item] = []
-        if not self._lines:
-            return taken
-        kind = self._kind()
         while len(taken) < most:
             before = len(taken)
-            for owner in list(self._lines):
+            for group in list(self._groups):
                 if len(taken) < most:
-                    taken += self._take_one(owner, kind)
+                    taken += self._take_of_group(group, kind)
             if len(taken) == before:
                 break
         return taken
 
     def take_first(self, fits: Callable[[Item], bool]) -> Item | None:
-        """Take the first item that fits, looking in the order of turns at each owner's first."""
-        for owner, line in self._lines.items():
-            kind, item = line[0]
-            if fits(item):
-                self._take_one(owner, kind)
-                return item
+        """Take the first item that fits, looking at each owner's first item in the order of turns."""
+        for group, owners in self._groups.items():
+            for owner, items in owners.items():
+                if fits(items[0][1]):
+                    return self._take(group, owner, 0)
         return None
 
     def drop(self, owner: Owner) -> list[Item]:
-        """Remove everything of one owner, and give it."""
-        return [item for _, item in self._lines.pop(owner, ())]
-
-    def _kind(self) -> Hashable:
-        return next(iter(self._lines.values()))[0][0]
-
-    def _take_one(self, owner: Owner, kind: Hashable) -> list[Item]:
-        line = self._lines[owner]
-        place = next((i for i, (other, _) in enumerate(line) if other == kind), None)
-        if place is None:
+        """Remove and return all items of one owner."""
+        if owner not in self._group_of:
             return []
-        _, item = line[place]
-        del line[place], self._lines[owner]
-        if line:
-            self._lines[owner] = line  # a dict's last place
-        return [item]
+        group = self._group_of.pop(owner)
+        items = self._groups[group].pop(owner)
+        if not self._groups[group]:
+            del self._groups[group]
+        return [item for _, item in items]
+
+    def _heads(self) -> Iterator[tuple[Hashable, Item]]:
+        for owners in self._groups.values():
+            for items in owners.values():
+                yield items[0]
+
+    def _take_of_group(self, group: Hashable, kind: Hashable) -> list[Item]:
+        """Take one item of a kind from the first owner of a group that has one."""
+        for owner, items in self._groups[group].items():
+            index = next((i for i, (other, _) in enumerate(items) if other == kind), None)
+            if index is not None:
+                return [self._take(group, owner, index)]
+        return []
+
+    def _take(self, group: Hashable, owner: Owner, index: int) -> Item:
+        """Take an item, and move its owner and its group to the end."""
+        owners = self._groups.pop(group)
+        items = owners.pop(owner)
+        _, item = items[index]
+        del items[index]
+        if items:
+            owners[owner] = items
+        else:
+            del self._group_of[owner]
+        if owners:
+            self._groups[group] = owners
+        return item

@@ -1,8 +1,8 @@
-"""An iterable that is stepped through in a thread while its items are taken on the event loop.
+"""An iterable that is iterated in a thread while its items are awaited on the event loop.
 
-Knows no model. At most one step is taken ahead of whoever takes the items, so a slow reader fills no memory.
-In between the thread is free for others, or for other work of the same request; whether it goes on by itself
-while it may, or takes each step as a turn of its own, is for whoever lends it to say.
+Knows no model. At most one step is computed ahead of the reader, so a slow reader fills no memory. Between
+two steps the thread is free for other work; whether one call takes all steps that may be taken or each step
+is a turn of its own is for the owner of the thread to say.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ T = TypeVar("T")
 _END: Any = object()
 
 Submit = Callable[[Callable[[], None]], object]
-"""Has a function called in the thread, after what was submitted before; returns at once."""
+"""Submits a function to the thread; returns at once."""
 
 
 class ThreadStream(Generic[T]):
-    """An async iterator over what a thread makes; begun by whoever first asks."""
+    """An async iterator over items that a thread computes; begins with the first `__anext__`."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class ThreadStream(Generic[T]):
         self._n_asked = 0
         self._n_taken = 0
         self._is_busy = False
-        """Whether somebody takes steps, or there are none left."""
+        """Whether steps are being taken, or there are none left."""
         self._made: deque[T | BaseException] = deque()
         self._arrival: asyncio.Future[None] | None = None
 
@@ -56,7 +56,7 @@ class ThreadStream(Generic[T]):
         return self
 
     async def __anext__(self) -> T:
-        """Wait for the next item. Raises what a step raised, or `submit`."""
+        """Return the next item. Raises: what a step or `submit` raised."""
         self._n_asked += 1
         self._go_on()
         while not self._made:
@@ -72,13 +72,13 @@ class ThreadStream(Generic[T]):
         return item
 
     def close(self) -> None:
-        """Close what is stepped through; to be called in the thread, or when no step is under way."""
+        """Close the iterator; to be called in the thread, or when no step is in progress."""
         close = getattr(self._iterator, "close", None)
         if close is not None:
             close()
 
     def _go_on(self) -> None:
-        """Have steps taken, if they may be and nobody is at it."""
+        """Submit the next steps, if they may be taken and are not yet."""
         with self._lock:
             if self._is_busy or not self._may():
                 return

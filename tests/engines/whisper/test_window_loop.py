@@ -21,10 +21,11 @@ from hearsay.domain import (
     TranscribeOptions,
     Word,
 )
-from hearsay.engines.jobs import Encode, at_once
+from hearsay.engines.jobs import run_inline
+from hearsay.engines.protocols import AudioSlice
+from hearsay.engines.whisper.jobs import Encode
 from hearsay.engines.whisper.window_loop import (
     PROMPT_CHARACTERS,
-    AudioSlice,
     WindowLoop,
     short_frames,
     temperatures,
@@ -224,7 +225,7 @@ def test_a_caller_who_has_gone_stops_the_loop_before_the_next_step(checks: int) 
         recognizer,
         decode=DecodeSettings(),
     )
-    loops = ParallelWindows(iter([loop]), at_once(recognizer), cancelled=lambda: next(answers))
+    loops = ParallelWindows(iter([loop]), run_inline(recognizer), cancelled=lambda: next(answers))
     with pytest.raises(Cancelled):
         list(loops.windows())
     assert len(recognizer.windows) == max(checks - 1, 0)

@@ -8,7 +8,7 @@ translation gives English, a prompt in capitals gives capitals. For tests and fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -20,6 +20,7 @@ from hearsay.domain import (
     SAMPLE_RATE,
     AlignedWord,
     Audio,
+    DecodeSettings,
     Hypothesis,
     Samples,
     Segment,
@@ -28,6 +29,8 @@ from hearsay.domain import (
     Window,
     Word,
 )
+from hearsay.engines.protocols import AudioSlice
+from hearsay.engines.whisper.window_loop import WindowLoop
 from hearsay.errors import EngineFailed, UnsupportedOption
 
 NOUNS = {"en": "word", "de": "wort", "es": "palabra", "fr": "mot"}
@@ -120,6 +123,7 @@ class FakeWindowRecognizer:
     """A `WindowRecognizer` that sees 30 s at once, as Whisper does, with timestamp tokens every 20 ms."""
 
     window_frames = _WINDOW_FRAMES
+    window_seconds = 30.0
     frame_seconds = 0.01
     timestamp_begin = _TIMESTAMP_BEGIN
     timestamp_seconds = 0.02
@@ -137,9 +141,25 @@ class FakeWindowRecognizer:
         """Make an engine that detects the language `hears` and is sure from temperature `sure_from` up."""
         self.multilingual = multilingual
         self.languages: tuple[str, ...] = _LANGUAGES if multilingual else ("en",)
+        self.tasks = RECOGNITION if multilingual else frozenset({Task.TRANSCRIBE})
         self.mishaps = mishaps or Faults()
         self._hears = hears
         self._sure_from = sure_from
+
+    def window_loop(
+        self,
+        audio: Audio,
+        options: TranscribeOptions,
+        *,
+        decode: DecodeSettings,
+        part: AudioSlice | None = None,
+    ) -> WindowLoop:
+        """Prepare to recognise a recording by Whisper's window loop."""
+        return WindowLoop(self.features(audio), options, self, decode=decode, part=part)
+
+    def decode_kind(self, window: Window) -> Hashable:
+        """Return what windows must have in common to be decoded together: nothing."""
+        return None
 
     def features(self, audio: Audio) -> FakeFeatures:
         """Wrap a recording; nothing is computed before a window is cut."""

@@ -66,14 +66,14 @@ class CTranslate2Whisper(WhisperRecognizer):
         among the best `beam_size` candidates of a step, where the reference goes down the list until it has
         as many unfinished ones; and samples cannot be repeated, since the generator has no seed per call.
         """
-        return _in_groups(windows, self.kind, self._generate)
+        return _in_groups(windows, self.decode_kind, self._generate)
 
     def close(self) -> None:
         """Return the weights' memory back."""
         self.encoder.close()
         self._model.unload_model()
 
-    def kind(self, window: Window) -> Hashable:
+    def decode_kind(self, window: Window) -> Hashable:
         """Return what windows of one call must have in common."""
         width = window.best_of if window.temperature > 0 else window.beam_size
         return len(self._prompt(window)), len(window.encoding), window.temperature, width

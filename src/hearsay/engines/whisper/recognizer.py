@@ -1,25 +1,36 @@
 """What every loaded Whisper can do, whichever runtime decodes: features, encoding, prompts and word times.
 
-Knows no decoder: `batched` has CTranslate2's, `continuous` our own. Nor does it know a recording longer than
-a window, or a fallback: those are the caller's.
+Knows no decoder: `ctranslate2_recognizer` has CTranslate2's, `openvino/` our own; recordings longer than a
+window and temperature fallback are `window_loop`'s.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hearsay.domain import AlignedWord, Audio, Hypothesis, Window
+from hearsay.domain import (
+    RECOGNITION,
+    AlignedWord,
+    Audio,
+    DecodeSettings,
+    Hypothesis,
+    Task,
+    TranscribeOptions,
+    Window,
+)
+from hearsay.engines.protocols import AudioSlice
 from hearsay.engines.whisper import prompts
 from hearsay.engines.whisper.encoder import Encoder
 from hearsay.engines.whisper.log_mel import WINDOW_FRAMES, LogMel
 from hearsay.engines.whisper.tokenizer import Vocabulary
 from hearsay.engines.whisper.weights.folder import Shape
+from hearsay.engines.whisper.window_loop import WindowLoop
 from hearsay.errors import UnsupportedOption
 
 EncodedWindow = NDArray[Any]
@@ -30,6 +41,7 @@ class WhisperRecognizer(ABC):
     """A loaded Whisper model of any size and family; to be used by `n_replicas` threads at a time."""
 
     window_frames = WINDOW_FRAMES
+    window_seconds = 30.0
     frame_seconds = 0.01
     timestamp_seconds = 0.02
     batch_windows = 8
@@ -46,6 +58,7 @@ class WhisperRecognizer(ABC):
         self.previous_limit = shape.n_text_ctx // 2 - 1
         self.multilingual = vocabulary.multilingual
         self.languages: tuple[str, ...] = tuple(vocabulary.languages) if self.multilingual else ("en",)
+        self.tasks = RECOGNITION if self.multilingual else frozenset({Task.TRANSCRIBE})
 
     @property
     @abstractmethod
@@ -61,6 +74,17 @@ class WhisperRecognizer(ABC):
     @abstractmethod
     def n_replicas(self) -> int:
         """How many threads may call it at once and be served side by side."""
+
+    def window_loop(
+        self,
+        audio: Audio,
+        options: TranscribeOptions,
+        *,
+        decode: DecodeSettings,
+        part: AudioSlice | None = None,
+    ) -> WindowLoop:
+        """Prepare to recognise a recording, or the slice `part` of one, whose samples are `audio`."""
+        return WindowLoop(self.features(audio), options, self, decode=decode, part=part)
 
     def features(self, audio: Audio) -> LogMel:
         """Compute log-mel features of a recording, in memory that does not grow with its length."""
@@ -81,6 +105,10 @@ class WhisperRecognizer(ABC):
         if not self.multilingual:
             return [{"en": 1.0} for _ in encodings]
         return self._detect(encodings) if encodings else []
+
+    def decode_kind(self, window: Window) -> Hashable:
+        """Return what windows must have in common to be decoded together: nothing."""
+        return None
 
     @abstractmethod
     def recognize(self, windows: Sequence[Window]) -> list[Hypothesis]:

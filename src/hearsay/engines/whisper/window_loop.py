@@ -1,4 +1,4 @@
-"""A recording through a recogniser that sees 30 s at a time: seek by timestamps, fall back, carry text along.
+"""Whisper's window loop: 30 s at a time, seek by timestamps, temperature fallback, previous text as prompt.
 
 Knows no runtime, no queue and no wire. Step by step the algorithm of openai/whisper `transcribe.py`
 (20250625); the segments that it blanks, because they have no text or no length, are left out here.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import inf
 from typing import Any
 
 import numpy as np
@@ -24,60 +23,51 @@ from hearsay.domain import (
     TranscribeOptions,
     Window,
 )
-from hearsay.engines.jobs import Align, Decode, DetectLanguage, Encode, Jobs
-from hearsay.engines.protocols import Features, WindowRecognizer
+from hearsay.engines.jobs import Jobs
+from hearsay.engines.protocols import AudioSlice
+from hearsay.engines.whisper.jobs import Align, Decode, DetectLanguage, Encode, Features, WhisperModel
 from hearsay.engines.whisper.word_timestamps import attach_words, last_word_end
 from hearsay.transcripts import quality
 
 PROMPT_CHARACTERS = 8192
-"""Last characters of a prompt that are looked at: far more than fit, and few enough to be read at once."""
+"""Last characters of a prompt that are tokenised: far more than fit, and few enough to be quick."""
 
 RESET_TEMPERATURE = 0.5
-"""Text sampled at a temperature above this one is too wild to prompt the next window."""
+"""Text sampled at a temperature above this one is too unreliable to prompt the next window."""
 
 SHORT_STEP = 5.0
 """Seconds by which short windows grow: few sizes, so that clips of about one length can share a call."""
 
 SHORT_MARGIN = 2.0
-"""Least seconds of padding in a short window, in which the model may find that nothing more is said."""
-
-
-@dataclass(frozen=True, slots=True)
-class AudioSlice:
-    """The part of a recording that a loop works on, where it is not the whole."""
-
-    begin: float
-    """Seconds of the recording at which it starts, on the grid of frames."""
-    until: float = inf
-    """Seconds of the recording after which nobody speaks: no further window begins from there on."""
+"""Least seconds of padding in a short window, in which the model may find that the speech has ended."""
 
 
 class WindowLoop:
     """The windows of a recording, or of a slice of one, decoded one after the other as a generator of jobs.
 
-    What is found in a slice has the times of the recording, though everything is worked out as for a
-    recording that starts there. The language of a slice is heard in the encoding that is decoded; that of a
-    whole recording in one of its own that ends in silence, as the reference does it.
+    Segments of a slice have the times of the recording, though everything is computed as for a recording
+    that starts there. The language of a slice is detected in the encoding that is decoded; that of a whole
+    recording in one of its own that is padded with silence, as in the reference.
     """
 
     def __init__(
         self,
         features: Features,
         options: TranscribeOptions,
-        recognizer: WindowRecognizer,
+        recognizer: WhisperModel,
         *,
         decode: DecodeSettings,
         part: AudioSlice | None = None,
     ) -> None:
-        """Prepare a recording or slice; nothing is asked of the model before `jobs` is driven."""
+        """Prepare a recording or slice; nothing is computed by the model before `jobs` is driven."""
         self.language: str | None = options.language if recognizer.multilingual else "en"
         """Code of the language, None while unknown; may be set before the first result is sent in."""
         self.seek = 0
         """First frame that has not been decoded yet, counted from the slice's start."""
         self.warnings: list[str] = []
-        """What the caller should know, one sentence each."""
+        """What the client should know, one sentence each."""
         self.segments_by_window: list[list[Segment]] = []
-        """Segments of each window, in order, none where nothing is said; whoever took them may clear it."""
+        """Segments of each window, in order, none where there is no speech; the reader clears it."""
         self.fallbacks: list[Fallback] = []
         """Hypotheses that were refused, in order."""
         self._features = features
@@ -98,7 +88,7 @@ class WindowLoop:
         return self._begin + self.seek / frames_per_second(self._recognizer)
 
     def jobs(self) -> Jobs[None]:
-        """Ask for window after window, filling `segments_by_window` as they are decoded."""
+        """Yield the jobs of one window after the other, filling `segments_by_window` as they are decoded."""
         encoding = None if self._part else (yield from self._detect_apart())
         while self.seek < self._features.n_frames and not self._is_over():
             n_frames = min(self._recognizer.window_frames, self._features.n_frames - self.seek)
@@ -115,19 +105,19 @@ class WindowLoop:
         return segment.shifted(self._begin) if self._begin else segment
 
     def _is_over(self) -> bool:
-        """Return whether nobody speaks in what is left."""
+        """Return whether there is no speech in the rest."""
         return self._part is not None and self.seek_seconds >= self._part.until
 
     def _detect_apart(self) -> Jobs[Any]:
-        """Detect the language where it is not known; give the first window's encoding if that made one."""
+        """Detect the language if it is unknown; return the first window's encoding if that made one."""
         if self.language is not None or self._features.n_frames == 0:
             return None
-        heard = yield Encode(self._features.window(0, pad_silence=True))
-        self.language = argmax_language((yield DetectLanguage(heard)))
-        return heard if self._features.n_frames >= self._recognizer.window_frames else None
+        padded = yield Encode(self._features.window(0, pad_silence=True))
+        self.language = argmax_language((yield DetectLanguage(padded)))
+        return padded if self._features.n_frames >= self._recognizer.window_frames else None
 
     def _encode(self, n_frames: int) -> Encode:
-        """Cut the window at `seek`, shorter than the model's own where that was chosen."""
+        """Return the job for the window at `seek`, a short window where that was chosen."""
         features = self._features.window(self.seek)
         if self._is_short(n_frames):
             n_short = short_frames(n_frames, frames_per_second(self._recognizer))
@@ -139,7 +129,7 @@ class WindowLoop:
         return self._decode.short_windows and n_short < self._recognizer.window_frames
 
     def _window(self, encoding: Any, n_frames: int) -> Jobs[list[Segment]]:
-        """Decode the window at `seek`, and move on."""
+        """Decode the window at `seek`, and advance `seek`."""
         window = Window(
             encoding=encoding,
             duration=n_frames / frames_per_second(self._recognizer),
@@ -187,14 +177,14 @@ class WindowLoop:
         return window, hypothesis
 
     def _refuse(self, window: Window, hypothesis: Hypothesis) -> None:
-        """Note a hypothesis in whose place another is asked for."""
+        """Record a hypothesis that is decoded again."""
         repetitive = quality.is_repetitive(hypothesis, self._decode)
         reason = FallbackReason.REPETITION if repetitive else FallbackReason.LOW_PROBABILITY
         start = self.seek_seconds
         self.fallbacks.append(Fallback(start, start + window.duration, window.temperature, reason))
 
     def _add_words(self, window: Window, cut: WindowSegments, n_frames: int) -> Jobs[list[Segment]]:
-        """Time the words of all segments in one call; the next window begins after the last word."""
+        """Align the words of all segments in one call; the next window begins after the last word."""
         text_tokens = [self._text_tokens(segment) for segment in cut.segments]
         flat = tuple(token for tokens in text_tokens for token in tokens)
         words = yield Align(window, flat, n_frames)
@@ -211,9 +201,10 @@ class WindowLoop:
         return [self._mended(*pair) for pair in zip(segments, cut.segments, strict=True)]
 
     def _mended(self, timed: Segment, written: Segment) -> Segment:
-        """Keep the times that the model wrote; in a slice they hold where all words fell on one moment.
+        """Return `timed` with the model's own times beside it; in a slice they replace an empty duration.
 
-        The reference blanks such text, which a recording that is cut at pauses has more often: at its end.
+        The reference blanks a segment whose words all fall on one moment, which is more frequent at the end
+        of slices.
         """
         mended = replace(timed, model_times=(written.start, written.end))
         if self._part is None or timed.start != timed.end:
@@ -227,7 +218,7 @@ class WindowLoop:
         return [token for token in segment.tokens if token < self._recognizer.end_of_text]
 
     def _remember(self, segments: Sequence[Segment], temperature: float) -> None:
-        """Keep as much text as the next window can be prompted with."""
+        """Keep as much text as fits the prompt of the next window."""
         said = [token for segment in segments for token in segment.tokens]
         self._previous = [*self._previous, *said][-self._recognizer.previous_limit :]
         if not self._decode.condition_on_previous_text or temperature > RESET_TEMPERATURE:
@@ -248,20 +239,20 @@ class WindowLoop:
 
 @dataclass(frozen=True, slots=True)
 class WindowSegments:
-    """A window's hypothesis, cut at its timestamps."""
+    """A window's hypothesis, split at its timestamps."""
 
     segments: list[Segment]
     """With tokens and times, still without text."""
     seek: int
     """Frame at which the next window should begin."""
     is_complete: bool
-    """Whether a single last timestamp says that nothing is said after it."""
+    """Whether a single last timestamp says that there is no speech after it."""
 
 
 def split_at_timestamps(
-    hypothesis: Hypothesis, seek: int, n_frames: int, recognizer: WindowRecognizer
+    hypothesis: Hypothesis, seek: int, n_frames: int, recognizer: WhisperModel
 ) -> WindowSegments:
-    """Cut a hypothesis into segments where two timestamps meet, and find where the next window begins.
+    """Split a hypothesis into segments where two timestamps meet, and find where the next window begins.
 
     What follows the last pair belongs to the next window, unless a single timestamp ends the hypothesis.
     """
@@ -270,14 +261,14 @@ def split_at_timestamps(
     is_time = [token >= begin for token in tokens]
     is_complete = is_time[-2:] == [False, True]
     edges = [i for i, pair in enumerate(pairwise(is_time), start=1) if all(pair)]
-    place = _Place(hypothesis, seek, recognizer)
+    build = _SegmentBuilder(hypothesis, seek, recognizer)
     if not edges:
         last = next((token - begin for token in reversed(tokens) if token >= begin), 0)
         duration = last * recognizer.timestamp_seconds if last else n_frames / frames_per_second(recognizer)
-        return WindowSegments([place.segment(tokens, 0.0, duration)], seek + n_frames, is_complete)
+        return WindowSegments([build.segment(tokens, 0.0, duration)], seek + n_frames, is_complete)
     if is_complete:
         edges.append(len(tokens))
-    segments = [place.between(tokens[first:last]) for first, last in pairwise([0, *edges])]
+    segments = [build.between(tokens[first:last]) for first, last in pairwise([0, *edges])]
     if is_complete:
         return WindowSegments(segments, seek + n_frames, is_complete)
     frames_per_time = round(recognizer.timestamp_seconds / recognizer.frame_seconds)
@@ -285,21 +276,21 @@ def split_at_timestamps(
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Makes segments of one window."""
+class _SegmentBuilder:
+    """Builds the segments of one window."""
 
     hypothesis: Hypothesis
     seek: int
-    recognizer: WindowRecognizer
+    recognizer: WhisperModel
 
     def between(self, tokens: Sequence[int]) -> Segment:
-        """Make a segment from tokens whose first and last are times."""
+        """Return a segment of tokens whose first and last are times."""
         first, last = (token - self.recognizer.timestamp_begin for token in (tokens[0], tokens[-1]))
         step = self.recognizer.timestamp_seconds
         return self.segment(tokens, first * step, last * step)
 
     def segment(self, tokens: Sequence[int], start: float, end: float) -> Segment:
-        """Make a segment whose times count from the window's start."""
+        """Return a segment whose times count from the window's start."""
         offset = self.seek / frames_per_second(self.recognizer)
         return Segment(
             start=offset + start,
@@ -314,13 +305,13 @@ class _Place:
         )
 
 
-def frames_per_second(recognizer: WindowRecognizer) -> int:
+def frames_per_second(recognizer: WhisperModel) -> int:
     """Return the number of frames in a second, a whole number, by which times divide without error."""
     return round(1 / recognizer.frame_seconds)
 
 
 def temperatures(first: float, decode: DecodeSettings) -> tuple[float, ...]:
-    """List the temperatures to try: the caller's own, then the operator's higher ones."""
+    """Return the temperatures to try: the client's own, then the operator's higher ones."""
     return (first, *sorted(t for t in decode.temperatures if t > first))
 
 

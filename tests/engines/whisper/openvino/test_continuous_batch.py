@@ -13,6 +13,7 @@ from hearsay.domain import Hypothesis, Task, Window
 from hearsay.engines import whisper
 from hearsay.engines.protocols import ContinuousRecognizer
 from hearsay.engines.whisper import WhisperRecognizer
+from hearsay.engines.whisper.jobs import Decode
 from hearsay.engines.whisper.openvino.continuous_batch import recognize
 from hearsay.engines.whisper.openvino.decoder import Session
 from hearsay.engines.whisper.openvino.recognizer import OpenVinoWhisper
@@ -67,7 +68,7 @@ def clips(model: OpenVinoWhisper) -> list[Window]:
 
 @pytest.fixture(scope="module")
 def alone(model: OpenVinoWhisper, clips: list[Window]) -> list[Hypothesis]:
-    return [recognize(model.decoding(), [window])[0] for window in clips]
+    return [recognize(model.continuous_batch(), [window])[0] for window in clips]
 
 
 def same(left: Hypothesis, right: Hypothesis) -> bool:
@@ -103,16 +104,16 @@ def test_windows_join_and_leave_those_that_go_on(
     model: OpenVinoWhisper, clips: list[Window], alone: list[Hypothesis]
 ) -> None:
     """One joins every few steps; one is forgotten before it began and another while it is decoded."""
-    decoding = model.decoding()
+    decoding = model.continuous_batch()
     expected: dict[int, Hypothesis] = {}
     found: dict[int, Hypothesis] = {}
     forgotten = []
     for round_ in range(3):
         for window, hypothesis in zip(clips, alone, strict=True):
-            (number,) = decoding.join([window])
+            number = decoding.join(Decode(window))
             expected[number] = hypothesis
             if round_ == 1:
-                (again,) = decoding.join([window])
+                again = decoding.join(Decode(window))
                 decoding.leave(number)
                 expected[again] = expected.pop(number)
                 forgotten.append(number)
@@ -134,9 +135,9 @@ def test_windows_join_and_leave_those_that_go_on(
 def test_nothing_is_left_over_when_all_have_gone(
     model: OpenVinoWhisper, clips: list[Window], alone: list[Hypothesis]
 ) -> None:
-    decoding = model.decoding()
+    decoding = model.continuous_batch()
     for _ in range(2):
-        numbers = decoding.join(clips[:3])
+        numbers = [decoding.join(Decode(clip)) for clip in clips[:3]]
         assert decoding.n_windows == 3
         found = dict(decoding.step())
         while decoding.n_windows:
@@ -161,11 +162,11 @@ def test_newcomers_begin_with_the_step_of_others_where_one_has_gone(
     for name in ("feed", "move"):
         monkeypatch.setattr(Session, name, _noted(name, getattr(Session, name), calls))
     plain = [Window(clip.encoding, 30.0, clip.language, beam_size=5) for clip in clips[:4]]
-    decoding = model.decoding()
-    first, *_ = decoding.join(plain[:3])
+    decoding = model.continuous_batch()
+    first, *_ = [decoding.join(Decode(clip)) for clip in plain[:3]]
     decoding.step()
     decoding.leave(first)
-    decoding.join(plain[3:])
+    decoding.join(Decode(plain[3]))
     calls.clear()
     decoding.step()
     assert calls == ["feed"]
@@ -178,32 +179,32 @@ def test_newcomers_begin_with_the_step_of_others_where_one_has_gone(
 def test_windows_of_different_lengths_do_not_mix(model: OpenVinoWhisper, clips: list[Window]) -> None:
     long = clips[0]
     short = Window(long.encoding[:400], 8.0, long.language, beam_size=1)
-    decoding = model.decoding()
-    assert decoding.has_room(long) and decoding.has_room(short)
-    decoding.join([long])
-    assert decoding.has_room(long)
-    assert not decoding.has_room(short)
+    decoding = model.continuous_batch()
+    assert decoding.has_room(Decode(long)) and decoding.has_room(Decode(short))
+    decoding.join(Decode(long))
+    assert decoding.has_room(Decode(long))
+    assert not decoding.has_room(Decode(short))
     with pytest.raises(EngineFailed, match="room"):
-        decoding.join([short])
+        decoding.join(Decode(short))
     one_by_one = [model.recognize([window])[0] for window in (long, short, long)]
     assert all(map(same, model.recognize([long, short, long]), one_by_one))
 
 
 def test_there_is_an_end_to_room(model: OpenVinoWhisper, clips: list[Window]) -> None:
-    decoding = model.decoding()
-    while decoding.has_room(clips[0]):
-        decoding.join([clips[0]])
+    decoding = model.continuous_batch()
+    while decoding.has_room(Decode(clips[0])):
+        decoding.join(Decode(clips[0]))
     assert decoding.n_windows == 64
     with pytest.raises(EngineFailed, match="room"):
-        decoding.join([clips[0]])
+        decoding.join(Decode(clips[0]))
 
 
 def test_what_cannot_be_decoded_is_refused_when_it_joins(model: OpenVinoWhisper, clips: list[Window]) -> None:
-    decoding = model.decoding()
+    decoding = model.continuous_batch()
     with pytest.raises(UnsupportedOption, match="xx"):
-        decoding.join([Window(clips[0].encoding, 30.0, "xx")])
+        decoding.join(Decode(Window(clips[0].encoding, 30.0, "xx")))
     with pytest.raises(EngineFailed, match="encoding"):
-        decoding.join([Window(np.zeros((7, 3), np.float32), 30.0, "en")])
+        decoding.join(Decode(Window(np.zeros((7, 3), np.float32), 30.0, "en")))
     assert decoding.n_windows == 0
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hearsay.domain import Hypothesis, Window
 from hearsay.engines.whisper import prompts
 from hearsay.engines.whisper.beam_search import Beam, Samples, Search, most_sampled
+from hearsay.engines.whisper.jobs import Decode
 from hearsay.engines.whisper.logit_rules import Ids, allowed, log_probabilities
 from hearsay.engines.whisper.openvino.decoder import SequenceInput, Session, WhisperDecoder
 from hearsay.engines.whisper.openvino.kv_cache import CachedSequence
@@ -99,8 +100,8 @@ class _Member:
     """What each row is fed next; empty until the prompt was."""
 
 
-class WindowDecoding:
-    """A running decoding; to be used by one thread at a time. See `protocols.Decoding`."""
+class DecodeBatch:
+    """Windows being decoded; for one thread at a time. See `protocols.ContinuousBatch`."""
 
     def __init__(self, model: Model, most_windows: int = MOST_WINDOWS) -> None:
         """Begin without a window."""
@@ -116,21 +117,28 @@ class WindowDecoding:
         """Windows in it now."""
         return len(self._members)
 
-    def has_room(self, window: Window) -> bool:
-        """Return whether `join` would take this window now: windows of different lengths cannot mix."""
+    def has_room(self, job: Decode) -> bool:
+        """Return whether `join` would take this job now: windows of different lengths cannot mix."""
         if not self._members:
             return True
-        same = self._session is not None and len(window.encoding) == self._session.n_positions
+        same = self._session is not None and len(job.window.encoding) == self._session.n_positions
         return same and len(self._members) < self._most
 
-    def join(self, windows: Sequence[Window]) -> list[int]:
-        """Take windows in, and give a number for each. Raises `UnsupportedOption`, `EngineFailed`."""
-        numbers = []
-        for window in windows:
-            if not self.has_room(window):
-                raise EngineFailed("There is no room for one more window in this decoding.")
-            numbers.append(self._join(window))
-        return numbers
+    def join(self, job: Decode) -> int:
+        """Add a window and return its number. Raises: `UnsupportedOption`, `EngineFailed`."""
+        if not self.has_room(job):
+            raise EngineFailed("There is no room for one more window in this batch.")
+        window = job.window
+        self._model.check(window.encoding)
+        prompt = self._model.prompt(window)
+        search = self._model.search(window, len(prompt))
+        n_positions = len(window.encoding)
+        if self._session is None or self._session.n_positions != n_positions:
+            self._session = self._model.decoder.session(n_positions)
+        place = next(i for i, m in enumerate([*self._members, None]) if m is None or m.place != i)
+        self._members.insert(place, _Member(self._next, window, prompt, search, place))
+        self._next += 1
+        return self._members[place].number
 
     def step(self) -> list[tuple[int, Hypothesis]]:
         """Advance every window by about one token; give those that came to their end, which leave."""
@@ -152,18 +160,6 @@ class WindowDecoding:
         """Forget a window that nobody wants any more; unknown numbers are no error."""
         for member in [member for member in self._members if member.number == number]:
             self._remove(member)
-
-    def _join(self, window: Window) -> int:
-        self._model.check(window.encoding)
-        prompt = self._model.prompt(window)
-        search = self._model.search(window, len(prompt))
-        n_positions = len(window.encoding)
-        if self._session is None or self._session.n_positions != n_positions:
-            self._session = self._model.decoder.session(n_positions)
-        place = next(i for i, m in enumerate([*self._members, None]) if m is None or m.place != i)
-        self._members.insert(place, _Member(self._next, window, prompt, search, place))
-        self._next += 1
-        return self._members[place].number
 
     def _remove(self, member: _Member) -> None:
         """Return a member's memory back; its place may be taken by who joins before the next step."""
@@ -262,15 +258,14 @@ def _next_tokens(member: _Member) -> list[SequenceInput]:
     return [SequenceInput(row, (token,), member.place, (0,)) for row, token in pairs]
 
 
-def recognize(decoding: WindowDecoding, windows: Sequence[Window]) -> list[Hypothesis]:
-    """Decode windows to the end in a decoding that is otherwise empty."""
+def recognize(batch: DecodeBatch, windows: Sequence[Window]) -> list[Hypothesis]:
+    """Decode windows to the end in an empty batch."""
     found: dict[int, Hypothesis] = {}
-    numbers: dict[int, int] = {}
-    waiting = list(enumerate(windows))[::-1]
+    indices: dict[int, int] = {}
+    waiting = list(enumerate(map(Decode, windows)))[::-1]
     while len(found) < len(windows):
-        while waiting and decoding.has_room(waiting[-1][1]):
-            place, window = waiting.pop()
-            (number,) = decoding.join([window])
-            numbers[number] = place
-        found.update((numbers[number], hypothesis) for number, hypothesis in decoding.step())
-    return [found[place] for place in range(len(windows))]
+        while waiting and batch.has_room(waiting[-1][1]):
+            index, job = waiting.pop()
+            indices[batch.join(job)] = index
+        found.update((indices[number], hypothesis) for number, hypothesis in batch.step())
+    return [found[index] for index in range(len(windows))]

@@ -1,6 +1,6 @@
 """Whisper with a decoder of our own on OpenVINO, as a `ContinuousRecognizer`.
 
-Knows no search and no graph: `decoding` has them, and `aligner` has what word times are made of.
+Knows no search and no graph: `continuous_batch` and `decoder_graph` have them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from hearsay.domain import AlignedWord, Hypothesis, Window
 from hearsay.engines.whisper.encoder import Encoder
 from hearsay.engines.whisper.logit_rules import Ids
 from hearsay.engines.whisper.openvino import continuous_batch
-from hearsay.engines.whisper.openvino.continuous_batch import Model, WindowDecoding
+from hearsay.engines.whisper.openvino.continuous_batch import DecodeBatch, Model
 from hearsay.engines.whisper.openvino.decoder import WhisperDecoder
 from hearsay.engines.whisper.openvino.forced_alignment import ForcedAlignmentInput, find_paths
 from hearsay.engines.whisper.openvino.language_detection import LanguageDetector
@@ -26,7 +26,7 @@ NUMBER_FORMATS = {"f32": "float32", "bf16": "bfloat16", "int8": "int8_float32"}
 
 
 class OpenVinoWhisper(WhisperRecognizer):
-    """A loaded Whisper whose windows may join each other while they are decoded; for one thread at a time.
+    """A loaded Whisper with continuous batching; for one thread at a time.
 
     Beam search and its limits are those of openai/whisper, and samples of a window are always the same.
     """
@@ -50,13 +50,13 @@ class OpenVinoWhisper(WhisperRecognizer):
         """The number format in which the decoder computes, by CTranslate2's names."""
         return NUMBER_FORMATS[self.decoder.precision]
 
-    def decoding(self) -> WindowDecoding:
-        """Return a new, empty decoding."""
-        return WindowDecoding(self._whole)
+    def continuous_batch(self) -> DecodeBatch:
+        """Return a new, empty batch."""
+        return DecodeBatch(self._whole)
 
     def recognize(self, windows: Sequence[Window]) -> list[Hypothesis]:
-        """Decode each window once at its own temperature, some of them at a time."""
-        return continuous_batch.recognize(self.decoding(), windows)
+        """Decode each window once at its own temperature, as many together as there is room for."""
+        return continuous_batch.recognize(self.continuous_batch(), windows)
 
     def close(self) -> None:
         """Return the weights' memory back."""
