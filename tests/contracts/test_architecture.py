@@ -245,16 +245,14 @@ def named_engines(tree: ast.Module) -> Iterator[str]:
                 deciding = elements
             case _:
                 continue
-        literals = {
-            leaf.value for each in deciding for leaf in ast.walk(each) if isinstance(leaf, ast.Constant)
-        }
-        if literals & names:
-            yield f"{node.lineno if hasattr(node, 'lineno') else ''}: {ast.unparse(node)[:80]}"
+        leaves = (leaf for each in deciding for leaf in ast.walk(each))
+        if names & {leaf.value for leaf in leaves if isinstance(leaf, ast.Constant)}:
+            yield ast.unparse(node)[:80]
 
 
 def test_engines_are_named_in_their_own_folders_only() -> None:
     wrong = [
-        f"{module.name}:{found}"
+        f"{module.name}: {found}"
         for module in modules()
         if not re.match(r"engines\.(registry$|\w+\.)", module.name)
         for found in named_engines(module.tree)

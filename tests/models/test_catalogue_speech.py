@@ -66,10 +66,8 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     monkeypatch.setattr(registry, "_is_installed", lambda package: True)
     monkeypatch.setattr("hearsay.engines.sherpa.synthesizer.load", load)
     monkeypatch.setattr("hearsay.engines.espeak.synthesizer.load", load)
-    monkeypatch.setattr(
-        "hearsay.engines.espeak.synthesizer.voices", lambda: (Voice("de", "German", ("de",)),)
-    )
-    monkeypatch.setattr("hearsay.engines.espeak.synthesizer.variants", lambda: (Voice("f3", "f3", ()),))
+    german, female = Voice("de", "German", ("de",)), Voice("f3", "f3", ())
+    replace_engine(monkeypatch, "espeak", voices=lambda: (german,), variants=lambda: (female,))
     return calls
 
 

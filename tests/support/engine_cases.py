@@ -1,6 +1,6 @@
 """The models with which engines keep the contracts of `engines.protocols`, found through the registry.
 
-Knows no engine: embedded models need no files, and others are the folders in `tests/data` that they recognise.
+Knows no engine: embedded models need no files, and others lie in the folders of `tests/data`.
 """
 
 from __future__ import annotations

@@ -33,16 +33,10 @@ if TYPE_CHECKING:
     from hearsay.models.catalogue import Catalogue
     from hearsay.settings import Resolved, Settings
 
-LIBRARIES = (
-    "ctranslate2",
-    "pocketsphinx",
-    "espeakng-loader",
-    "av",
-    "numpy",
-    "tokenizers",
-    "huggingface-hub",
-    "fastapi",
-    "uvicorn",
+LIBRARIES = tuple(
+    """
+    ctranslate2 pocketsphinx espeakng-loader av numpy tokenizers huggingface-hub fastapi uvicorn
+    """.split()  # noqa: SIM905
 )
 """Packages whose versions belong in a report of a problem."""
 
@@ -52,20 +46,10 @@ OPTIONAL = ("sherpa-onnx", "openvino")
 FASTER = "openvino"
 """Makes Whisper faster on CPUs."""
 
-CPU_FEATURES = (
-    "sse4_1",
-    "avx",
-    "avx2",
-    "fma",
-    "avx512f",
-    "avx_vnni",
-    "avx512_vnni",
-    "avx512_bf16",
-    "amx_bf16",
-    "amx_int8",
-    "asimd",
-    "asimddp",
-    "i8mm",
+CPU_FEATURES = tuple(
+    """
+    sse4_1 avx avx2 fma avx512f avx_vnni avx512_vnni avx512_bf16 amx_bf16 amx_int8 asimd asimddp i8mm
+    """.split()  # noqa: SIM905
 )
 """Instructions that make models faster, as the kernel spells them."""
 

@@ -1,32 +1,20 @@
 """The two test engines as the registry knows them.
 
-Knows no test. Neither wants speech detection: the recogniser takes any sound for speech, as no detector does.
+Knows no test. The recogniser takes any sound for speech, so it wants no speech detection before it.
 """
 
 from __future__ import annotations
 
-from hearsay.engines.engine_spec import EngineSpec, Execution, Runtime
+from hearsay.engines.engine_spec import EngineSpec, Execution
 from hearsay.engines.fake import cards
-from hearsay.engines.protocols import Recognizer, Synthesizer
-
-
-def _load_recognizer(runtime: Runtime) -> Recognizer:
-    from hearsay.engines.fake.recognizer import FakeWindowRecognizer
-
-    return FakeWindowRecognizer()
-
-
-def _load_synthesizer(runtime: Runtime) -> Synthesizer:
-    from hearsay.engines.fake.synthesizer import FakeSynthesizer
-
-    return FakeSynthesizer()
-
+from hearsay.engines.fake.recognizer import FakeWindowRecognizer
+from hearsay.engines.fake.synthesizer import FakeSynthesizer
 
 FAKE_RECOGNIZER = EngineSpec(
     name="fake",
     cards=lambda: (cards.fake(),),
     execution=Execution.BATCHED,
-    load_embedded=_load_recognizer,
+    load_embedded=lambda runtime: FakeWindowRecognizer(),
     is_test=True,
 )
 
@@ -34,7 +22,7 @@ FAKE_SYNTHESIZER = EngineSpec(
     name="fake_voice",
     cards=lambda: (cards.fake_voice(),),
     execution=Execution.IN_PROCESS,
-    load_embedded=_load_synthesizer,
+    load_embedded=lambda runtime: FakeSynthesizer(),
     is_light=True,
     is_test=True,
 )

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hearsay.domain import ModelCard
-from hearsay.engines.engine_spec import EngineSpec, Execution, FileSelection, ModelFiles, Runtime
-from hearsay.engines.protocols import Synthesizer
-from hearsay.engines.sherpa import cards, voice_folder
+from hearsay.engines.engine_spec import EngineSpec, Execution, FileSelection, ModelFiles
+from hearsay.engines.sherpa import cards, synthesizer, voice_folder
 
 
 def _select(card: ModelCard) -> FileSelection:
@@ -24,12 +23,6 @@ def _damage(folder: Path) -> Iterator[str]:
         yield "What makes it a voice is missing (a model in ONNX format, tokens.txt)."
 
 
-def _load(folder: Path, card: ModelCard, runtime: Runtime) -> Synthesizer:
-    from hearsay.engines.sherpa import synthesizer
-
-    return synthesizer.load(folder, card, n_threads=runtime.cpu_threads or runtime.cores)
-
-
 SHERPA = EngineSpec(
     name="sherpa",
     cards=cards.known,
@@ -40,7 +33,9 @@ SHERPA = EngineSpec(
         is_model=voice_folder.is_voice,
         describe=voice_folder.describe,
         damage=_damage,
-        load=_load,
+        load=lambda folder, card, runtime: synthesizer.load(
+            folder, card, n_threads=runtime.cpu_threads or runtime.cores
+        ),
     ),
     requires=("sherpa_onnx", "espeakng_loader"),
     remedy="`pip install 'hearsay[speech]'` installs what runs neural voices",

@@ -12,8 +12,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from hearsay.domain import RECOGNITION, ModelCard, Task
+from hearsay.engines import whisper
 from hearsay.engines.engine_spec import EngineSpec, Execution, FileSelection, ModelFiles, Runtime
-from hearsay.engines.hardware import Machine
 from hearsay.engines.protocols import WindowRecognizer
 from hearsay.engines.whisper import cards
 from hearsay.engines.whisper.recommendation import ranking, suits
@@ -48,8 +48,6 @@ def _describe(name: str, folder: Path) -> ModelCard:
 
 
 def _load(folder: Path, card: ModelCard, runtime: Runtime) -> WindowRecognizer:
-    from hearsay.engines import whisper
-
     into = runtime.conversions
     # A folder in Hugging Face's format is converted by the first process that loads it; others wait for that.
     with _locked(into) if into is not None and weights.is_transformers(folder) else nullcontext():
@@ -78,10 +76,6 @@ def _locked(conversions: Path) -> Iterator[None]:
         lock.release()
 
 
-def _suitable(machine: Machine) -> tuple[str, ...]:
-    return tuple(name for name in ranking(machine) if suits(name, machine))
-
-
 WHISPER = EngineSpec(
     name="whisper",
     cards=cards.known,
@@ -101,6 +95,6 @@ WHISPER = EngineSpec(
     requires=("ctranslate2",),
     remedy="the package `ctranslate2` is not installed",
     ranking=ranking,
-    suitable=_suitable,
+    suitable=lambda machine: tuple(name for name in ranking(machine) if suits(name, machine)),
     wants_speech_detection=True,
 )
