@@ -148,22 +148,15 @@ class Hub:
                 ) from error
 
 
+@dataclass(frozen=True, slots=True)
 class _Download:
     """One download of a repository's files."""
 
-    def __init__(
-        self,
-        client: httpx.Client,
-        address: str,
-        repository: str,
-        wanted: FileSelection,
-        pause: Callable[[float], None],
-    ) -> None:
-        self._client = client
-        self._address = address
-        self._repository = repository
-        self._wanted = wanted
-        self._pause = pause
+    client: httpx.Client
+    address: str
+    repository: str
+    wanted: FileSelection
+    pause: Callable[[float], None]
 
     def into(self, folder: Path, progress: Progress) -> None:
         revision, files = self._listing()
@@ -183,33 +176,33 @@ class _Download:
             done += file.size or 0
         progress(total, total)
         listed = {file.name: asdict(file) for file in files}
-        manifest = {"repository": self._repository, "revision": revision, "files": listed}
+        manifest = {"repository": self.repository, "revision": revision, "files": listed}
         write_atomically(target / MANIFEST, json.dumps(manifest, indent=1))
         if target != folder:
             target.rename(folder)
 
     def _listing(self) -> tuple[str, list[Expected]]:
-        answer = self._client.get(f"{self._address}/api/models/{self._repository}", params={"blobs": "true"})
+        answer = self.client.get(f"{self.address}/api/models/{self.repository}", params={"blobs": "true"})
         answer.raise_for_status()
         try:
             data = answer.json()
             revision = str(data["sha"])
-            siblings = [sib for sib in data["siblings"] if self._wanted.wants(str(sib["rfilename"]))]
+            siblings = [sib for sib in data["siblings"] if self.wanted.wants(str(sib["rfilename"]))]
             files = [_expected(sibling) for sibling in siblings]
         except (ValueError, KeyError, TypeError) as error:
-            raise DownloadFailed(f"{self._address} does not answer like a model hub ({error!r}).") from error
+            raise DownloadFailed(f"{self.address} does not answer like a model hub ({error!r}).") from error
         unsafe = next((file.name for file in files if not _is_storable(file.name)), None)
         if unsafe is not None:
-            raise DownloadFailed(f"{self._repository} names a file that may not be stored: {unsafe!r}.")
-        if lacking := self._wanted.lacking(file.name for file in files):
+            raise DownloadFailed(f"{self.repository} names a file that may not be stored: {unsafe!r}.")
+        if lacking := self.wanted.lacking(file.name for file in files):
             names = ", ".join(lacking)
-            raise DownloadFailed(f"{self._repository} holds no {self._wanted.what}: {names} is missing.")
+            raise DownloadFailed(f"{self.repository} holds no {self.wanted.what}: {names} is missing.")
         return revision, files
 
     def _fetch_verified(
         self, revision: str, file: Expected, target: Path, report: Callable[[int], None]
     ) -> None:
-        url = f"{self._address}/{self._repository}/resolve/{revision}/{quote(file.name)}"
+        url = f"{self.address}/{self.repository}/resolve/{revision}/{quote(file.name)}"
         partial = target / f"{file.name}{PARTIAL}"
         partial.parent.mkdir(parents=True, exist_ok=True)
         resumed = partial.exists() and partial.stat().st_size > 0
@@ -221,7 +214,7 @@ class _Download:
                 return
             partial.unlink()
         raise DownloadFailed(
-            f"{file.name} of {self._repository} arrived damaged (wrong checksum) and was deleted; try again."
+            f"{file.name} of {self.repository} arrived damaged (wrong checksum) and was deleted; try again."
         )
 
     def _fetch(self, url: str, partial: Path, report: Callable[[int], None]) -> None:
@@ -237,13 +230,13 @@ class _Download:
                 failures = 0 if partial.exists() and partial.stat().st_size > before else failures + 1
                 if failures == _ATTEMPTS:
                     raise
-                self._pause(min(2.0**failures, 30.0))
+                self.pause(min(2.0**failures, 30.0))
                 continue
             return
 
     def _fetch_some(self, url: str, partial: Path, begin: int, report: Callable[[int], None]) -> None:
         headers = {"Range": f"bytes={begin}-"} if begin else {}
-        with self._client.stream("GET", url, headers=headers) as answer:
+        with self.client.stream("GET", url, headers=headers) as answer:
             if answer.status_code == 416:
                 return  # nothing is left to send: complete, or too long; the checksum will tell
             answer.raise_for_status()

@@ -5,11 +5,7 @@ Knows no format: folders are read by `weights.folder`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
-
-from filelock import FileLock
 
 from hearsay.domain import RECOGNITION, ModelCard, Task
 from hearsay.engines import whisper
@@ -18,7 +14,6 @@ from hearsay.engines.protocols import WindowRecognizer
 from hearsay.engines.whisper import cards
 from hearsay.engines.whisper.recommendation import ranking, suits
 from hearsay.engines.whisper.weights import folder as weights
-from hearsay.errors import ConfigurationError
 
 CONVERTED = FileSelection(
     ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*"),
@@ -48,32 +43,16 @@ def _describe(name: str, folder: Path) -> ModelCard:
 
 
 def _load(folder: Path, card: ModelCard, runtime: Runtime) -> WindowRecognizer:
-    into = runtime.conversions
-    # A folder in Hugging Face's format is converted by the first process that loads it; others wait for that.
-    with _locked(into) if into is not None and weights.is_transformers(folder) else nullcontext():
-        return whisper.load(
-            folder,
-            device=runtime.device,
-            device_index=runtime.device_indices,
-            compute_type=runtime.compute_type,
-            cpu_threads=runtime.cpu_threads or min(runtime.cores, whisper.MOST_THREADS),
-            conversions=into,
-            encoder=runtime.encoder,
-            decoder=runtime.decoder,
-        )
-
-
-@contextmanager
-def _locked(conversions: Path) -> Iterator[None]:
-    lock = FileLock(conversions / ".lock")
-    try:
-        lock.acquire()
-    except OSError as error:
-        raise ConfigurationError(f"Nothing can be stored in {conversions}: {error}.") from error
-    try:
-        yield
-    finally:
-        lock.release()
+    return whisper.load(
+        folder,
+        device=runtime.device,
+        device_index=runtime.device_indices,
+        compute_type=runtime.compute_type,
+        cpu_threads=runtime.cpu_threads or min(runtime.cores, whisper.MOST_THREADS),
+        conversions=runtime.conversions,
+        encoder=runtime.encoder,
+        decoder=runtime.decoder,
+    )
 
 
 WHISPER = EngineSpec(
