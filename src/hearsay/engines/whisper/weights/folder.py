@@ -97,7 +97,7 @@ def languages(folder: Path) -> tuple[str, ...]:
             multilingual = read_generation(folder).get("is_multilingual") is not False
             return tuple(vocabulary.languages) if multilingual and vocabulary.multilingual else ("en",)
         tokens = _tokens(folder)
-    except (DownloadFailed, ValueError) as error:
+    except (DownloadFailed, TypeError, ValueError) as error:
         raise ConfigurationError(f"{folder} holds a file that is not a vocabulary: {error}") from error
     if "" not in tokens:
         return ("en",)
