@@ -50,9 +50,9 @@ def list_models(
         return
     heading = ("Model", "State", "Size", "Languages", "Can", "About")
     terminal.print_table(heading, [_row(model) for model in shown], asides=1)
-    for hint in (catalogue.upgrade_hint(catalogue.card()), catalogue.voice_upgrade_hint()):
-        if hint:
-            terminal.say(hint)
+    for advice in (catalogue.upgrade_hint(catalogue.card()), catalogue.voice_upgrade_hint()):
+        if advice:
+            terminal.say(advice)
 
 
 @app.command(

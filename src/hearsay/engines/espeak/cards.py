@@ -8,7 +8,8 @@ from __future__ import annotations
 from hearsay.domain import ModelCard, Task, unix_time
 
 ESPEAK_NG = "espeak-ng"
-"""Id of the model."""
+"""The synthesizer that needs no download."""
+
 
 _ESPEAK_LANGUAGES = tuple(
     """
@@ -17,11 +18,11 @@ _ESPEAK_LANGUAGES = tuple(
     lt mi mk ml mr ms mt my ne om or pa py qu sd si sq sr sw ta te th ti tk tn tt ug ur uz
     """.split()  # noqa: SIM905
 )
-"""The languages in the data of espeak-ng 1.52; those most in demand come first."""
+"""What the data of espeak-ng 1.52 hold; the most used come first."""
 
 
 def embedded() -> ModelCard:
-    """Return the card of the model that comes with the library."""
+    """Return the card of the model."""
     return ModelCard(
         id=ESPEAK_NG,
         engine="espeak",
