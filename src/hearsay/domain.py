@@ -356,8 +356,6 @@ class SynthesisOptions:
     """Id of one of the synthesizer's voices."""
     speed: float = 1.0
     """How many times as fast as the voice speaks by itself."""
-    is_awaited: bool = True
-    """Whether somebody waits for the beginning already; else it may come in larger blocks, and later."""
 
 
 @dataclass(frozen=True, slots=True)
