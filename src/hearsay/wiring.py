@@ -14,9 +14,13 @@ from hearsay.engines.protocols import SpeechDetector
 from hearsay.engines.silero import detector as silero
 from hearsay.models.catalogue import Catalogue, Runtime
 from hearsay.models.hub import Hub
+from hearsay.scheduling.admission import Admission
 from hearsay.scheduling.batcher import BatchLimits
 from hearsay.scheduling.model_pool import ModelPool
 from hearsay.settings import Settings
+
+_WAITING_TO_BE_DECODED = 64
+"""Recordings that may wait for a decoder."""
 
 
 def catalogue(settings: Settings) -> Catalogue:
@@ -46,7 +50,11 @@ def pool(settings: Settings, models: Catalogue) -> ModelPool:
     """Return a pool that serves from a catalogue; needs a running event loop."""
     return ModelPool(
         models,
-        max_waiting=settings.max_waiting,
+        admission=Admission(
+            max_requests=settings.max_requests,
+            max_waiting=settings.max_waiting,
+            max_decoding=settings.decode_workers + _WAITING_TO_BE_DECODED,
+        ),
         max_loaded=settings.max_loaded_models,
         idle_seconds=settings.idle_unload_seconds,
         limits=batch_limits(settings),
