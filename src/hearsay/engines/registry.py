@@ -145,17 +145,17 @@ def _is_there(library: str) -> bool:
 
 
 def _whisper(folder: Path, runtime: Runtime, *, cores: int, conversions: Path) -> WindowRecognizer:
-    from hearsay.engines import whisper
+    from hearsay.engines.whisper import loading
 
     # A folder in Hugging Face format is converted by the first who loads it; others wait for that.
     with _locked(conversions) if is_transformers(folder) else nullcontext():
-        return whisper.load(
+        return loading.load(
             folder,
             device=runtime.device,
             device_index=runtime.device_indices,
             compute_type=runtime.compute_type,
             # The machine's cores, which a container may have fewer of than this process may run on.
-            cpu_threads=runtime.cpu_threads or min(cores, whisper.MOST_THREADS),
+            cpu_threads=runtime.cpu_threads or min(cores, loading.MAX_THREADS),
             conversions=conversions,
             encoder=runtime.encoder,
             decoder=runtime.decoder,

@@ -26,7 +26,7 @@ from hearsay.api import startup
 from hearsay.cli.serve.banner import Banner, address
 from hearsay.cli.serve.command import bind, check_exposure, install_default, is_loopback
 from hearsay.domain import ModelCard, Task
-from hearsay.engines import registry, whisper
+from hearsay.engines import registry
 from hearsay.engines.fake import cards as fake_cards
 from hearsay.engines.fake.recognizer import FakeWindowRecognizer
 from hearsay.engines.fake.synthesizer import FakeSynthesizer
@@ -34,6 +34,7 @@ from hearsay.engines.hardware import GIB, Machine
 from hearsay.engines.pocketsphinx import cards as pocketsphinx_cards
 from hearsay.engines.protocols import Engine
 from hearsay.engines.whisper.recommendation import RECOMMENDATIONS
+from hearsay.engines.whisper.weights.conversion import convert
 from hearsay.errors import ConfigurationError, EngineFailed, ModelNotInstalled
 from hearsay.media import decoding
 from hearsay.models.catalogue import Catalogue
@@ -153,7 +154,7 @@ def test_an_interrupt_ends_it_cleanly_and_keys_are_announced(environment: dict[s
 @pytest.mark.slow
 def test_a_fresh_server_serves_at_once_and_switches_over(environment: dict[str, str], tmp_path: Path) -> None:
     toy_whisper.write(tmp_path / "hf")
-    whisper.convert(tmp_path / "hf", tmp_path / "converted")
+    convert(tmp_path / "hf", tmp_path / "converted")
     files = {path.name: path.read_bytes() for path in (tmp_path / "converted").iterdir()}
     suited = [
         card for card in registry.recognizer_cards() if card.id in {row.model for row in RECOMMENDATIONS}
@@ -313,7 +314,9 @@ def run_chore(chore: startup.StartupTask, models: Catalogue, **wanted: Any) -> l
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hearsay.engines.whisper.load", lambda folder, **runtime: FakeWindowRecognizer())
+    monkeypatch.setattr(
+        "hearsay.engines.whisper.loading.load", lambda folder, **runtime: FakeWindowRecognizer()
+    )
 
 
 def test_a_better_model_is_pulled_and_takes_over(tmp_path: Path, local: LocalHub, engine: None) -> None:
@@ -353,7 +356,7 @@ def test_a_model_that_cannot_be_loaded_does_not_take_over(
     def fail(folder: Path, **runtime: Any) -> None:
         raise EngineFailed("not enough memory")
 
-    monkeypatch.setattr("hearsay.engines.whisper.load", fail)
+    monkeypatch.setattr("hearsay.engines.whisper.loading.load", fail)
     models = catalogue(tmp_path, Hub(local.address, cache=tmp_path / "hub"))
     before = models.card().id
     with structlog.testing.capture_logs() as logs:
@@ -451,7 +454,7 @@ def test_a_best_model_that_cannot_be_loaded_leaves_its_place_to_the_next(
     def fail(folder: Path, **runtime: Any) -> None:
         raise EngineFailed("not enough memory")
 
-    monkeypatch.setattr("hearsay.engines.whisper.load", fail)
+    monkeypatch.setattr("hearsay.engines.whisper.loading.load", fail)
     catalogue(tmp_path, Hub(local.address, cache=tmp_path / "hub")).pull("base")
     models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"))
     assert models.card().id == "whisper-base"

@@ -10,9 +10,9 @@ from ctranslate2.models import Whisper
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay.engines import whisper
 from hearsay.engines.whisper import tokenizer
 from hearsay.engines.whisper.tokenizer import Vocabulary
+from hearsay.engines.whisper.weights.conversion import convert
 from hearsay.errors import ConfigurationError, DownloadFailed
 from hearsay.text import languages
 from tests.support import toy_whisper
@@ -158,7 +158,7 @@ def test_no_tokenizer_is_a_bad_download(tmp_path: Path) -> None:
 @pytest.mark.parametrize("multilingual", [True, False])
 def test_the_vocabulary_says_whether_the_model_is_multilingual(tmp_path: Path, multilingual: bool) -> None:
     """As CTranslate2 does, whose prompts must be the same."""
-    whisper.convert(toy_whisper.write(tmp_path / "toy", multilingual=multilingual).folder, tmp_path / "made")
+    convert(toy_whisper.write(tmp_path / "toy", multilingual=multilingual).folder, tmp_path / "made")
     found = tokenizer.read(tmp_path / "made")
     assert found.multilingual is multilingual
     assert Whisper(str(tmp_path / "made"), device="cpu").is_multilingual is multilingual

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from hearsay.domain import Hypothesis, Task, Window
-from hearsay.engines import whisper
 from hearsay.engines.protocols import ContinuousRecognizer
-from hearsay.engines.whisper import WhisperRecognizer
+from hearsay.engines.whisper import loading
 from hearsay.engines.whisper.jobs import Decode
 from hearsay.engines.whisper.openvino.continuous_batch import recognize
 from hearsay.engines.whisper.openvino.decoder import Session
 from hearsay.engines.whisper.openvino.recognizer import OpenVinoWhisper
+from hearsay.engines.whisper.recognizer import WhisperRecognizer
 from hearsay.errors import EngineFailed, UnsupportedOption
 from hearsay.media import decoding as audio
 from tests.support.paths import DATA
@@ -26,7 +26,7 @@ N_CLIPS = 6
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[OpenVinoWhisper]:
-    recognizer = whisper.load(
+    recognizer = loading.load(
         DATA / "fixture-whisper", device="cpu", compute_type="float32", decoder="openvino"
     )
     assert isinstance(recognizer, OpenVinoWhisper)
@@ -36,7 +36,7 @@ def model() -> Iterator[OpenVinoWhisper]:
 
 @pytest.fixture(scope="module")
 def other() -> Iterator[WhisperRecognizer]:
-    recognizer = whisper.load(
+    recognizer = loading.load(
         DATA / "fixture-whisper", device="cpu", compute_type="float32", decoder="ctranslate2"
     )
     assert not isinstance(recognizer, OpenVinoWhisper)

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hearsay.domain import SAMPLE_RATE, Audio, Window
-from hearsay.engines import whisper
+from hearsay.engines.whisper import loading
 from hearsay.engines.whisper.openvino.decoder import Session
 from hearsay.engines.whisper.openvino.recognizer import OpenVinoWhisper
 from tests.support.paths import FIXTURE_WHISPER
@@ -20,7 +20,7 @@ FIXTURE = FIXTURE_WHISPER
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[OpenVinoWhisper]:
-    recognizer = whisper.load(FIXTURE, device="cpu", compute_type="float32", decoder="openvino")
+    recognizer = loading.load(FIXTURE, device="cpu", compute_type="float32", decoder="openvino")
     assert isinstance(recognizer, OpenVinoWhisper)
     yield recognizer
     recognizer.close()
