@@ -180,7 +180,7 @@ def test_a_format_that_strays_is_given_up_and_the_log_says_so(
     compiled = OpenVinoEncoder._compiled
 
     def miscompiled(self: OpenVinoEncoder, model: Any, precision: str) -> Any:
-        return compiled(self, model if precision == "f32" else encoder_graph.whole(wrong), precision)
+        return compiled(self, model if precision == "f32" else encoder_graph.build_encoder(wrong), precision)
 
     monkeypatch.setattr(OpenVinoEncoder, "_compiled", miscompiled)
     monkeypatch.setattr(

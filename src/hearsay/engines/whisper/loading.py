@@ -18,7 +18,7 @@ from hearsay.engines import openvino_runtime
 from hearsay.engines.whisper import tokenizer
 from hearsay.engines.whisper.encoder import CTranslate2Encoder, OpenVinoEncoder
 from hearsay.engines.whisper.log_mel import WINDOW_FRAMES
-from hearsay.engines.whisper.logit_rules import Ids
+from hearsay.engines.whisper.logit_rules import TokenIds
 from hearsay.engines.whisper.openvino.decoder import WhisperDecoder
 from hearsay.engines.whisper.openvino.recognizer import OpenVinoWhisper
 from hearsay.engines.whisper.tokenizer import Vocabulary
@@ -163,7 +163,7 @@ class _ModelFolder:
     def _load_decoder(self) -> WhisperDecoder:
         return WhisperDecoder(
             Weights(self.folder / weights.BINARY),
-            Ids.of(self.vocabulary, self.shape.n_vocab),
+            TokenIds.of(self.vocabulary, self.shape.n_vocab),
             alignment_heads=self.shape.alignment_heads,
             precision=PRECISIONS.get(self.compute_type, "auto"),
             n_threads=self.n_threads,
