@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from hearsay.domain import AlignedWord, Hypothesis, Window
 from hearsay.engines.whisper.encoder import CTranslate2Encoder, Encoder
 from hearsay.engines.whisper.recognizer import EncodedWindow, WhisperRecognizer
-from hearsay.engines.whisper.tokenizer import Vocabulary
-from hearsay.engines.whisper.weights.folder import Shape
 from hearsay.engines.whisper.word_timestamps import words_on_path
 from hearsay.errors import EngineFailed
 from hearsay.transcripts.quality import compression_ratio
+
+if TYPE_CHECKING:
+    from hearsay.engines.whisper.tokenizer import Vocabulary
+    from hearsay.engines.whisper.weights.folder import Shape
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +27,12 @@ from hearsay.domain import (
 from hearsay.engines.protocols import AudioSlice
 from hearsay.engines.whisper.encoder import Encoder
 from hearsay.engines.whisper.log_mel import WINDOW_FRAMES, LogMel
-from hearsay.engines.whisper.tokenizer import Vocabulary
-from hearsay.engines.whisper.weights.folder import Shape
 from hearsay.engines.whisper.window_loop import WindowLoop
 from hearsay.errors import UnsupportedOption
+
+if TYPE_CHECKING:
+    from hearsay.engines.whisper.tokenizer import Vocabulary
+    from hearsay.engines.whisper.weights.folder import Shape
 
 EncodedWindow = NDArray[Any]
 """`float[n_positions, width]`, the encoder's output for a window: 1500 positions for 30 s; in main memory."""
