@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from hearsay.domain import ModelCard, RequestContext, Task
+from hearsay.engines import registry
 from hearsay.engines.protocols import Engine
 from hearsay.errors import Overloaded
 from hearsay.scheduling.batcher import BatchLimits
@@ -24,9 +25,6 @@ __all__ = ["BatchLimits", "Lease", "ModelPool", "ModelSource", "Timings"]
 
 _LEAST_RETRY, _MOST_RETRY = 1.0, 300.0
 _SMOOTHING = 0.2
-
-_LIGHT = frozenset({"espeak", "fake_voice"})
-"""Engines whose models weigh next to nothing: they need no room, and unloading them would give none."""
 
 
 class ModelSource(Protocol):
@@ -57,7 +55,7 @@ class _Slot:
     @property
     def is_light(self) -> bool:
         """Whether the model does not count towards those in memory."""
-        return self.card.engine in _LIGHT
+        return registry.spec(self.card).is_light
 
 
 class ModelPool:

@@ -554,42 +554,6 @@ def test_what_is_written_down(stage: Stage) -> None:
 # Voices
 
 
-@pytest.mark.parametrize("path", ["/v1/voices", "/v1/audio/voices", "/openai/v1/audio/voices"])
-@pytest.mark.parametrize("headers", [{}, TOGETHER, TOGETHER_1])
-def test_voices(server: Running, path: str, headers: dict[str, str]) -> None:
-    body = server.http.get(path, headers=headers).json()
-    assert body["object"] == "list"
-    listed = {entry["model"]: entry["voices"] for entry in body["data"]}
-    assert listed[fake_cards.FAKE_VOICE] == [
-        {"id": "high", "name": "High", "languages": "en,de,es,fr", "gender": "female"},
-        {"id": "low", "name": "Low", "languages": "en,de,es,fr", "gender": "male"},
-    ]
-    for voices in listed.values():
-        assert all(isinstance(value, str) for voice in voices for value in voice.values())
-
-
-@pytest.mark.parametrize("model", ["fake-voice", "tts-1"])
-def test_voices_of_one_model(server: Running, model: str) -> None:
-    body = server.http.get("/v1/voices", params={"model": model}).json()
-    assert [entry["model"] for entry in body["data"]] == [fake_cards.FAKE_VOICE]
-
-
-def test_voices_of_what_does_not_speak(server: Running) -> None:
-    assert refusal(server.http.get("/v1/voices?model=tts-9"))[:2] == (404, "model_not_found")
-    assert refusal(server.http.get("/v1/voices?model=whisper-1"))[:2] == (400, "unsupported_option")
-
-
-@pytest.mark.parametrize("path", ["/v1/audio/voices", "/v1/audio/voice_consents"])
-def test_voices_are_not_made_here(server: Running, path: str) -> None:
-    answer = server.http.post(path, files={"audio_sample": ("a.wav", b"x" * 1000)}, data={"name": "me"})
-    assert refusal(answer) == (404, "not_found", None)
-
-
-def test_every_listed_voice_speaks(server: Running) -> None:
-    for voice in server.http.get("/v1/voices?model=fake-voice").json()["data"][0]["voices"]:
-        assert speak(server, voice=voice["id"]).headers["x-hearsay-voice"] == voice["id"]
-
-
 def test_the_app_is_one_that_can_be_served_again(stage: Stage) -> None:
     """A model that spoke is given back with the server."""
     made: list[FakeSynthesizer] = []

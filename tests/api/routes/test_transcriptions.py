@@ -474,3 +474,20 @@ def test_too_many_waiting(stage: Stage) -> None:
     assert int(answer.headers["retry-after"]) >= 1
     assert int(answer.headers["retry-after-ms"]) >= 1
     assert first[0].status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("content_type", "status"),
+    [
+        ("text/plain", 415),
+        ("", 415),
+        ("multipart/form-data", 400),
+        ("application/json", 400),
+        ("application/x-www-form-urlencoded", 400),
+    ],
+)
+def test_bodies_that_are_no_forms(server: Running, content_type: str, status: int) -> None:
+    headers = {"content-type": content_type} if content_type else {}
+    answer = server.http.post("/v1/audio/transcriptions", content=b"hello", headers=headers)
+    assert answer.status_code == status
+    assert answer.json()["error"]["type"] == "invalid_request_error"

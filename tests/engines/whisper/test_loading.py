@@ -222,7 +222,7 @@ def test_every_gpu_that_is_named_holds_a_replica(folder: Path, monkeypatch: pyte
     monkeypatch.setattr(ctranslate2, "get_supported_compute_types", lambda *_: {"float16", "float32"})
     monkeypatch.setattr(ctranslate2.models, "Whisper", Pretended)
     free = {0: 8 << 20, 2: 1 << 30}
-    monkeypatch.setattr(gpu_batch_size, "free_memory", lambda index, _: free[index])
+    monkeypatch.setattr(gpu_batch_size, "free_gpu_memory", lambda index: free[index])
     model = loading.load(folder, device="cuda", device_index=(0, 2), encoder="openvino")
     assert model.batch_windows == 1
     free[0] = 1 << 40
