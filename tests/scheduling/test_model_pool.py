@@ -22,7 +22,7 @@ from hearsay.domain import Audio, Chunking, ModelCard, Task, TranscribeOptions, 
 from hearsay.engines.fake import cards as fake_cards
 from hearsay.engines.fake.recognizer import FakeUtteranceRecognizer, FakeWindowRecognizer
 from hearsay.engines.protocols import Recognizer
-from hearsay.engines.whisper import load as load_whisper
+from hearsay.engines.whisper.loading import load as load_whisper
 from hearsay.errors import Cancelled, EngineFailed, ModelNotFound, Overloaded
 from hearsay.media import decoding
 from hearsay.scheduling.admission import Admission
