@@ -1,7 +1,7 @@
-"""The field `chunking_strategy` in every spelling → how to cut a long recording, and what counts as speech.
+"""The field `chunking_strategy` in every spelling: how to cut a long recording, and what counts as speech.
 
-Knows no detector. Source: OpenAI's API reference (`auto`, `server_vad` and its numbers); `sequential` is a
-word of our own.
+Knows no detector. Source: OpenAI's API reference (`auto`, `server_vad` and its numbers); `sequential` is an
+extension.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ NAME = "chunking_strategy"
 AUTO, SERVER_VAD, SEQUENTIAL = "auto", "server_vad", "sequential"
 
 LIMITS: Mapping[str, float] = {"threshold": 1.0, "silence_duration_ms": 30_000, "prefix_padding_ms": 30_000}
-"""The numbers of a `server_vad` and the most that each may be; none may be negative."""
+"""The numbers of a `server_vad` and the largest value of each; none may be negative."""
 
 _SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkingOptions:
-    """What a caller wishes about the cutting of a recording."""
+    """How a request wants its recording cut."""
 
     chunking: Chunking | None = None
     """None leaves that to the operator."""
@@ -36,7 +36,7 @@ class ChunkingOptions:
 
 
 def parse_chunking(fields: FormFields) -> ChunkingOptions:
-    """Read the wish: a word, or an object in brackets or as JSON; numbers left out are the vendor's defaults.
+    """Parse the field: a word, or an object in brackets or as JSON; the vendor's defaults fill it up.
 
     Raises: `InvalidRequest`; `param` names the field, and the part of the object after a dot.
     """

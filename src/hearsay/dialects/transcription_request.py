@@ -1,7 +1,6 @@
-"""Fields of a request in any vendor's spelling → what the rest of the house understands.
+"""Fields of a request to transcribe or translate, in any vendor's spelling, parsed into options.
 
-Knows neither multipart nor HTTP. Source: OpenAI's, Groq's and Together's API references and their
-clients.
+Knows neither multipart nor HTTP. Source: OpenAI's, Groq's and Together's API references and their clients.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from hearsay.text import languages
 
 
 class ResponseFormat(StrEnum):
-    """What the answer shall look like."""
+    """The format of the answer."""
 
     JSON = "json"
     TEXT = "text"
@@ -33,29 +32,29 @@ _IGNORED = {
     "known_speaker_names": "speakers are not told apart",
     "known_speaker_references": "speakers are not told apart",
 }
-"""Hints that vendors know and that change nothing here, with what to do instead."""
+"""Hints that vendors know and that change nothing here, with the advice in the warning."""
 
 _SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionRequest:
-    """What a caller asked for about one recording."""
+    """One request to transcribe or translate, parsed."""
 
     model: str | None
-    """The name as the caller spelt it; None for the default."""
+    """The name as the client spelt it; None for the default."""
     options: TranscribeOptions
     response_format: ResponseFormat = ResponseFormat.JSON
     stream: bool = False
-    """Whether the text is wanted as it is recognised."""
+    """Whether the text is sent as it is recognised."""
     segments: bool = True
-    """Whether a verbose answer lists segments."""
+    """Whether a verbose answer has segments."""
     warnings: tuple[str, ...] = ()
     """What was asked for that changes nothing, one sentence each."""
 
 
 def parse_transcription(fields: FormFields, *, task: Task, dialect: Dialect) -> TranscriptionRequest:
-    """Read a request to transcribe or translate.
+    """Parse a request to transcribe or translate.
 
     Raises:
         InvalidRequest: a value that cannot be right; `param` names the field.
@@ -66,7 +65,7 @@ def parse_transcription(fields: FormFields, *, task: Task, dialect: Dialect) -> 
     granularities = _granularities(fields, response_format)
     stream = _stream(fields, response_format)
     words = "word" in granularities
-    wish = parse_chunking(fields)
+    cutting = parse_chunking(fields)
     return TranscriptionRequest(
         model=fields.one("model"),
         options=TranscribeOptions(
@@ -75,13 +74,13 @@ def parse_transcription(fields: FormFields, *, task: Task, dialect: Dialect) -> 
             prompt=fields.one("prompt"),
             temperature=_temperature(fields),
             words=words,
-            chunking=wish.chunking,
-            vad=wish.vad,
+            chunking=cutting.chunking,
+            vad=cutting.vad,
         ),
         response_format=response_format,
         stream=stream,
         segments=dialect.keeps_segments or not words or "segment" in granularities,
-        warnings=(*_warnings(fields), *wish.warnings),
+        warnings=(*_warnings(fields), *cutting.warnings),
     )
 
 
@@ -142,7 +141,7 @@ def _language(fields: FormFields, task: Task, dialect: Dialect) -> str | None:
         return None
     language = languages.parse(text)
     if task is Task.TRANSLATE and language == "en":
-        return None  # Clients name here what shall be written; what is spoken is to be detected.
+        return None  # Clients name the language to write; the one that is spoken is detected.
     if task is Task.TRANSLATE and dialect.language_is_target and language is not None:
         raise InvalidRequest("Translations are into English only; leave language out.", param="language")
     return language

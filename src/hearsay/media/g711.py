@@ -1,6 +1,6 @@
 """Samples of 16 bits → samples of 8 bits, as in telephony: mu-law and A-law of ITU-T G.711.
 
-Does not know containers. Both laws are tables, made from the segments that G.711 describes: eight per sign,
+Knows no container. Both laws are tables, made from the segments that G.711 describes: eight per sign,
 each twice as coarse as the one before. The bytes are those of the ITU's own software tools (G.191): negative
 samples have the codes of `~sample`, but for the sign. (Not `audioop`, which left Python in 3.13 and rounds
 negative mu-law samples away from zero.)
@@ -30,7 +30,7 @@ def alaw(pcm: Pcm) -> Codes:
 
 @cache
 def _mulaw() -> Codes:
-    """Code 14 bits, with 33 added so that every segment begins at a power of two; then invert all bits."""
+    """Compute codes of 14 bits, with 33 added so that segments begin at powers of two; then invert all."""
     biased = np.minimum((np.arange(32_768) >> 2) + 33, 0x1FFF)
     segment = np.frexp(biased)[1] - 6
     return _table(segment << 4 | biased >> segment + 1 & 0xF, 0x7F)
@@ -38,7 +38,7 @@ def _mulaw() -> Codes:
 
 @cache
 def _alaw() -> Codes:
-    """Code 13 bits, the two lowest segments being equally fine; then invert every other bit."""
+    """Compute codes of 13 bits, the two lowest segments being equally fine; then invert every other bit."""
     coarse = np.arange(32_768) >> 4
     segment = np.maximum(np.frexp(coarse)[1] - 4, 0)
     return _table(segment << 4 | coarse >> np.maximum(segment - 1, 0) & 0xF, 0x55)

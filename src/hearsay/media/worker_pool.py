@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hearsay.domain import Audio
-from hearsay.errors import AudioTooShort, EngineFailed, InvalidAudio, Overloaded
+from hearsay.errors import AudioTooShort, EngineFailed, InvalidAudio
 from hearsay.media.decoding import Decoded, map_pcm
 from hearsay.processes.worker import WorkerHung, WorkerLost, WorkerProcess, WorkerRequest
 
@@ -40,7 +40,6 @@ class MediaDecoderPool:
         n_workers: int,
         timeout: float,
         folder: Path | None = None,
-        max_waiting: int = 64,
         max_duration: float | None = MAX_DURATION,
     ) -> None:
         """Make a pool that puts samples into nameless files in `folder` (the system's choice if None).
@@ -55,8 +54,6 @@ class MediaDecoderPool:
         self._payload = json.dumps(limits).encode()
         self._timeout = timeout
         self._folder = folder
-        self._max_waiting = max_waiting
-        self._n_waiting = 0
         self._is_closed = False
         self._slots = asyncio.Semaphore(n_workers)
         self._threads = ThreadPoolExecutor(n_workers, thread_name_prefix="hearsay-decoder")
@@ -72,22 +69,13 @@ class MediaDecoderPool:
     async def decode(self, source: Path) -> Audio:
         """Return the audio of a file, decoded in a worker; cancelling the caller stops the work.
 
-        Raises `InvalidAudio` (also when decoding takes too long or breaks the worker), `Overloaded` when too
-        many files wait already, `EngineFailed` when no worker can be started or all are shut down, `OSError`.
+        Raises: `InvalidAudio` (also when decoding takes too long or breaks the worker), `EngineFailed` when
+        no worker can be started or all are shut down, `OSError`.
         """
         if self._is_closed:
             raise _closed()
-        if self._slots.locked() and self._n_waiting >= self._max_waiting:
-            raise Overloaded(f"{self._n_waiting} recordings are waiting to be decoded; try again shortly.")
-        self._n_waiting += 1
-        try:
-            await self._slots.acquire()
-        finally:
-            self._n_waiting -= 1
-        try:
+        async with self._slots:
             return await self._decode(source)
-        finally:
-            self._slots.release()
 
     async def close(self) -> None:
         """End all workers; files being decoded are refused."""

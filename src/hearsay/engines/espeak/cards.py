@@ -1,4 +1,4 @@
-"""The model of espeak-ng, which comes with the library.
+"""The model card of espeak-ng, whose data come with the library.
 
 Knows no other engine.
 """

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hearsay.domain import Gender, ModelCard, Task, Voice
-from hearsay.engines.onnx_file import facts
+from hearsay.engines.onnx_file import read_metadata
 from hearsay.engines.sherpa.phonemes import MOST_PHONEMES, Spelling
 from hearsay.errors import ConfigurationError
 
@@ -77,7 +77,7 @@ def examine(folder: Path) -> VoiceFolder:
             f"The folder {folder} holds no voice: a model (one file NAME.onnx) and tokens.txt must be there."
         )
     try:
-        known = facts(model)
+        known = read_metadata(model)
         config = _config(model)
         n_speakers = int(known.get("n_speakers", 1))
         n_styles = int(known.get("style_dim", "").partition(",")[0] or MOST_PHONEMES + 1)
