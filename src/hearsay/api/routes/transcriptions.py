@@ -26,8 +26,7 @@ from hearsay.api.request.streaming import StreamedResponse
 from hearsay.api.request.url_fetch import Fetcher
 from hearsay.asr.transcription import Transcription, check_options
 from hearsay.dialects import PREFIX
-from hearsay.dialects.rendering import render_json, render_verbose
-from hearsay.dialects.schemas import encode_json
+from hearsay.dialects.rendering import encode_json, render_json, render_verbose
 from hearsay.dialects.sse import DONE, PING, Deltas, frame, render_done
 from hearsay.dialects.transcription_request import ResponseFormat, parse_transcription
 from hearsay.domain import Audio, DecodeSettings, ModelCard, Task, Transcript
