@@ -111,7 +111,6 @@ class TranscriptionResponse(StreamedResponse):
         super().__init__(deps.pool.admission, keepalive_seconds=deps.keepalive_seconds)
         self._deps = deps
         self._task = task
-        self._deltas = Deltas()
 
     async def read(self, headers: Headers, resources: ExitStack) -> None:
         """Spool the form and parse its fields."""
@@ -130,7 +129,7 @@ class TranscriptionResponse(StreamedResponse):
         if self._asked.response_format in (ResponseFormat.JSON, ResponseFormat.VERBOSE_JSON):
             self.media_type, self.keepalive = JsonResponse.media_type, b"\n"
         if self.is_event_stream:
-            self.keepalive = PING
+            self.keepalive, self._deltas = PING, Deltas()
 
     async def work(self) -> None:
         """Transcribe the recording of the form and answer."""
