@@ -13,7 +13,7 @@ import pytest
 
 from hearsay.asr.transcription import Transcription
 from hearsay.domain import SAMPLE_RATE, Audio, ModelCard, Segment, Task, TranscribeOptions
-from hearsay.engines import registry
+from hearsay.engines import protocols, registry
 from hearsay.engines.fake import cards as fake_cards
 from hearsay.engines.protocols import Recognizer, UtteranceRecognizer, WindowRecognizer
 from hearsay.errors import Cancelled, UnsupportedOption
@@ -49,7 +49,7 @@ class Staged:
 
 def stage(case: Case) -> Staged:
     """Load a model."""
-    recognizer = registry.recognizer(case.load(), case.card)
+    recognizer = protocols.as_recognizer(case.load(), case.card)
     return Staged(recognizer, case.card, decoding.load(SPEECH.get(case.card.engine, HELLO)))
 
 

@@ -35,7 +35,7 @@ def test_every_known_model_has_an_engine_and_an_unknown_engine_is_an_error() -> 
 
 def test_an_embedded_model_has_no_files_and_others_need_a_folder() -> None:
     with pytest.raises(LookupError, match="no files"):
-        registry.files(fake_cards.fake())
+        _ = registry.spec(fake_cards.fake()).model_files
     with pytest.raises(LookupError, match="from a folder"):
         registry.load(registry.recognizer_cards()[0], None, Runtime())
 

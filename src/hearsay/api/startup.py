@@ -10,7 +10,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
@@ -18,9 +18,11 @@ from hearsay.domain import Task
 from hearsay.engines import registry
 from hearsay.errors import Cancelled, HearsayError, Overloaded
 from hearsay.models import hub
-from hearsay.models.catalogue import Catalogue
 from hearsay.scheduling.model_pool import ModelPool
 from hearsay.text import language_id
+
+if TYPE_CHECKING:
+    from hearsay.models.catalogue import Catalogue
 
 T = TypeVar("T")
 

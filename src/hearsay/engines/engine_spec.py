@@ -143,6 +143,13 @@ class EngineSpec:
         return [package for package in self.requires if not is_installed(package)]
 
     @property
+    def model_files(self) -> ModelFiles:
+        """Return how its models are stored. Raises: `LookupError` for an embedded engine."""
+        if self.files is None:
+            raise LookupError(f"The models of {self.name} have no files.")
+        return self.files
+
+    @property
     def is_embedded(self) -> bool:
         """Return whether its models come with the program: there is nothing to download."""
         return self.files is None

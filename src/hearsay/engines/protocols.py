@@ -18,6 +18,7 @@ from hearsay.domain import (
     Audio,
     DecodeSettings,
     Fallback,
+    ModelCard,
     Pcm,
     Samples,
     Segment,
@@ -27,6 +28,7 @@ from hearsay.domain import (
     Voice,
 )
 from hearsay.engines.jobs import Jobs
+from hearsay.errors import UnsupportedOption
 
 IsCancelled = Callable[[], bool]
 """Asked between pieces of work; True means that the answer is not wanted any more and the work must end."""
@@ -246,3 +248,17 @@ class Synthesizer(Protocol):
 
 Engine = Recognizer | Synthesizer
 """Any loaded model."""
+
+
+def as_recognizer(engine: Engine, card: ModelCard) -> Recognizer:
+    """Return a loaded model as a recogniser. Raises: `UnsupportedOption` for a synthesizer."""
+    if isinstance(engine, Synthesizer):
+        raise UnsupportedOption(f"The model `{card.id}` speaks; it cannot transcribe.", param="model")
+    return engine
+
+
+def as_synthesizer(engine: Engine, card: ModelCard) -> Synthesizer:
+    """Return a loaded model as a synthesizer. Raises: `UnsupportedOption` for a recogniser."""
+    if not isinstance(engine, Synthesizer):
+        raise UnsupportedOption(f"The model `{card.id}` transcribes; it cannot speak.", param="model")
+    return engine

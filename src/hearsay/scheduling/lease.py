@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from hearsay.domain import ModelCard, RequestContext
-from hearsay.engines import registry
+from hearsay.engines import protocols
 from hearsay.engines.protocols import Engine, Recognizer, Synthesizer, WindowRecognizer
 from hearsay.errors import Cancelled
 from hearsay.scheduling.batcher import Batcher, BatchLimits
@@ -134,7 +134,7 @@ class Lease:
     @property
     def recognizer(self) -> Recognizer:
         """The model, a recogniser. Raises: `UnsupportedOption` for a synthesizer."""
-        return registry.recognizer(self._model.engine, self.card)
+        return protocols.as_recognizer(self._model.engine, self.card)
 
     @property
     def synthesizer(self) -> Synthesizer:
@@ -142,7 +142,7 @@ class Lease:
 
         Raises: `UnsupportedOption` for a recogniser.
         """
-        return self._synthesizer or registry.synthesizer(self._model.engine, self.card)
+        return self._synthesizer or protocols.as_synthesizer(self._model.engine, self.card)
 
     @property
     def timings(self) -> Timings:

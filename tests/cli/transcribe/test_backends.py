@@ -13,6 +13,7 @@ import pytest
 
 from hearsay.cli.progress import Lines
 from hearsay.cli.transcribe.backends import LocalModel
+from hearsay.cli.transcribe.command import _local_model
 from hearsay.domain import ModelCard, Segment, TranscribeOptions
 from hearsay.engines.fake.recognizer import FakeWindowRecognizer, Faults
 from hearsay.engines.protocols import Recognizer
@@ -37,7 +38,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
 
         monkeypatch.setattr(Catalogue, "load", load)
         settings = Settings(models_folder=tmp_path / "models", fake_engine=True, batch_size=2)
-        return LocalModel(settings, "fake", TranscribeOptions(), Lines(io.StringIO(), quiet=True))
+        return _local_model(settings, "fake", TranscribeOptions(), Lines(io.StringIO(), quiet=True))
 
     return make
 

@@ -6,6 +6,7 @@ Knows no engine: health is answered without asking any, so at once also under lo
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 from typing_extensions import TypedDict
@@ -14,8 +15,10 @@ import hearsay
 from hearsay.api.openapi import READY
 from hearsay.domain import ModelCard
 from hearsay.errors import ModelNotInstalled
-from hearsay.models.catalogue import Catalogue
-from hearsay.scheduling.model_pool import ModelPool
+
+if TYPE_CHECKING:
+    from hearsay.models.catalogue import Catalogue
+    from hearsay.scheduling.model_pool import ModelPool
 
 
 class Health(TypedDict):

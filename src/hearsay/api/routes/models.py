@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 
@@ -18,7 +19,9 @@ from hearsay.dialects import PREFIX
 from hearsay.dialects.rendering import render_model, render_models
 from hearsay.dialects.schemas import ModelBody
 from hearsay.domain import ModelCard
-from hearsay.models.catalogue import Catalogue
+
+if TYPE_CHECKING:
+    from hearsay.models.catalogue import Catalogue
 
 
 def routes(catalogue: Catalogue) -> APIRouter:

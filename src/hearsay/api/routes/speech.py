@@ -10,6 +10,7 @@ import asyncio
 import time
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import Headers
@@ -24,12 +25,14 @@ from hearsay.dialects.sse import DONE, frame, render_speech_chunk, render_speech
 from hearsay.dialects.vendor_voices import NAMES
 from hearsay.domain import BytesLike, SynthesisOptions, Task
 from hearsay.errors import UnsupportedOption
-from hearsay.models.catalogue import Catalogue
-from hearsay.scheduling.model_pool import Lease, ModelPool
 from hearsay.text import sentences
 from hearsay.tts import voice_selection
 from hearsay.tts.synthesis import Synthesis, encoded
 from hearsay.tts.voice_selection import VoiceChoice
+
+if TYPE_CHECKING:
+    from hearsay.models.catalogue import Catalogue
+    from hearsay.scheduling.model_pool import Lease, ModelPool
 
 _LONGEST_ESCAPE = 12
 """Bytes of one character in JSON at worst: two escapes for one outside of the basic plane."""

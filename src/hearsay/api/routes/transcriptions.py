@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import Headers
@@ -31,9 +31,11 @@ from hearsay.dialects.sse import DONE, PING, Deltas, frame, render_done
 from hearsay.dialects.transcription_request import ResponseFormat, parse_transcription
 from hearsay.domain import Audio, DecodeSettings, ModelCard, Task, Transcript
 from hearsay.engines.protocols import SpeechDetector
-from hearsay.models.catalogue import Catalogue
-from hearsay.scheduling.model_pool import Lease, ModelPool
 from hearsay.transcripts import subtitles
+
+if TYPE_CHECKING:
+    from hearsay.models.catalogue import Catalogue
+    from hearsay.scheduling.model_pool import Lease, ModelPool
 
 PLAIN = "text/plain; charset=utf-8"
 

@@ -7,6 +7,7 @@ too, are not listed: they are other names for these.
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
@@ -18,7 +19,9 @@ from hearsay.dialects import PREFIX
 from hearsay.dialects.rendering import render_voices
 from hearsay.dialects.schemas import VoiceList
 from hearsay.domain import Task
-from hearsay.models.catalogue import Catalogue
+
+if TYPE_CHECKING:
+    from hearsay.models.catalogue import Catalogue
 
 
 def routes(catalogue: Catalogue) -> APIRouter:

@@ -36,6 +36,17 @@ STREAM = "-"
 _BLOCK = 1 << 16
 
 
+def _complete_voice(incomplete: str) -> list[str]:
+    """Return the installed voices and vendors' voice names that begin with the text."""
+    from hearsay import wiring
+    from hearsay.dialects.vendor_voices import VENDOR_VOICES
+
+    catalogue = wiring.catalogue(terminal.resolved().settings)
+    installed = [voice.id for card in catalogue.synthesizers() for voice in catalogue.voices(card)]
+    names = dict.fromkeys((*installed, *(voice.name for voice in VENDOR_VOICES.values())))
+    return [name for name in names if name.casefold().startswith(incomplete.casefold())]
+
+
 def _complete_format(incomplete: str) -> list[str]:
     from hearsay.cli.say.audio_files import Format
 
@@ -61,7 +72,7 @@ def say(
             "--voice",
             "-v",
             help="Voice to speak in; `hearsay voices` shows them.",
-            autocompletion=completion.complete_voice,
+            autocompletion=_complete_voice,
         ),
     ] = None,
     speed: Annotated[

@@ -15,36 +15,42 @@ from typing import TYPE_CHECKING
 from hearsay.cli import terminal
 from hearsay.cli.progress import Reporter
 from hearsay.client import transcription_client
-from hearsay.domain import Segment, TranscribeOptions, Transcript
-from hearsay.engines import registry
+from hearsay.domain import DecodeSettings, Segment, TranscribeOptions, Transcript
 from hearsay.errors import HearsayError
 from hearsay.settings import Settings
 
 if TYPE_CHECKING:
     from hearsay.engines.jobs import Submit
     from hearsay.models.catalogue import Catalogue
+    from hearsay.scheduling.batcher import BatchLimits
 
 
 class LocalModel:
     """A model in this process, loaded once for all recordings."""
 
     def __init__(
-        self, settings: Settings, model: str | None, options: TranscribeOptions, reporter: Reporter
+        self,
+        catalogue: Catalogue,
+        model: str | None,
+        options: TranscribeOptions,
+        reporter: Reporter,
+        *,
+        decode: DecodeSettings,
+        limits: BatchLimits | None = None,
     ) -> None:
         """Choose, download if necessary, and load the model.
 
         Raises: `ModelNotFound`, `ModelNotInstalled`, `DownloadFailed`, `UnsupportedOption`,
         `ConfigurationError`.
         """
-        from hearsay import wiring
         from hearsay.asr.transcription import check_options
+        from hearsay.engines import registry
 
-        catalogue = wiring.catalogue(settings)
         if catalogue.is_default_name(model, options.task):
             _install_recommended(catalogue, reporter)
         self.card = catalogue.card(model, options.task)
-        self._decode = wiring.decode_settings(settings)
-        self._limits = wiring.batch_limits(settings)
+        self._decode = decode
+        self._limits = limits
         self._recognizer = catalogue.load_recognizer(self.card)
         self._detector = registry.speech_detector(self.card)
         reporter.say(f"Model: {self.card.id}.")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,6 +26,9 @@ from hearsay.client.transcription_client import MEGABYTE, Limits, vendor_of
 from hearsay.domain import Chunking, Task, TranscribeOptions
 from hearsay.errors import HearsayError, InvalidAudio, InvalidRequest, ModelNotFound
 from hearsay.text import languages
+
+if TYPE_CHECKING:
+    from hearsay.settings import Settings
 
 HEADING = "==> {} <=="
 """Heading of each of several texts on standard output, as `head` and `tail` write it."""
@@ -194,7 +197,7 @@ def transcribe(
             choice = server_choice(settings.base_url, api_key, model, limits, settings)
             worker.run_remote(pending, choice)
         elif pending:
-            worker.run_local(pending, LocalModel(settings, model, options, reporter))
+            worker.run_local(pending, _local_model(settings, model, options, reporter))
     except KeyboardInterrupt:
         reporter.error("Interrupted.")
         _summarise(summary, len(jobs), reporter)
@@ -282,6 +285,22 @@ def _to_write(job: Job, target: OutputTarget, summary: Summary, reporter: Report
     summary.count(Outcome(job, error))
     reporter.error(f"{job.source.label}: {error.message}")
     return None
+
+
+def _local_model(
+    settings: Settings, model: str | None, options: TranscribeOptions, reporter: Reporter
+) -> LocalModel:
+    """Load the model that the settings and the command line name. Raises: as `LocalModel`."""
+    from hearsay import wiring
+
+    return LocalModel(
+        wiring.catalogue(settings),
+        model,
+        options,
+        reporter,
+        decode=wiring.decode_settings(settings),
+        limits=wiring.batch_limits(settings),
+    )
 
 
 def _summarise(summary: Summary, n_jobs: int, reporter: Reporter) -> None:

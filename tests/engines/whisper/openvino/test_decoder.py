@@ -12,9 +12,9 @@ from hearsay.engines.openvino_runtime import best_precision
 from hearsay.engines.whisper import tokenizer
 from hearsay.engines.whisper.logit_rules import TokenIds
 from hearsay.engines.whisper.openvino import decoder as decoders
-from hearsay.engines.whisper.openvino.decoder import SequenceInput, Session, WhisperDecoder
+from hearsay.engines.whisper.openvino.decoder import Session, WhisperDecoder
 from hearsay.engines.whisper.openvino.decoder_network import reference_logits
-from hearsay.engines.whisper.openvino.kv_cache import CachedSequence
+from hearsay.engines.whisper.openvino.kv_cache import CachedSequence, SequenceInput
 from hearsay.engines.whisper.weights.ctranslate2_file import Weights
 from hearsay.errors import ConfigurationError, EngineFailed
 from tests.support.paths import FIXTURE_WHISPER

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,14 @@ from hearsay.domain import Hypothesis, Window
 from hearsay.engines.whisper.beam_search import BeamSearch, Sampling, Search, max_sample_length
 from hearsay.engines.whisper.jobs import Decode
 from hearsay.engines.whisper.logit_rules import TokenIds, allowed, log_probabilities
-from hearsay.engines.whisper.openvino.decoder import SequenceInput, Session, WhisperDecoder
-from hearsay.engines.whisper.openvino.kv_cache import CachedSequence
+from hearsay.engines.whisper.openvino.kv_cache import CachedSequence, SequenceInput
 from hearsay.engines.whisper.openvino.topk import SplitLogits, TopK
 from hearsay.engines.whisper.tokenizer import Vocabulary
 from hearsay.errors import EngineFailed
 from hearsay.transcripts.quality import compression_ratio
+
+if TYPE_CHECKING:
+    from hearsay.engines.whisper.openvino.decoder import Session, WhisperDecoder
 
 MAX_WINDOWS = 64
 """Most windows in a batch: each takes memory for its cross-attention keys and values."""

@@ -7,7 +7,6 @@ logits are compared with those that numpy computes: paged attention is experimen
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from hearsay.engines import openvino_runtime
 from hearsay.engines.openvino_runtime import best_precision
 from hearsay.engines.whisper.openvino.decoder_graph import STEP_INPUTS, DecoderGraphs
 from hearsay.engines.whisper.openvino.decoder_network import read_shape, reference_logits
-from hearsay.engines.whisper.openvino.kv_cache import CachedSequence, PagedKVCache
+from hearsay.engines.whisper.openvino.kv_cache import CachedSequence, PagedKVCache, SequenceInput
 from hearsay.engines.whisper.openvino.topk import SplitLogits
 from hearsay.errors import ConfigurationError, EngineFailed
 
@@ -43,19 +42,6 @@ _MIN_COSINE = 0.99
 _INITIAL_SLOTS = 8
 """Windows for which addresses are reserved at once, so that memory is neither moved nor touched anew as they
 come."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SequenceInput:
-    """Tokens that one sequence is fed in a step."""
-
-    sequence: CachedSequence
-    """Its earlier tokens."""
-    tokens: Sequence[int]
-    slot: int
-    """Where its window's cross-attention keys and values are."""
-    outputs: Sequence[int]
-    """Indices of the tokens whose logits are computed."""
 
 
 class WhisperDecoder:

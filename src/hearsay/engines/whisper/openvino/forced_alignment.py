@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hearsay.engines.whisper.dtw import Path, find_path
-from hearsay.engines.whisper.openvino.decoder import SequenceInput, WhisperDecoder
-from hearsay.engines.whisper.openvino.kv_cache import CachedSequence
+from hearsay.engines.whisper.openvino.kv_cache import CachedSequence, SequenceInput
 from hearsay.engines.whisper.openvino.topk import SplitLogits
+
+if TYPE_CHECKING:
+    from hearsay.engines.whisper.openvino.decoder import WhisperDecoder
 
 _MAX_WINDOWS = 8
 """Most windows in a step."""

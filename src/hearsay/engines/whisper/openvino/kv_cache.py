@@ -97,3 +97,16 @@ class PagedKVCache:
         self.arrays = larger
         self._free = list(range(n_blocks, 2 * n_blocks))
         self._n_users += [0] * n_blocks
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SequenceInput:
+    """Tokens that one sequence is fed in a step."""
+
+    sequence: CachedSequence
+    """Its earlier tokens."""
+    tokens: Sequence[int]
+    slot: int
+    """Where its window's cross-attention keys and values are."""
+    outputs: Sequence[int]
+    """Indices of the tokens whose logits are computed."""

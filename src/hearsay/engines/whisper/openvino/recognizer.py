@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hearsay.domain import AlignedWord, Hypothesis, Window
 from hearsay.engines.whisper.encoder import Encoder
 from hearsay.engines.whisper.logit_rules import TokenIds
 from hearsay.engines.whisper.openvino import continuous_batch
 from hearsay.engines.whisper.openvino.continuous_batch import DecodeBatch, DecoderModel, LanguageDetector
-from hearsay.engines.whisper.openvino.decoder import WhisperDecoder
 from hearsay.engines.whisper.openvino.forced_alignment import ForcedAlignmentInput, find_paths
 from hearsay.engines.whisper.recognizer import EncodedWindow, WhisperRecognizer
 from hearsay.engines.whisper.tokenizer import Vocabulary
 from hearsay.engines.whisper.weights.folder import Shape
 from hearsay.engines.whisper.word_timestamps import words_on_path
+
+if TYPE_CHECKING:
+    from hearsay.engines.whisper.openvino.decoder import WhisperDecoder
 
 NUMBER_FORMATS = {"f32": "float32", "bf16": "bfloat16", "int8": "int8_float32"}
 """CTranslate2's names of the decoder's precisions."""
