@@ -5,18 +5,16 @@ Knows neither HTTP nor the terminal; other code makes these objects with plain n
 
 from __future__ import annotations
 
-import threading
-from functools import cache
-
-from hearsay.domain import Chunking, DecodeSettings, ModelCard, VadThresholds
-from hearsay.engines import registry
-from hearsay.engines.protocols import SpeechDetector
-from hearsay.engines.silero import detector as silero
+from hearsay.domain import Chunking, DecodeSettings, VadThresholds
 from hearsay.models.catalogue import Catalogue, Runtime
 from hearsay.models.hub import Hub
+from hearsay.scheduling.admission import Admission
 from hearsay.scheduling.batcher import BatchLimits
 from hearsay.scheduling.model_pool import ModelPool
 from hearsay.settings import Settings
+
+_WAITING_TO_BE_DECODED = 64
+"""Recordings that may wait for a decoder."""
 
 
 def catalogue(settings: Settings) -> Catalogue:
@@ -46,7 +44,11 @@ def pool(settings: Settings, models: Catalogue) -> ModelPool:
     """Return a pool that serves from a catalogue; needs a running event loop."""
     return ModelPool(
         models,
-        max_waiting=settings.max_waiting,
+        admission=Admission(
+            max_requests=settings.max_requests,
+            max_waiting=settings.max_waiting,
+            max_decoding=settings.decode_workers + _WAITING_TO_BE_DECODED,
+        ),
         max_loaded=settings.max_loaded_models,
         idle_seconds=settings.idle_unload_seconds,
         limits=batch_limits(settings),
@@ -73,22 +75,3 @@ def decode_settings(settings: Settings) -> DecodeSettings:
         ),
         short_windows=settings.short_windows,
     )
-
-
-def detector_for(card: ModelCard) -> SpeechDetector | None:
-    """Return the speech detector for a model; None for engines that want none. Raises: `EngineFailed`."""
-    return detector() if registry.spec(card).wants_speech_detection else None
-
-
-def detector() -> SpeechDetector:
-    """Return the speech detector of this process; the first call loads it. Raises: `EngineFailed`."""
-    with _loading:
-        return _detector()
-
-
-_loading = threading.Lock()
-
-
-@cache
-def _detector() -> SpeechDetector:
-    return silero.load()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hearsay.domain import Pcm, SynthesisOptions, Task
-from hearsay.engines import registry
+from hearsay.engines import protocols, registry
 from hearsay.engines.fake.recognizer import Faults
 from hearsay.engines.fake.synthesizer import FakeSynthesizer
 from hearsay.engines.protocols import Synthesizer
@@ -27,7 +27,7 @@ CASES = cases(Task.SYNTHESIZE)
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
 def load(request: pytest.FixtureRequest) -> Load:
     case: Case = request.param
-    return lambda: registry.synthesizer(case.load(), case.card)
+    return lambda: protocols.as_synthesizer(case.load(), case.card)
 
 
 def test_every_engine_that_speaks_is_here() -> None:

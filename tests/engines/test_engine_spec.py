@@ -34,7 +34,7 @@ def test_a_folder_of_unknown_size_is_told_from_a_file_with_an_unknown_ending() -
 def test_every_model_that_can_be_pulled_says_of_which_files_it_is_made() -> None:
     for card in (*registry.recognizer_cards(), *registry.synthesizer_cards()):
         if card.repository is not None:
-            wanted = registry.files(card).select(card)
+            wanted = registry.spec(card).model_files.select(card)
             assert wanted.required and wanted.landmark, card.id
             assert (wanted is CONVERTED) == (card.engine == "whisper")
 

@@ -12,11 +12,12 @@ import pytest
 from filelock import FileLock
 
 from hearsay.domain import ModelCard, Task
-from hearsay.engines import registry, whisper
+from hearsay.engines import registry
 from hearsay.engines.fake.recognizer import FakeWindowRecognizer
 from hearsay.engines.hardware import GIB, Machine
 from hearsay.engines.pocketsphinx import cards as pocketsphinx_cards
 from hearsay.engines.whisper.recognizer import WhisperRecognizer
+from hearsay.engines.whisper.weights.conversion import convert
 from hearsay.errors import (
     ConfigurationError,
     DownloadFailed,
@@ -87,7 +88,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         calls.append(("load", folder, runtime))
         return FakeWindowRecognizer()
 
-    monkeypatch.setattr("hearsay.engines.whisper.load", load)
+    monkeypatch.setattr("hearsay.engines.whisper.loading.load", load)
     return calls
 
 
@@ -514,7 +515,7 @@ def test_a_hugging_face_folder_becomes_a_model_that_recognises(house: House, mul
 
 def test_what_was_pulled_recognises(house: House, connected: LocalHub) -> None:
     toy_whisper.write(house.root / "hf")
-    whisper.convert(house.root / "hf", house.root / "converted")
+    convert(house.root / "hf", house.root / "converted")
     connected.files[BASE] = {path.name: path.read_bytes() for path in (house.root / "converted").iterdir()}
     catalogue = house.catalogue(runtime=Runtime(device="cpu", cpu_threads=1))
     catalogue.pull()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hearsay.domain import ModelCard
-from hearsay.engines import registry
+from hearsay.engines import engine_spec, registry
 from hearsay.engines.fake import cards as fake_cards
 from hearsay.errors import ConfigurationError, DownloadFailed, ModelNotInstalled
 from hearsay.models.hub import Hub, partial_folder
@@ -24,7 +24,7 @@ VOICE = registry.synthesizer_cards()[0]
 
 @pytest.fixture
 def offline(tmp_path: Path) -> Store:
-    return Store(tmp_path / "models", {}, Hub(allowed=False, cache=tmp_path / "hub"))
+    return Store(tmp_path / "models", {}, Hub(allowed=False, cache=tmp_path / "hub"), registry.spec)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def online(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no-token"))
     with serving(LocalHub({BASE: toy_model(2000)})) as local:
-        yield Store(tmp_path / "models", {}, Hub(local.address, cache=tmp_path / "hub"))
+        yield Store(tmp_path / "models", {}, Hub(local.address, cache=tmp_path / "hub"), registry.spec)
 
 
 def test_folders_of_downloads_have_the_name_of_a_whispers_repository_or_of_a_voice(offline: Store) -> None:
@@ -42,14 +42,14 @@ def test_folders_of_downloads_have_the_name_of_a_whispers_repository_or_of_a_voi
 
 def test_the_operators_folder_comes_before_ours_and_ours_before_the_cache(tmp_path: Path) -> None:
     hub = Hub(allowed=False, cache=tmp_path / "hub")
-    store = Store(tmp_path / "models", {}, hub)
+    store = Store(tmp_path / "models", {}, hub, registry.spec)
     assert store.find(CARD) is None and not store.is_ready(CARD)
     snapshot = fill_cache(tmp_path / "hub", BASE, toy_model(2000))
     assert store.find(CARD) == snapshot and store.is_ready(CARD)
     ours = make(store.own(CARD), toy_model(2000))
     assert store.find(CARD) == ours
     own = make(tmp_path / "own", toy_model(2000))
-    assert Store(tmp_path / "models", {CARD.id: own}, hub).find(CARD) == own
+    assert Store(tmp_path / "models", {CARD.id: own}, hub, registry.spec).find(CARD) == own
 
 
 def test_embedded_models_are_ready_and_have_no_folder(offline: Store) -> None:
@@ -68,7 +68,7 @@ def test_what_is_not_installed_or_cannot_run_is_not_sound(
         offline.sound(CARD)
     make(offline.own(CARD), toy_model(2000))
     assert offline.sound(CARD) == offline.own(CARD)
-    monkeypatch.setattr(registry, "_is_installed", lambda package: False)
+    monkeypatch.setattr(engine_spec, "is_installed", lambda package: False)
     assert not offline.is_ready(CARD)
     with pytest.raises(ModelNotInstalled, match="cannot run here: the package `ctranslate2`"):
         offline.sound(CARD)

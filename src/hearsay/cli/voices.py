@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hearsay.cli import terminal
+from hearsay.cli import completion, terminal
 from hearsay.domain import Gender, ModelCard, Task, VendorVoice, Voice
 from hearsay.errors import InvalidRequest, UnsupportedOption
 from hearsay.text import languages
@@ -24,7 +24,10 @@ def voices(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help="Only the voices of this model.", autocompletion=terminal.complete_speaker
+            "--model",
+            "-m",
+            help="Only the voices of this model.",
+            autocompletion=completion.complete_synthesizer,
         ),
     ] = None,
     language: Annotated[
@@ -34,7 +37,7 @@ def voices(
             "-l",
             metavar="CODE",
             help="Only voices that speak this language, such as de or german.",
-            autocompletion=terminal.complete_language,
+            autocompletion=completion.complete_language,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -130,7 +133,7 @@ def _select(
 
     aliases = catalogue.voice_aliases
     return select_voice(
-        catalogue, model=model, voice=voice, persona=persona, language=language, text="", aliases=aliases
+        catalogue, model=model, voice=voice, vendor_voice=persona, language=language, text="", aliases=aliases
     )
 
 

@@ -18,6 +18,7 @@ from hearsay.domain import (
     Audio,
     DecodeSettings,
     Fallback,
+    ModelCard,
     Pcm,
     Samples,
     Segment,
@@ -27,6 +28,7 @@ from hearsay.domain import (
     Voice,
 )
 from hearsay.engines.jobs import Jobs
+from hearsay.errors import UnsupportedOption
 
 IsCancelled = Callable[[], bool]
 """Asked between pieces of work; True means that the answer is not wanted any more and the work must end."""
@@ -230,11 +232,12 @@ class Synthesizer(Protocol):
     utterance_characters: int
     """Most characters of an utterance; also what it holds in memory of one request."""
 
-    def synthesize(self, text: str, options: SynthesisOptions) -> SynthesisStream:
+    def synthesize(self, text: str, options: SynthesisOptions, *, is_awaited: bool = True) -> SynthesisStream:
         """Begin to synthesize one utterance; returns at once, from any thread.
 
-        Utterances of all requests are begun in order, those that a client waits for first. Text that holds
-        nothing to pronounce (a dash) gives no samples. Raises: `UnsupportedOption` for a voice that it lacks.
+        Utterances of all requests are begun in order, those that are awaited first: the others follow audio
+        that is still being played. Text that holds nothing to pronounce (a dash) gives no samples.
+        Raises: `UnsupportedOption` for a voice that it lacks.
         """
         ...
 
@@ -245,3 +248,17 @@ class Synthesizer(Protocol):
 
 Engine = Recognizer | Synthesizer
 """Any loaded model."""
+
+
+def as_recognizer(engine: Engine, card: ModelCard) -> Recognizer:
+    """Return a loaded model as a recogniser. Raises: `UnsupportedOption` for a synthesizer."""
+    if isinstance(engine, Synthesizer):
+        raise UnsupportedOption(f"The model `{card.id}` speaks; it cannot transcribe.", param="model")
+    return engine
+
+
+def as_synthesizer(engine: Engine, card: ModelCard) -> Synthesizer:
+    """Return a loaded model as a synthesizer. Raises: `UnsupportedOption` for a recogniser."""
+    if not isinstance(engine, Synthesizer):
+        raise UnsupportedOption(f"The model `{card.id}` transcribes; it cannot speak.", param="model")
+    return engine

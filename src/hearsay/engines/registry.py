@@ -5,19 +5,18 @@ Knows neither names of models nor the hub. Runtimes are imported when a model is
 
 from __future__ import annotations
 
-import importlib.util
-from functools import cache
 from pathlib import Path
 
 from hearsay.domain import ModelCard, Task, Voice
-from hearsay.engines.engine_spec import EngineSpec, ModelFiles, Runtime
+from hearsay.engines.engine_spec import EngineSpec, Runtime
 from hearsay.engines.espeak.spec import ESPEAK
 from hearsay.engines.fake.spec import FAKE_RECOGNIZER, FAKE_SYNTHESIZER
 from hearsay.engines.pocketsphinx.spec import POCKETSPHINX
-from hearsay.engines.protocols import Engine, Recognizer, Synthesizer
+from hearsay.engines.protocols import Engine, SpeechDetector
 from hearsay.engines.sherpa.spec import SHERPA
+from hearsay.engines.silero import detector
 from hearsay.engines.whisper.spec import WHISPER
-from hearsay.errors import ConfigurationError, UnsupportedOption
+from hearsay.errors import ConfigurationError
 
 ENGINES: tuple[EngineSpec, ...] = (WHISPER, POCKETSPHINX, SHERPA, ESPEAK, FAKE_RECOGNIZER, FAKE_SYNTHESIZER)
 """Every engine, the better default first; a new one is a folder and an entry here."""
@@ -29,14 +28,6 @@ def spec(card: ModelCard) -> EngineSpec:
         if engine.name == card.engine:
             return engine
     raise LookupError(f"{card.id} is a model of {card.engine}, which is no engine.")
-
-
-def files(card: ModelCard) -> ModelFiles:
-    """Return how the files of a model are stored. Raises: `LookupError` for an embedded model."""
-    found = spec(card).files
-    if found is None:
-        raise LookupError(f"{card.id} has no files.")
-    return found
 
 
 def recognizer_cards() -> tuple[ModelCard, ...]:
@@ -55,14 +46,9 @@ def embedded(task: Task) -> ModelCard:
     return next(card for card in cards if spec(card).is_embedded)
 
 
-def missing(engine: EngineSpec) -> list[str]:
-    """Return the packages that an engine requires and that are not installed."""
-    return [package for package in engine.requires if not _is_installed(package)]
-
-
 def is_runnable(card: ModelCard) -> bool:
     """Return whether a model's engine can run here; its weights may still be missing."""
-    return not missing(spec(card))
+    return not spec(card).missing()
 
 
 def remedy(card: ModelCard) -> str:
@@ -98,26 +84,12 @@ def describe(name: str, folder: Path) -> ModelCard:
 
 def load(card: ModelCard, folder: Path | None, runtime: Runtime) -> Engine:
     """Load a model, from its folder where it has one. Raises: `EngineFailed`, and what its engine names."""
-    load_embedded = spec(card).load_embedded
-    if load_embedded is not None:
-        return load_embedded(runtime)
-    if folder is None:
+    engine = spec(card)
+    if engine.load_embedded is not None:
+        return engine.load_embedded(runtime)
+    if engine.files is None or folder is None:
         raise LookupError(f"{card.id} is loaded from a folder.")
-    return files(card).load(folder, card, runtime)
-
-
-def recognizer(engine: Engine, card: ModelCard) -> Recognizer:
-    """Return a loaded model as a recogniser. Raises: `UnsupportedOption` for a synthesizer."""
-    if isinstance(engine, Synthesizer):
-        raise UnsupportedOption(f"The model `{card.id}` speaks; it cannot transcribe.", param="model")
-    return engine
-
-
-def synthesizer(engine: Engine, card: ModelCard) -> Synthesizer:
-    """Return a loaded model as a synthesizer. Raises: `UnsupportedOption` for a recogniser."""
-    if not isinstance(engine, Synthesizer):
-        raise UnsupportedOption(f"The model `{card.id}` transcribes; it cannot speak.", param="model")
-    return engine
+    return engine.files.load(folder, card, runtime)
 
 
 def _cards(task: Task) -> tuple[ModelCard, ...]:
@@ -125,6 +97,6 @@ def _cards(task: Task) -> tuple[ModelCard, ...]:
     return tuple(card for engine in engines for card in engine.cards() if task in card.tasks)
 
 
-@cache
-def _is_installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
+def speech_detector(card: ModelCard) -> SpeechDetector | None:
+    """Return the speech detector for a model; None for engines that want none. Raises: `EngineFailed`."""
+    return detector.shared() if spec(card).wants_speech_detection else None

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hearsay.domain import ModelCard, Task, Voice
-from hearsay.engines import registry
+from hearsay.engines import protocols, registry
 from hearsay.engines.engine_spec import Runtime
 from hearsay.engines.hardware import Machine, detect
 from hearsay.engines.protocols import Engine, Recognizer, Synthesizer
@@ -58,7 +58,7 @@ class Catalogue:
         self._runtime = runtime or Runtime()
         self._machine = machine
         self._clock = clock
-        self._store = Store(models_folder, local or {}, self.hub)
+        self._store = Store(models_folder, local or {}, self.hub, registry.spec)
         self._own = [registry.describe(name, folder) for name, folder in (local or {}).items()]
         engines = [engine for engine in registry.ENGINES if offer_fake or not engine.is_test]
         self._cards: dict[str, ModelCard] = {}
@@ -167,11 +167,11 @@ class Catalogue:
 
     def load_recognizer(self, card: ModelCard) -> Recognizer:
         """Load a recogniser. Raises: what `load` raises, `UnsupportedOption` for a synthesizer."""
-        return registry.recognizer(self.load(card), card)
+        return protocols.as_recognizer(self.load(card), card)
 
     def load_synthesizer(self, card: ModelCard) -> Synthesizer:
         """Load a synthesizer. Raises: what `load` raises, `UnsupportedOption` for a recogniser."""
-        return registry.synthesizer(self.load(card), card)
+        return protocols.as_synthesizer(self.load(card), card)
 
     def check(self, card: ModelCard, *, thorough: bool = False) -> list[str]:
         """Return what is wrong with an installed model's files, one sentence each."""

@@ -6,14 +6,14 @@ Knows neither names nor defaults. Everything here blocks.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from hearsay.domain import ModelCard
-from hearsay.engines import registry
+from hearsay.engines.engine_spec import EngineSpec
 from hearsay.errors import ConfigurationError, DownloadFailed, ModelNotInstalled
 from hearsay.models.checksums import Checks
 from hearsay.models.hub import Hub, Progress, partial_folder
@@ -25,7 +25,15 @@ _LOOK_SECONDS = 1.0
 class Store:
     """The models folder, the operator's own folders by the ids of their models, and the hub."""
 
-    def __init__(self, folder: Path, local: Mapping[str, Path], hub: Hub) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        local: Mapping[str, Path],
+        hub: Hub,
+        spec: Callable[[ModelCard], EngineSpec],
+    ) -> None:
+        """Use these folders and this hub; `spec` returns the engine of a model."""
+        self._spec = spec
         self._folder = folder
         self._local = dict(local)
         self._hub = hub
@@ -33,9 +41,8 @@ class Store:
 
     def is_ready(self, card: ModelCard) -> bool:
         """Return whether a model could be loaded now."""
-        if not registry.is_runnable(card):
-            return False
-        return registry.spec(card).is_embedded or self.find(card) is not None
+        spec = self._spec(card)
+        return not spec.missing() and (spec.is_embedded or self.find(card) is not None)
 
     def find(self, card: ModelCard) -> Path | None:
         """Find a model's weights: in the operator's folder, the models folder, then the hub's cache."""
@@ -46,13 +53,15 @@ class Store:
         own = self.own(card)
         if own.is_dir():
             return own
-        wanted = registry.files(card).select(card)
+        wanted = self._spec(card).model_files.select(card)
         places = (card.repository, *card.extra.get("also_at", ()))
         return next((found for place in places if (found := self._hub.cached(place, wanted))), None)
 
     def own(self, card: ModelCard) -> Path:
         """Return the folder that a model's weights are downloaded to (it need not exist)."""
-        name = card.repository if card.repository and registry.files(card).named_by_repository else card.id
+        name = card.id
+        if card.repository and self._spec(card).model_files.named_by_repository:
+            name = card.repository
         return self._folder / name.replace("/", "--")
 
     def damage(self, card: ModelCard, *, thorough: bool = False) -> list[str]:
@@ -70,8 +79,8 @@ class Store:
             raise ModelNotInstalled(
                 f"The model `{card.id}` is not installed. `hearsay models pull {card.id}` installs it."
             )
-        if not registry.is_runnable(card):
-            raise ModelNotInstalled(f"The model `{card.id}` cannot run here: {registry.remedy(card)}.")
+        if self._spec(card).missing():
+            raise ModelNotInstalled(f"The model `{card.id}` cannot run here: {self._spec(card).remedy}.")
         problems = self._damage(folder, card)
         if not problems:
             return folder
@@ -92,7 +101,7 @@ class Store:
             return found
         folder = self.own(card)
         with _locked(folder, card.size_bytes or 0, progress):
-            self._hub.download(card.repository, folder, registry.files(card).select(card), progress)
+            self._hub.download(card.repository, folder, self._spec(card).model_files.select(card), progress)
         return folder
 
     def delete(self, card: ModelCard) -> Path:
@@ -117,7 +126,7 @@ class Store:
         raise ModelNotInstalled(f"{card.id} is not installed.")
 
     def _damage(self, folder: Path, card: ModelCard, *, thorough: bool = False) -> list[str]:
-        return self._checks.damaged(folder, registry.files(card).damage, thorough=thorough)
+        return self._checks.damaged(folder, self._spec(card).model_files.damage, thorough=thorough)
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def test_a_neural_card_says_what_to_fetch_and_who_speaks(card: ModelCard) -> Non
     ids = [voice.id for voice in card.voices]
     assert ids
     assert len(ids) == len(set(ids))
-    chosen = registry.files(card).select(card)
+    chosen = registry.spec(card).model_files.select(card)
     assert chosen.wants("tokens.txt")
     assert any(name.endswith(".onnx") for name in chosen.patterns)
     assert not chosen.wants("espeak-ng-data/phontab")

@@ -56,7 +56,7 @@ def test_is_loaded_with_the_runtime_that_is_wanted(monkeypatch: pytest.MonkeyPat
         asked.update(options, folder=folder)
         return FakeWindowRecognizer()
 
-    monkeypatch.setattr("hearsay.engines.whisper.load", load)
+    monkeypatch.setattr("hearsay.engines.whisper.loading.load", load)
     runtime = Runtime("cuda", (1,), "float16", cores=64, conversions=tmp_path / "converted")
     assert isinstance(FILES.load(tmp_path, cards.known()[0], runtime), FakeWindowRecognizer)
     assert asked == {

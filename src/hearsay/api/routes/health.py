@@ -1,4 +1,4 @@
-"""Whether the server lives, and whether it can serve.
+"""`GET health` and `GET ready`: whether the server runs, and whether it can serve.
 
 Knows no engine: health is answered without asking any, so at once also under load.
 """
@@ -6,6 +6,7 @@ Knows no engine: health is answered without asking any, so at once also under lo
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 from typing_extensions import TypedDict
@@ -14,8 +15,10 @@ import hearsay
 from hearsay.api.openapi import READY
 from hearsay.domain import ModelCard
 from hearsay.errors import ModelNotInstalled
-from hearsay.models.catalogue import Catalogue
-from hearsay.scheduling.model_pool import ModelPool
+
+if TYPE_CHECKING:
+    from hearsay.models.catalogue import Catalogue
+    from hearsay.scheduling.model_pool import ModelPool
 
 
 class Health(TypedDict):
@@ -35,8 +38,8 @@ class Ready(TypedDict):
     """Ids of the models in memory."""
 
 
-def state(catalogue: Catalogue, pool: ModelPool) -> APIRouter:
-    """Make the routes about the server."""
+def routes(catalogue: Catalogue, pool: ModelPool) -> APIRouter:
+    """Return the routes about the server."""
     router = APIRouter(tags=["server"])
 
     @router.get("/health", operation_id="health")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from hearsay.domain import RECOGNITION, ModelCard, Task
-from hearsay.engines import whisper
 from hearsay.engines.engine_spec import EngineSpec, Execution, FileSelection, ModelFiles, Runtime
 from hearsay.engines.protocols import WindowRecognizer
 from hearsay.engines.whisper import cards
@@ -43,12 +42,14 @@ def _describe(name: str, folder: Path) -> ModelCard:
 
 
 def _load(folder: Path, card: ModelCard, runtime: Runtime) -> WindowRecognizer:
-    return whisper.load(
+    from hearsay.engines.whisper import loading
+
+    return loading.load(
         folder,
         device=runtime.device,
         device_index=runtime.device_indices,
         compute_type=runtime.compute_type,
-        cpu_threads=runtime.cpu_threads or min(runtime.cores, whisper.MOST_THREADS),
+        cpu_threads=runtime.cpu_threads or min(runtime.cores, loading.MAX_THREADS),
         conversions=runtime.conversions,
         encoder=runtime.encoder,
         decoder=runtime.decoder,
