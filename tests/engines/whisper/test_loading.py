@@ -297,7 +297,8 @@ def test_a_folder_of_transformers_is_converted_beside_itself(tmp_path: Path) -> 
     model = loading.load(toy.folder, device="cpu")
     assert not model.multilingual
     assert model.languages == ("en",)
-    assert conversions_in(tmp_path / "models" / ".converted") == ["toy"]
+    names = sorted(path.name.split("-")[0] for path in (tmp_path / "models" / ".converted").iterdir())
+    assert names == [".lock", "toy"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
@@ -311,7 +312,8 @@ def test_a_read_only_place_is_said_to_be_one(tmp_path: Path) -> None:
 def test_conversions_may_lie_elsewhere(tmp_path: Path) -> None:
     toy = toy_whisper.write(tmp_path / "toy")
     loading.load(toy.folder, device="cpu", conversions=tmp_path / "cache" / "made")
-    assert conversions_in(tmp_path / "cache" / "made") == ["toy"]
+    names = sorted(path.name.split("-")[0] for path in (tmp_path / "cache" / "made").iterdir())
+    assert names == [".lock", "toy"]
 
 
 def test_a_missing_tokenizer_is_found_before_the_weights_are_loaded(folder: Path, tmp_path: Path) -> None:
