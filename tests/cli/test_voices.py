@@ -1,4 +1,4 @@
-"""The command that lists voices: what is installed, which take the part of vendors', what may be had."""
+"""`hearsay voices`: installed voices, stand-ins for vendors' voices, voices that can be installed."""
 
 from __future__ import annotations
 

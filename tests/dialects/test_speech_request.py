@@ -12,7 +12,7 @@ from hearsay.dialects import DIALECTS, choose
 from hearsay.dialects.dialect import Dialect
 from hearsay.dialects.speech_request import FORMATS, Framing, SpeechRequest, parse_speech
 from hearsay.errors import InvalidRequest, UnsupportedOption
-from hearsay.media.formats import Container, Encoding, SoundFormat
+from hearsay.media.formats import AudioFormat, Container, Encoding
 
 OPENAI, GROQ, TOGETHER = (DIALECTS[name] for name in ("openai", "groq", "together"))
 TOGETHER_1 = choose(aliased=False, user_agent="Together/v1 PythonBindings/1.6.0", named=None)
@@ -29,8 +29,8 @@ def refused(dialect: Dialect = OPENAI, /, **fields: Any) -> InvalidRequest:
     return caught.value
 
 
-def sound(container: Container, rate: int, **rest: Any) -> SoundFormat:
-    return SoundFormat(container, rate, **rest)
+def sound(container: Container, rate: int, **rest: Any) -> AudioFormat:
+    return AudioFormat(container, rate, **rest)
 
 
 def test_the_least() -> None:
@@ -81,7 +81,7 @@ def test_nulls_are_absent() -> None:
         (TOGETHER, "pcm", sound(Container.RAW, 24_000), "application/octet-stream"),
     ],
 )
-def test_formats(dialect: Dialect, named: str | None, wanted: SoundFormat, media_type: str) -> None:
+def test_formats(dialect: Dialect, named: str | None, wanted: AudioFormat, media_type: str) -> None:
     asked = parse(dialect, response_format=named)
     assert (asked.format, asked.media_type, asked.warnings) == (wanted, media_type, ())
 

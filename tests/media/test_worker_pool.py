@@ -1,4 +1,4 @@
-"""Worker processes for decoding: what is lost, stopped, refused, and what stays behind (nothing)."""
+"""Worker processes for decoding: crashes, timeouts, refusals, and no leftovers."""
 
 from __future__ import annotations
 

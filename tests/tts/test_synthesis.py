@@ -1,4 +1,4 @@
-"""A text being spoken: pieces in order, no more than two in hand, and no more once the caller has gone."""
+"""Synthesis of a text: utterances in order, at most two in progress, none after cancellation."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from hearsay.engines.fake.synthesizer import (
     tone,
 )
 from hearsay.errors import Cancelled, EngineFailed, InvalidRequest, UnsupportedOption
-from hearsay.media.encoding import Container, SoundFormat
+from hearsay.media.encoding import AudioFormat, Container
 from hearsay.tts.synthesis import Synthesis, encoded
 
 LOW = SynthesisOptions("low")
 
 
 class Watched(FakeSynthesizer):
-    """Notes what it is asked to say, and what was stopped."""
+    """Records the utterances requested and stopped."""
 
     def __init__(self, mishaps: Faults | None = None) -> None:
         super().__init__(mishaps)
@@ -137,7 +137,7 @@ def test_what_a_model_cannot_do_is_left_to_stretching(speed: float, natural: flo
 def test_the_bytes_are_those_of_a_file_of_the_right_length(speed: float) -> None:
     synthesizer = FakeSynthesizer()
     synthesis = Synthesis(["one two three four", "five six"], SynthesisOptions("high", speed), synthesizer)
-    blocks = list(encoded(synthesis, synthesizer, SoundFormat(Container.RAW, SAMPLE_RATE)))
+    blocks = list(encoded(synthesis, synthesizer, AudioFormat(Container.RAW, SAMPLE_RATE)))
     assert all(blocks)
     seconds = len(b"".join(blocks)) / 2 / SAMPLE_RATE
     assert seconds == pytest.approx(6 * WORD_SECONDS / speed, rel=0.03)
@@ -146,6 +146,6 @@ def test_the_bytes_are_those_of_a_file_of_the_right_length(speed: float) -> None
 def test_bytes_come_while_more_is_being_said() -> None:
     synthesizer = Watched()
     endless = Synthesis((f"word{number}" for number in itertools.count()), LOW, synthesizer)
-    blocks = encoded(endless, synthesizer, SoundFormat(Container.WAV, SAMPLE_RATE))
+    blocks = encoded(endless, synthesizer, AudioFormat(Container.WAV, SAMPLE_RATE))
     assert bytes(next(blocks)).startswith(b"RIFF")
     assert len(synthesizer.asked) <= 3

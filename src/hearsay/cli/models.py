@@ -49,7 +49,7 @@ def list_models(
         terminal.print_json(shown)
         return
     heading = ("Model", "State", "Size", "Languages", "Can", "About")
-    terminal.print_table(heading, [_row(model) for model in shown], asides=1)
+    terminal.print_table(heading, [_row(model) for model in shown], optional=1)
     for advice in (catalogue.upgrade_hint(catalogue.card()), catalogue.voice_upgrade_hint()):
         if advice:
             terminal.say(advice)

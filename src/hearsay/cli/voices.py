@@ -25,7 +25,10 @@ def voices(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help="Only the voices of this model.", autocompletion=terminal.complete_speaker
+            "--model",
+            "-m",
+            help="Only the voices of this model.",
+            autocompletion=terminal.complete_synthesizer,
         ),
     ] = None,
     language: Annotated[
@@ -56,17 +59,23 @@ def voices(
     catalogue = wiring.catalogue(terminal.resolved().settings)
     code = _code(language)
     cards = [catalogue.card(model, Task.SYNTHESIZE)] if model else catalogue.synthesizers()
-    own = [_Own(card, voice) for card in cards for voice in catalogue.voices(card) if _speaks(voice, code)]
+    installed = [
+        _Own(card, voice) for card in cards for voice in catalogue.voices(card) if _speaks(voice, code)
+    ]
     aliases = list(_aliases(catalogue, model, code))
     parts = list(_parts(catalogue, model, code))
     better = [card.id for card in catalogue.cards() if _is_better(catalogue, card, code)]
     if as_json:
-        lists: dict[str, Sequence[_Own | _Part]] = {"voices": own, "aliases": aliases, "stand_ins": parts}
+        lists: dict[str, Sequence[_Own | _Part]] = {
+            "voices": installed,
+            "aliases": aliases,
+            "stand_ins": parts,
+        }
         told = {name: [each.told() for each in found] for name, found in lists.items()}
         terminal.print_json({**told, "pull": better})
         return
     heading = ("Voice", "Model", "Languages", "Gender", "Name")
-    rows = [each.row() for each in own] + [each.row() for each in (*aliases, *parts)]
+    rows = [each.row() for each in installed] + [each.row() for each in (*aliases, *parts)]
     terminal.print_table(heading, rows)
     if better:
         more = " `hearsay models list` shows others." if len(better) > 1 else ""
@@ -160,7 +169,7 @@ def _cast(
 
     aliases = catalogue.voice_aliases
     return select_voice(
-        catalogue, model=model, voice=voice, persona=persona, language=language, text="", aliases=aliases
+        catalogue, model=model, voice=voice, vendor_voice=persona, language=language, text="", aliases=aliases
     )
 
 

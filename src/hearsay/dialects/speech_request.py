@@ -17,7 +17,7 @@ from hearsay.dialects import vendor_voices
 from hearsay.dialects.dialect import Dialect
 from hearsay.domain import VendorVoice
 from hearsay.errors import InvalidRequest
-from hearsay.media.formats import RATES, Container, Encoding, SoundFormat, bit_rates, check
+from hearsay.media.formats import RATES, AudioFormat, Container, Encoding, bit_rates, check
 from hearsay.text import languages
 
 SPEEDS = (0.25, 5.0)
@@ -92,7 +92,7 @@ class SpeechRequest:
     language: str | None
     """BCP 47 tag in lower case; None leaves it to the voice and the text."""
     speed: float
-    format: SoundFormat
+    format: AudioFormat
     media_type: str
     """Content type of the bytes, without parameters."""
     framing: Framing = Framing.BYTES
@@ -186,7 +186,7 @@ def _speed(asked: Mapping[str, Any]) -> float:
 
 def _format(
     asked: Mapping[str, Any], said: Mapping[str, Any], dialect: Dialect
-) -> tuple[str, SoundFormat, list[str]]:
+) -> tuple[str, AudioFormat, list[str]]:
     """Return the name of the format, the format, and warnings about options that change nothing."""
     name = _choice(asked, "response_format", tuple(FORMATS)) or dialect.speech_format
     container, encoding, _ = FORMATS[name]
@@ -201,14 +201,14 @@ def _format(
     if bit_rate is not None and not bit_rates(container, dialect.sample_rate):
         ignored.append(f"bit_rate was ignored; {name} has no choice of it.")
         bit_rate = None
-    wanted = SoundFormat(container, dialect.sample_rate if rate is None else rate, encoding, bit_rate)
+    wanted = AudioFormat(container, dialect.sample_rate if rate is None else rate, encoding, bit_rate)
     if rate is None:
         wanted = _fitted_to_bit_rate(wanted)
     check(wanted)
     return name, wanted, ignored
 
 
-def _fitted_to_bit_rate(wanted: SoundFormat) -> SoundFormat:
+def _fitted_to_bit_rate(wanted: AudioFormat) -> AudioFormat:
     """Raise a sample rate that was not asked for to one that the bit rate goes with, if there is one."""
     if wanted.bit_rate is None:
         return wanted
@@ -217,7 +217,7 @@ def _fitted_to_bit_rate(wanted: SoundFormat) -> SoundFormat:
     return replace(wanted, sample_rate=next(fitting, wanted.sample_rate))
 
 
-def _media_type(name: str, wanted: SoundFormat, dialect: Dialect) -> str:
+def _media_type(name: str, wanted: AudioFormat, dialect: Dialect) -> str:
     if dialect.opaque_audio and wanted.container not in (Container.WAV, Container.MP3):
         return OCTETS
     if name == "mulaw" and wanted.sample_rate != _BASIC_RATE:

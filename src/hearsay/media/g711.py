@@ -1,8 +1,8 @@
-"""Samples of 16 bits → samples of 8 bits, as telephones have them: mu-law and A-law of ITU-T G.711.
+"""Companding of 16-bit samples to 8 bits: mu-law and A-law of ITU-T G.711.
 
-Knows no container. Both laws are tables of all 65,536 samples, made from the segments that G.711 describes:
-eight per sign, each twice as coarse as the one before. What comes out is what the ITU's own software tools
-(G.191) give: samples below the middle get the codes of those as far above it, but for the sign.
+Knows no container. Both laws are tables of all 65,536 samples, computed from the segments of G.711: eight per
+sign, each twice as coarse as the one before. Results equal those of the ITU's software tools (G.191):
+negative samples get the codes of their complements, with the other sign bit.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def alaw(pcm: Pcm) -> Codes:
 
 @cache
 def _mulaw() -> Codes:
-    """Code 14 bits, with 33 added so that every segment begins at a power of two; then invert all bits."""
-    size, positive = _parted()
+    """Compute codes of 14 bits, with a bias of 33 so that segments begin at powers of two, bits inverted."""
+    size, positive = _magnitude_and_sign()
     biased = np.minimum((size >> 2) + 33, 0x1FFF)
     segment = _n_bits(biased) - 6
     code = segment << 4 | biased >> segment + 1 & 0xF
@@ -39,16 +39,16 @@ def _mulaw() -> Codes:
 
 @cache
 def _alaw() -> Codes:
-    """Code 13 bits, the two lowest segments being equally fine; then invert every other bit."""
-    size, positive = _parted()
+    """Compute codes of 13 bits, the two lowest segments equally fine, with every other bit inverted."""
+    size, positive = _magnitude_and_sign()
     coarse = size >> 4
     segment = np.maximum(_n_bits(coarse) - 4, 0)
     code = segment << 4 | coarse >> np.maximum(segment - 1, 0) & 0xF
     return _bytes((code | np.where(positive, 0x80, 0)) ^ 0x55)
 
 
-def _parted() -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the magnitude of each 16-bit sample and whether it is positive, by its bit pattern."""
+def _magnitude_and_sign() -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the magnitude of each 16-bit sample and whether it is non-negative, by its bit pattern."""
     samples = np.arange(65_536, dtype=np.uint16).view(np.int16).astype(np.int64)
     return np.where(samples < 0, ~samples, samples), samples >= 0
 

@@ -39,7 +39,7 @@ BASE = "Systran/faster-whisper-base"
 
 @dataclass
 class Process:
-    """A server in a process of its own, and what it said."""
+    """A server process and its output."""
 
     popen: subprocess.Popen[str]
     announced: str

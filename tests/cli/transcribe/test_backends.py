@@ -67,7 +67,7 @@ def test_a_recording_is_told_segment_by_segment(
 ) -> None:
     model, told, shown = opened(make()), list[Segment](), list[float]()
     transcript = model.transcribe(
-        recording, TranscribeOptions(), progress=lambda done, _: shown.append(done), heard=told.append
+        recording, TranscribeOptions(), progress=lambda done, _: shown.append(done), on_segment=told.append
     )
     model.close()
     assert tuple(told) == transcript.segments and len(told) > 3
@@ -79,7 +79,7 @@ def test_a_recording_is_told_segment_by_segment(
 def test_a_failure_leaves_no_thread_behind(opened: Open, recording: Path, engines: Engines) -> None:
     model = opened(FakeWindowRecognizer(mishaps=Faults(fail_after=1)))
     with pytest.raises(EngineFailed):
-        model.transcribe(recording, TranscribeOptions(), progress=lambda *_: None, heard=lambda _: None)
+        model.transcribe(recording, TranscribeOptions(), progress=lambda *_: None, on_segment=lambda _: None)
     assert engines() == []
 
 
@@ -107,7 +107,7 @@ def test_an_interruption_ends_with_the_batch(opened: Open, recording: Path, engi
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(threading.Thread, "join", joined)
-        model.transcribe(recording, TranscribeOptions(), progress=lambda *_: None, heard=lambda _: None)
+        model.transcribe(recording, TranscribeOptions(), progress=lambda *_: None, on_segment=lambda _: None)
     presser.join()
     assert calls == ["engine 0 of fake"], "no window but the one in hand was decoded"
     assert engines() == []

@@ -114,12 +114,12 @@ class SpeechResponse(StreamedResponse):
             self._deps.catalogue,
             model=asked.model,
             voice=asked.voice,
-            persona=asked.vendor_voice,
+            vendor_voice=asked.vendor_voice,
             language=asked.language,
             text=asked.text,
             fallback_language=self._deps.language,
             aliases=self._deps.catalogue.voice_aliases,
-            nicknames=NAMES,
+            vendor_names=NAMES,
         )
         self.trace.warn(*choice.warnings)
         if asked.instructions is not None:
@@ -135,7 +135,7 @@ class SpeechResponse(StreamedResponse):
         synthesizer = lease.synthesizer
         return Synthesis(
             sentences.split_utterances(
-                self._asked.text, language=choice.language, most=synthesizer.utterance_characters
+                self._asked.text, language=choice.language, max_length=synthesizer.utterance_characters
             ),
             SynthesisOptions(voice=choice.voice.id, speed=self._asked.speed),
             synthesizer,

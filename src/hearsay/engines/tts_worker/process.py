@@ -147,7 +147,7 @@ class _Sound:
         self._tell(frame(kind))
 
     def fail(self, reason: str) -> None:
-        """Return why there is no more, instead of what is left."""
+        """Record the error that ends the stream, and drop the rest."""
         self._channel.sendall(frame(FAILED, reason.encode()))
 
     def _give_in_parts(self, block: bytes | memoryview) -> bool:

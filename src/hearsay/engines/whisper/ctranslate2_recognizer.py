@@ -69,7 +69,7 @@ class CTranslate2Whisper(WhisperRecognizer):
         return _in_groups(windows, self.decode_kind, self._generate)
 
     def close(self) -> None:
-        """Return the weights' memory back."""
+        """Free the weights' memory."""
         self.encoder.close()
         self._model.unload_model()
 

@@ -40,7 +40,7 @@ class Encoder(Protocol):
         ...
 
     def close(self) -> None:
-        """Return memory back; the encoder is unusable afterwards."""
+        """Free memory; the encoder is unusable afterwards."""
         ...
 
 
@@ -64,7 +64,7 @@ class CTranslate2Encoder:
         return _by_length(inputs, self._encode)
 
     def close(self) -> None:
-        """Return the model's memory back, which ends its decoder, too."""
+        """Free the model's memory, which ends its decoder, too."""
         self._model.unload_model()
 
     def _encode(self, batch: Floats) -> list[NDArray[Any]]:
@@ -119,7 +119,7 @@ class OpenVinoEncoder:
         return _by_length(inputs, self._encode)
 
     def close(self) -> None:
-        """Return the weights' memory back."""
+        """Free the weights' memory."""
         with self._turn:
             self._requests.clear()
             self._model = None

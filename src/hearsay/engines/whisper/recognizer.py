@@ -142,7 +142,7 @@ class WhisperRecognizer(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Return the weights' memory back."""
+        """Free the weights' memory."""
 
     @abstractmethod
     def _detect(self, encodings: Sequence[EncodedWindow]) -> list[Mapping[str, float]]:

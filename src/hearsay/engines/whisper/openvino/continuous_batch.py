@@ -162,7 +162,7 @@ class DecodeBatch:
             self._remove(member)
 
     def _remove(self, member: _Member) -> None:
-        """Return a member's memory back; its place may be taken by who joins before the next step."""
+        """Free a member's memory; its index may be reused by one that joins before the next step."""
         session = self._open()
         for row in member.rows:
             session.rows.release(row)

@@ -97,7 +97,7 @@ class WhisperDecoder:
         return [graph.create_infer_request() for graph in (self._hearing, self._step, self._head)]
 
     def close(self) -> None:
-        """Return the weights' memory back, once all sessions have gone."""
+        """Free the weights' memory, once all sessions have gone."""
         self._hearing = self._step = self._head = None
 
     def _open(self, weights: Weights, never: Sequence[int]) -> None:
@@ -167,7 +167,7 @@ class Session:
         self._n_heard = 0
 
     def clear(self) -> None:
-        """Return back the memory of more than one window, once all rows are released."""
+        """Free the memory of more than one window, once all rows are released."""
         if self._n_heard > 1:
             self.rows = PagedKVCache(self._shape, self._dtype)
             self._heard = self._places(_PLACES)

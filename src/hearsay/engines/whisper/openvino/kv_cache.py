@@ -39,7 +39,7 @@ class PagedKVCache:
         self._users = [0] * n_blocks
 
     def extend(self, row: CachedSequence, n: int) -> None:
-        """Return a row room for `n` more positions, and count them as filled."""
+        """Allocate memory of a row for `n` more positions, and count them as filled."""
         row.length += n
         while len(row.blocks) * BLOCK < row.length:
             row.blocks.append(self._take())

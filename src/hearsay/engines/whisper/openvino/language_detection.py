@@ -52,7 +52,7 @@ class LanguageDetector:
         return self._session.cross_kv(0) if self._session is not None and encoding is self._last else None
 
     def forget(self) -> None:
-        """Return all memory back."""
+        """Free all memory."""
         self._session = self._last = None
 
     def _detect(self, encodings: Sequence[NDArray[np.float32]]) -> list[dict[str, float]]:

@@ -59,7 +59,7 @@ class OpenVinoWhisper(WhisperRecognizer):
         return continuous_batch.recognize(self.continuous_batch(), windows)
 
     def close(self) -> None:
-        """Return the weights' memory back."""
+        """Free the weights' memory."""
         self._ear.forget()
         self.encoder.close()
         self.decoder.close()
