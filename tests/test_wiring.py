@@ -49,7 +49,7 @@ def test_the_catalogue_is_the_one_described(tmp_path: Path, monkeypatch: pytest.
         asked.update(runtime)
         return FakeWindowRecognizer()
 
-    monkeypatch.setattr("hearsay.engines.whisper.load", load)
+    monkeypatch.setattr("hearsay.engines.whisper.loading.load", load)
     models.load(models.card("mine"))
     asked.pop("conversions")
     assert asked == {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -344,8 +344,8 @@ class VendorVoice:
     gender: Gender
     language: str | None
     """Code of the only language that it speaks; None for one that speaks them all."""
-    parts: Mapping[str, str] = field(default_factory=dict)
-    """The voice that stands for it, by the name of the engine."""
+    parts: tuple[str, ...] = ()
+    """Ids of voices that stand for it, or `+` and the id of a variant; at most one fits a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,8 +356,6 @@ class SynthesisOptions:
     """Id of one of the synthesizer's voices."""
     speed: float = 1.0
     """How many times as fast as the voice speaks by itself."""
-    is_awaited: bool = True
-    """Whether somebody waits for the beginning already; else it may come in larger blocks, and later."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,9 @@ def run_task(task: startup.StartupTask, models: Catalogue, **wanted: Any) -> lis
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hearsay.engines.whisper.load", lambda folder, **runtime: FakeWindowRecognizer())
+    monkeypatch.setattr(
+        "hearsay.engines.whisper.loading.load", lambda folder, **runtime: FakeWindowRecognizer()
+    )
 
 
 def test_a_better_model_is_pulled_and_takes_over(tmp_path: Path, local: LocalHub, engine: None) -> None:
@@ -100,7 +102,7 @@ def test_a_model_that_cannot_be_loaded_does_not_take_over(
     def fail(folder: Path, **runtime: Any) -> None:
         raise EngineFailed("not enough memory")
 
-    monkeypatch.setattr("hearsay.engines.whisper.load", fail)
+    monkeypatch.setattr("hearsay.engines.whisper.loading.load", fail)
     models = catalogue(tmp_path, Hub(local.address, cache=tmp_path / "hub"))
     before = models.card().id
     with structlog.testing.capture_logs() as logs:
@@ -198,7 +200,7 @@ def test_a_best_model_that_cannot_be_loaded_leaves_its_place_to_the_next(
     def fail(folder: Path, **runtime: Any) -> None:
         raise EngineFailed("not enough memory")
 
-    monkeypatch.setattr("hearsay.engines.whisper.load", fail)
+    monkeypatch.setattr("hearsay.engines.whisper.loading.load", fail)
     catalogue(tmp_path, Hub(local.address, cache=tmp_path / "hub")).pull("base")
     models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"))
     assert models.card().id == "whisper-base"

@@ -22,6 +22,7 @@ from hearsay.engines.protocols import Engine, Recognizer
 from hearsay.media.worker_pool import MediaDecoderPool
 from hearsay.models.catalogue import Catalogue
 from hearsay.models.hub import Hub
+from hearsay.scheduling.admission import Admission
 from hearsay.scheduling.model_pool import ModelPool
 from hearsay.storage.api_keys import Keyring
 
@@ -139,7 +140,7 @@ class Scene:
         catalogue = StagedCatalogue(self.folder, self.gate, default=self.default, local=self.local)
         return create_app(
             catalogue=catalogue,
-            pool=ModelPool(catalogue, max_waiting=self.max_waiting, max_loaded=4),
+            pool=ModelPool(catalogue, admission=Admission(max_waiting=self.max_waiting), max_loaded=4),
             decoders=MediaDecoderPool(n_workers=1, timeout=60.0),
             keys=Keyring(fixed=(self.key,) if self.key else ()),
             limits=self.limits,

@@ -22,9 +22,7 @@ def test_keeps_secrets_and_working_folder_to_itself(monkeypatch: pytest.MonkeyPa
 
 
 def test_runs_a_module_of_ours_in_a_group_of_its_own() -> None:
-    child = spawn.start_module(
-        "hearsay.media.worker_process", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
-    )
+    child = spawn.start_module("hearsay.media.worker_process", stdin=subprocess.PIPE)
     try:
         assert os.getpgid(child.pid) == child.pid != os.getpgrp()
     finally:

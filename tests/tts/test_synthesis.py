@@ -30,12 +30,16 @@ class Watched(FakeSynthesizer):
     def __init__(self, mishaps: Faults | None = None) -> None:
         super().__init__(mishaps)
         self.asked: list[str] = []
+        self.awaited: list[bool] = []
         self.options: list[SynthesisOptions] = []
         self.begun: list[FakeSynthesisStream] = []
         self.stopped: list[str] = []
 
-    def synthesize(self, text: str, options: SynthesisOptions) -> FakeSynthesisStream:
+    def synthesize(
+        self, text: str, options: SynthesisOptions, *, is_awaited: bool = True
+    ) -> FakeSynthesisStream:
         self.asked.append(text)
+        self.awaited.append(is_awaited)
         self.options.append(options)
         speaking = FakeSynthesisStream(text, options, self.mishaps)
         stop = speaking.stop
@@ -65,6 +69,7 @@ def test_the_next_piece_is_begun_while_one_is_heard_and_no_other() -> None:
     for number in range(5):
         next(blocks)
         assert len(synthesizer.asked) == number + 2
+    assert synthesizer.awaited == [True] + [False] * 5
 
 
 def test_an_endless_text_can_be_left() -> None:

@@ -405,7 +405,7 @@ def test_a_variant_of_unknown_gender_takes_its_part_in_silence() -> None:
         ONLY_EMBEDDED,
         model=None,
         voice="Somebody",
-        vendor_voice=VendorVoice("Somebody", FEMALE, None, {"espeak": "+max"}),
+        vendor_voice=VendorVoice("Somebody", FEMALE, None, ("+max",)),
         language="de",
         text="Hm.",
     )

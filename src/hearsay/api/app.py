@@ -37,7 +37,6 @@ from hearsay.domain import DecodeSettings
 from hearsay.errors import ConfigurationError
 from hearsay.media.worker_pool import MediaDecoderPool
 from hearsay.models.catalogue import Catalogue
-from hearsay.scheduling.admission import Admission
 from hearsay.scheduling.model_pool import ModelPool
 from hearsay.settings import Settings
 from hearsay.storage.api_keys import KeyFile, Keyring
@@ -54,8 +53,6 @@ class Limits:
     fetch: FetchPolicy = field(default_factory=FetchPolicy)
     cors_origins: tuple[str, ...] = ()
     """Web origins whose pages may call; by default no page may."""
-    max_requests: int = 256
-    """Requests for transcripts or speech that may be in hand at once, those being uploaded included."""
     speech_characters: int = 65_536
     """Longest text that is synthesized for one request."""
     keepalive_seconds: float = 20.0
@@ -82,12 +79,10 @@ def create_app(
     `startup_tasks` run beside serving, `fetcher` stands in for the one that `limits` describe.
     """
     limits = limits or Limits()
-    admission = Admission(max_requests=limits.max_requests)
     deps = TranscriptionDeps(
         catalogue=catalogue,
         pool=pool,
         decoders=decoders,
-        admission=admission,
         fetcher=fetcher or Fetcher(limits.fetch),
         limits=limits.form,
         decode=decode or DecodeSettings(),
@@ -96,7 +91,7 @@ def create_app(
         keepalive_seconds=limits.keepalive_seconds,
     )
     speech_deps = SpeechDeps(
-        catalogue, pool, admission, max_characters=limits.speech_characters, language=speech_language
+        catalogue, pool, max_characters=limits.speech_characters, language=speech_language
     )
     app = _framework(lambda _: _lifespan(pool, decoders, startup_tasks), _middleware(keys, limits))
     for router in (
@@ -130,7 +125,6 @@ def from_settings(
             allow_private=settings.fetch_allow_private,
         ),
         cors_origins=settings.cors_origins,
-        max_requests=settings.max_requests,
         speech_characters=settings.speech_limit_characters,
     )
     return create_app(

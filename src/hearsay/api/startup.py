@@ -15,7 +15,7 @@ from typing import TypeVar
 import structlog
 
 from hearsay.domain import Task
-from hearsay.engines.registry import EMBEDDED_ENGINES
+from hearsay.engines import registry
 from hearsay.errors import Cancelled, HearsayError, Overloaded
 from hearsay.models import hub
 from hearsay.models.catalogue import Catalogue
@@ -40,7 +40,7 @@ def preload(catalogue: Catalogue) -> StartupTask:
     async def preload_defaults(pool: ModelPool) -> None:
         await _preload(catalogue, pool, Task.TRANSCRIBE)
         card = await asyncio.to_thread(catalogue.card, None, Task.SYNTHESIZE)
-        if card.engine in EMBEDDED_ENGINES or pool.has_room():
+        if registry.spec(card).is_embedded or pool.has_room():
             await _preload(catalogue, pool, Task.SYNTHESIZE)
         # What the choice of a voice needs takes longer to load than the embedded voice itself.
         await asyncio.to_thread(catalogue.voices, card)

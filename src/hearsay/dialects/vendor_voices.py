@@ -166,8 +166,7 @@ _LOTS: Mapping[Gender, tuple[tuple[str, ...], tuple[str, ...]]] = {
 def _rows(table: str, language: str | None) -> Iterator[VendorVoice]:
     for line in table.split("\n")[1:-1]:
         name, gender, variant, *kokoro = line.split()
-        parts = {"espeak": f"+{variant}"} | ({"sherpa": kokoro[0]} if kokoro else {})
-        yield VendorVoice(name, Gender(gender), language, MappingProxyType(parts))
+        yield VendorVoice(name, Gender(gender), language, (*kokoro, f"+{variant}"))
 
 
 def _sonic() -> Iterator[VendorVoice]:
@@ -176,8 +175,8 @@ def _sonic() -> Iterator[VendorVoice]:
         variants, kokoro = _LOTS[gender]
         at = zlib.crc32(name.encode()) % len(variants)
         language = next((_NATIONS[word] for word in re.split("[ -]", name) if word in _NATIONS), None)
-        parts = {"espeak": f"+{variants[at]}"} | ({} if language else {"sherpa": kokoro[at]})
-        yield VendorVoice(name, gender, language, MappingProxyType(parts))
+        parts = (() if language else (kokoro[at],)) + (f"+{variants[at]}",)
+        yield VendorVoice(name, gender, language, parts)
 
 
 FAMILIES: Mapping[str, tuple[VendorVoice, ...]] = {

@@ -1,6 +1,6 @@
-"""How to start a Python process of our own: with no secret, no open file and no signal of the parent's.
+"""Starting a child process that runs a module of ours: with no secret, open file or signal of the parent's.
 
-Knows nothing of what the process does.
+Does not know what the process does.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from pathlib import Path
 _KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "VIRTUAL_ENV", "TZ")
 
 
-def start_module(module: str, *, stdin: int, stdout: int) -> subprocess.Popen[bytes]:
-    """Run a module of this package with descriptors (or `subprocess.PIPE`) as its input and output.
+def start_module(module: str, *, stdin: int) -> subprocess.Popen[bytes]:
+    """Run a module with a descriptor (or `subprocess.PIPE`) as its standard input, and nothing as its output.
 
-    Its standard error is ours. It is not in our process group: Ctrl-C in a terminal is ours.
+    Standard error is the parent's. The process group is not: Ctrl-C in a terminal is for the parent.
     """
     return subprocess.Popen(
         [sys.executable, "-P", "-m", module],
         stdin=stdin,
-        stdout=stdout,
+        stdout=subprocess.DEVNULL,
         env=_environment(),
         cwd="/",
         process_group=0,
@@ -29,7 +29,7 @@ def start_module(module: str, *, stdin: int, stdout: int) -> subprocess.Popen[by
 
 
 def _environment() -> dict[str, str]:
-    """Keep what Python needs to start and to find this package; and let linear algebra have one thread."""
+    """Return what Python needs to start and to find this package, and one thread for linear algebra."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     package = str(Path(__file__).resolve().parents[2])
     paths = filter(None, (package, os.environ.get("PYTHONPATH")))

@@ -41,6 +41,7 @@ class Synthesis:
         self._options = replace(options, speed=native_speed)
         self._synthesizer = synthesizer
         self._cancelled = cancelled
+        self._is_awaited = True
 
     def __iter__(self) -> Generator[Pcm, None, None]:
         """Yield `int16[n_samples]` blocks at the synthesizer's rate, as they are made.
@@ -66,10 +67,11 @@ class Synthesis:
         utterance = next(self._utterances, None)
         if utterance is None:
             return None
-        stream = self._synthesizer.synthesize(utterance, self._options)
-        if self._options.is_awaited:
-            self._options = replace(self._options, is_awaited=False)  # this one is played meanwhile
-        return stream
+        is_awaited, self._is_awaited = (
+            self._is_awaited,
+            False,
+        )  # the others are synthesized while it is played
+        return self._synthesizer.synthesize(utterance, self._options, is_awaited=is_awaited)
 
     def _stream_blocks(self, stream: SynthesisStream) -> Iterator[Pcm]:
         for block in stream:

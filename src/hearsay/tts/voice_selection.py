@@ -267,16 +267,15 @@ def _persona_voice(
     candidates: _Candidates, card: ModelCard, voices: Sequence[Voice], vendor_voice: VendorVoice
 ) -> Voice:
     """Return the voice among those of the language that stands in for a vendor's voice."""
-    preferred = vendor_voice.parts.get(card.engine, "")
-    if preferred.startswith("+"):
-        variant = next(
-            (each for each in candidates.catalogue.variants(card) if f"+{each.id}" == preferred), None
-        )
-        plain = next((each for each in voices if "+" not in each.id), None)
-        if variant is not None and plain is not None:
-            return replace(plain.varied(variant), gender=vendor_voice.gender)
-    own = next((voice for voice in voices if voice.id == preferred), None)
-    return own or min(voices, key=lambda voice: _mismatch(voice.gender, vendor_voice.gender))
+    own = next((voice for voice in voices if voice.id in vendor_voice.parts), None)
+    if own is not None:
+        return own
+    plain = next((voice for voice in voices if "+" not in voice.id), None)
+    variants = candidates.catalogue.variants(card)
+    variant = next((each for each in variants if f"+{each.id}" in vendor_voice.parts), None)
+    if plain is not None and variant is not None:
+        return replace(plain.varied(variant), gender=vendor_voice.gender)
+    return min(voices, key=lambda voice: _mismatch(voice.gender, vendor_voice.gender))
 
 
 def _mismatch(gender: Gender | None, wanted: Gender) -> int:

@@ -23,6 +23,7 @@ from hearsay.dialects.speech_request import FORMATS
 from hearsay.engines.fake import cards as fake_cards
 from hearsay.engines.fake.recognizer import Faults
 from hearsay.engines.fake.synthesizer import WORD_SECONDS, FakeSynthesizer
+from hearsay.scheduling.admission import Admission
 from tests.support.server import Running, Stage, serving
 from tests.system.test_disconnects import connected, opened
 
@@ -400,7 +401,7 @@ class Gate:
 def test_a_full_house_is_told_before_the_body(stage: Stage) -> None:
     gate = Gate()
     stage.make_voice = lambda: FakeSynthesizer(Faults(pause=gate))
-    stage.limits = Limits(max_requests=1)
+    stage.admission = Admission(max_requests=1)
     first: list[httpx.Response] = []
     with stage.open() as server:
         thread = threading.Thread(target=lambda: first.append(speak(server)))

@@ -19,6 +19,7 @@ from hearsay.api.request.multipart_form import FormLimits
 from hearsay.api.request.url_fetch import FetchPolicy
 from hearsay.domain import Audio
 from hearsay.engines.fake.recognizer import FakeUtteranceRecognizer, FakeWindowRecognizer, Faults
+from hearsay.scheduling.admission import Admission
 from tests.support.server import InlineDecoders, Running, Stage, speech
 
 TRANSCRIBE = "/v1/audio/transcriptions"
@@ -433,7 +434,7 @@ def test_a_full_house_is_told_before_the_body(stage: Stage) -> None:
         assert may_go_on.wait(30)
 
     stage.make = lambda: FakeWindowRecognizer(mishaps=Faults(pause=pause))
-    stage.limits = Limits(max_requests=1)
+    stage.admission = Admission(max_requests=1)
     first: list[httpx.Response] = []
     with stage.open() as server:
         thread = threading.Thread(target=lambda: first.append(server.post(file=SPEECH)))
@@ -461,7 +462,7 @@ def test_too_many_waiting(stage: Stage) -> None:
         assert may_go_on.wait(30)
 
     stage.make = lambda: FakeWindowRecognizer(mishaps=Faults(pause=pause))
-    stage.max_waiting = 0
+    stage.admission = Admission(max_waiting=0)
     first: list[httpx.Response] = []
     with stage.open() as server:
         thread = threading.Thread(target=lambda: first.append(server.post(file=SPEECH)))

@@ -21,10 +21,11 @@ import pytest
 
 from hearsay.cli.serve.banner import Banner, address
 from hearsay.cli.serve.command import bind, check_exposure, install_default, is_loopback
-from hearsay.engines import registry, whisper
+from hearsay.engines import registry
 from hearsay.engines.hardware import GIB, Machine
 from hearsay.engines.pocketsphinx import cards as pocketsphinx_cards
 from hearsay.engines.whisper.recommendation import RECOMMENDATIONS
+from hearsay.engines.whisper.weights.conversion import convert
 from hearsay.errors import ConfigurationError, ModelNotInstalled
 from hearsay.media import decoding
 from hearsay.models.catalogue import Catalogue
@@ -143,7 +144,7 @@ def test_an_interrupt_ends_it_cleanly_and_keys_are_announced(environment: dict[s
 @pytest.mark.slow
 def test_a_fresh_server_serves_at_once_and_switches_over(environment: dict[str, str], tmp_path: Path) -> None:
     toy_whisper.write(tmp_path / "hf")
-    whisper.convert(tmp_path / "hf", tmp_path / "converted")
+    convert(tmp_path / "hf", tmp_path / "converted")
     files = {path.name: path.read_bytes() for path in (tmp_path / "converted").iterdir()}
     suited = [
         card for card in registry.recognizer_cards() if card.id in {row.model for row in RECOMMENDATIONS}

@@ -25,7 +25,6 @@ from hearsay.dialects.vendor_voices import NAMES
 from hearsay.domain import BytesLike, SynthesisOptions, Task
 from hearsay.errors import UnsupportedOption
 from hearsay.models.catalogue import Catalogue
-from hearsay.scheduling.admission import Admission
 from hearsay.scheduling.model_pool import Lease, ModelPool
 from hearsay.text import sentences
 from hearsay.tts import voice_selection
@@ -44,7 +43,6 @@ class SpeechDeps:
 
     catalogue: Catalogue
     pool: ModelPool
-    admission: Admission
     max_characters: int = 65_536
     """Longest text that is synthesized for one request."""
     language: str = "en"
@@ -78,7 +76,7 @@ class SpeechResponse(StreamedResponse):
     """The answer to one request for speech."""
 
     def __init__(self, deps: SpeechDeps) -> None:
-        super().__init__(deps.admission)
+        super().__init__(deps.pool.admission)
         self._deps = deps
 
     async def read(self, headers: Headers, resources: ExitStack) -> None:

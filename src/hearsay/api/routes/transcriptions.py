@@ -33,7 +33,6 @@ from hearsay.dialects.transcription_request import ResponseFormat, parse_transcr
 from hearsay.domain import Audio, DecodeSettings, ModelCard, Task, Transcript
 from hearsay.engines.protocols import SpeechDetector
 from hearsay.models.catalogue import Catalogue
-from hearsay.scheduling.admission import Admission
 from hearsay.scheduling.model_pool import Lease, ModelPool
 from hearsay.transcripts import subtitles
 
@@ -67,7 +66,6 @@ class TranscriptionDeps:
     catalogue: Catalogue
     pool: ModelPool
     decoders: Decoders
-    admission: Admission
     fetcher: Fetcher = field(default_factory=Fetcher)
     limits: FormLimits = field(default_factory=FormLimits)
     decode: DecodeSettings = field(default_factory=DecodeSettings)
@@ -111,7 +109,7 @@ class TranscriptionResponse(StreamedResponse):
     """The answer to one request to transcribe or translate."""
 
     def __init__(self, deps: TranscriptionDeps, task: Task) -> None:
-        super().__init__(deps.admission, keepalive_seconds=deps.keepalive_seconds)
+        super().__init__(deps.pool.admission, keepalive_seconds=deps.keepalive_seconds)
         self._deps = deps
         self._task = task
         self._deltas = Deltas()
@@ -168,7 +166,7 @@ class TranscriptionResponse(StreamedResponse):
             trace.model = lease.card.id
             if hint := await asyncio.to_thread(deps.catalogue.upgrade_hint, lease.card):
                 trace.warn(hint)
-            with trace.stage("decode"):
+            with trace.stage("decode"), deps.pool.admission.decoding():
                 audio = await deps.decoders.decode(path)
             trace.audio_seconds = audio.duration
             trace.warn(*audio.warnings)

@@ -126,8 +126,8 @@ def run(settings: Settings) -> None:
     check_exposure(settings, has_keys=keyring.required)
     catalogue = wiring.catalogue(settings)
     install_default(catalogue)
-    tasks = [startup.upgrade(catalogue), *([startup.preload(catalogue)] if settings.preload else [])]
-    app = from_settings(settings, catalogue=catalogue, startup_tasks=tasks)
+    startup_tasks = [startup.upgrade(catalogue), *([startup.preload(catalogue)] if settings.preload else [])]
+    app = from_settings(settings, catalogue=catalogue, startup_tasks=startup_tasks)
     listener = bind(settings.host, settings.port)
     card = catalogue.card()
     banner = Banner(
