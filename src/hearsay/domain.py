@@ -13,13 +13,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000
 """Samples per second of every `Audio`."""
+
+_IN_MEMORY_BYTES = 4 << 20
+"""Samples beyond so many bytes are memory-mapped, so that the system may drop them."""
 
 MIN_DURATION = 0.01
 """Seconds; a shorter recording is refused (the vendors' own minimum)."""
@@ -96,6 +99,15 @@ class Audio:
     def duration(self) -> float:
         """Seconds."""
         return self.n_samples / SAMPLE_RATE
+
+    @classmethod
+    def map(cls, pcm: IO[bytes], n_samples: int, warnings: tuple[str, ...] = ()) -> Audio:
+        """Return the samples in a file of `s16le`, which may be closed and unlinked afterwards."""
+        if n_samples * 2 <= _IN_MEMORY_BYTES:
+            pcm.seek(0)
+            return cls(np.frombuffer(pcm.read(n_samples * 2), "<i2"), warnings)
+        mapped = np.memmap(pcm, "<i2", mode="r", shape=(n_samples,))
+        return cls(np.asarray(mapped), warnings)
 
     def samples(self, start: int = 0, stop: int | None = None) -> Samples:
         """Read samples `start` to `stop` as `float32` in [-1, 1)."""

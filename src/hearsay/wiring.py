@@ -5,13 +5,7 @@ Knows neither HTTP nor the terminal; other code makes these objects with plain n
 
 from __future__ import annotations
 
-import threading
-from functools import cache
-
-from hearsay.domain import Chunking, DecodeSettings, ModelCard, VadThresholds
-from hearsay.engines import registry
-from hearsay.engines.protocols import SpeechDetector
-from hearsay.engines.silero import detector as silero
+from hearsay.domain import Chunking, DecodeSettings, VadThresholds
 from hearsay.models.catalogue import Catalogue, Runtime
 from hearsay.models.hub import Hub
 from hearsay.scheduling.admission import Admission
@@ -81,22 +75,3 @@ def decode_settings(settings: Settings) -> DecodeSettings:
         ),
         short_windows=settings.short_windows,
     )
-
-
-def detector_for(card: ModelCard) -> SpeechDetector | None:
-    """Return the speech detector for a model; None for engines that want none. Raises: `EngineFailed`."""
-    return detector() if registry.spec(card).wants_speech_detection else None
-
-
-def detector() -> SpeechDetector:
-    """Return the speech detector of this process; the first call loads it. Raises: `EngineFailed`."""
-    with _loading:
-        return _detector()
-
-
-_loading = threading.Lock()
-
-
-@cache
-def _detector() -> SpeechDetector:
-    return silero.load()

@@ -19,8 +19,8 @@ import pytest
 from hearsay.client.http_errors import retry_delay
 from hearsay.client.parsing import parse_response
 from hearsay.client.transcription_client import Limits, TranscriptionClient, endpoint, find_key, vendor_of
-from hearsay.dialects.chunking_strategy import parse_chunking
 from hearsay.dialects.form_fields import FormFields
+from hearsay.dialects.transcription_request import parse_chunking
 from hearsay.domain import SAMPLE_RATE, Chunking, Task, TranscribeOptions, Transcript, VadThresholds
 from hearsay.errors import (
     EngineFailed,

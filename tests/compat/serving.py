@@ -17,7 +17,7 @@ from hearsay.api.request.url_fetch import Fetcher, FetchPolicy
 from hearsay.api.routes.transcriptions import Detector, no_detector
 from hearsay.domain import ModelCard, Task, TranscribeOptions
 from hearsay.engines.fake import cards as fake_cards
-from hearsay.engines.fake.recognizer import FakeStream, FakeUtteranceRecognizer, Faults
+from hearsay.engines.fake.recognizer import Faults
 from hearsay.engines.protocols import Engine, Recognizer
 from hearsay.media.worker_pool import MediaDecoderPool
 from hearsay.models.catalogue import Catalogue
@@ -25,6 +25,7 @@ from hearsay.models.hub import Hub
 from hearsay.scheduling.admission import Admission
 from hearsay.scheduling.model_pool import ModelPool
 from hearsay.storage.api_keys import Keyring
+from tests.support.fake_stream import FakeStream, FakeUtteranceRecognizer
 
 ALIASES = {"whisper-large-v3": fake_cards.FAKE, "openai/whisper-large-v3": fake_cards.FAKE}
 """Names that clients' defaults and examples use, served by the fake engine here."""

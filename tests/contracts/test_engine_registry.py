@@ -12,7 +12,6 @@ import pytest
 from scripts.reference import PAGES
 from typer.testing import CliRunner
 
-from hearsay import wiring
 from hearsay.asr.transcription import Transcription
 from hearsay.cli import app
 from hearsay.domain import Task, TranscribeOptions
@@ -61,7 +60,7 @@ def test_the_catalogue_has_its_model_by_every_name_and_as_a_default(catalogue: C
     assert catalogue.cards()[0].id == "toy-beeps"
     assert catalogue.card("Beeps").id == catalogue.card().id == catalogue.card("whisper-1").id == "toy-beeps"
     assert catalogue.installed(catalogue.card())
-    assert wiring.detector_for(catalogue.card()) is None
+    assert registry.speech_detector(catalogue.card()) is None
     with pytest.raises(UnsupportedOption, match="`espeak-ng` can, and is installed"):
         catalogue.card("beeps", Task.SYNTHESIZE)
 

@@ -15,12 +15,12 @@ from hearsay.asr.transcription import Transcription
 from hearsay.domain import SAMPLE_RATE, Audio, ModelCard, Segment, Task, TranscribeOptions
 from hearsay.engines import registry
 from hearsay.engines.fake import cards as fake_cards
-from hearsay.engines.fake import recognizer as fake
 from hearsay.engines.protocols import Recognizer, UtteranceRecognizer, WindowRecognizer
 from hearsay.errors import Cancelled, UnsupportedOption
 from hearsay.media import decoding
 from hearsay.samples import HELLO
 from tests.support.engine_cases import Case, cases
+from tests.support.fake_stream import FakeUtteranceRecognizer
 from tests.support.paths import DATA
 
 CLIPS = sorted(
@@ -30,7 +30,7 @@ SPEECH = {"whisper": CLIPS[0]}
 """Recordings in which an engine hears words, where it hears none in `HELLO`."""
 
 FAKE = fake_cards.fake()
-CASES = [*cases(Task.TRANSCRIBE), Case("fake-utterances", FAKE, fake.FakeUtteranceRecognizer)]
+CASES = [*cases(Task.TRANSCRIBE), Case("fake-utterances", FAKE, FakeUtteranceRecognizer)]
 
 
 @dataclass(frozen=True)

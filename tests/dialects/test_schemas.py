@@ -7,9 +7,7 @@ from pydantic import TypeAdapter
 from typing_extensions import is_typeddict
 
 from hearsay.dialects import schemas
-from hearsay.dialects.schemas import (
-    encode_json,
-)
+from hearsay.dialects.rendering import encode_json
 
 
 def test_encode() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hearsay.domain import Task
-from hearsay.engines import registry
+from hearsay.engines import engine_spec, registry
 from hearsay.engines.engine_spec import Runtime
 from hearsay.engines.fake import cards as fake_cards
 from hearsay.engines.fake.recognizer import FakeWindowRecognizer
@@ -54,11 +54,11 @@ def test_for_every_task_something_is_always_there() -> None:
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     voice = registry.synthesizer_cards()[0]
-    monkeypatch.setattr(registry, "_is_installed", lambda package: package != "sherpa_onnx")
-    assert registry.missing(registry.spec(voice)) == ["sherpa_onnx"]
+    monkeypatch.setattr(engine_spec, "is_installed", lambda package: package != "sherpa_onnx")
+    assert registry.spec(voice).missing() == ["sherpa_onnx"]
     assert not registry.is_runnable(voice) and "pip install" in registry.remedy(voice)
     assert registry.is_runnable(fake_cards.fake())
-    monkeypatch.setattr(registry, "_is_installed", lambda package: False)
+    monkeypatch.setattr(engine_spec, "is_installed", lambda package: False)
     assert registry.voices(registry.embedded(Task.SYNTHESIZE)) == ()
     assert registry.variants(registry.embedded(Task.SYNTHESIZE)) == ()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hearsay.domain import ModelCard
-from hearsay.engines import registry
+from hearsay.engines import engine_spec, registry
 from hearsay.engines.fake import cards as fake_cards
 from hearsay.errors import ConfigurationError, DownloadFailed, ModelNotInstalled
 from hearsay.models.hub import Hub, partial_folder
@@ -68,7 +68,7 @@ def test_what_is_not_installed_or_cannot_run_is_not_sound(
         offline.sound(CARD)
     make(offline.own(CARD), toy_model(2000))
     assert offline.sound(CARD) == offline.own(CARD)
-    monkeypatch.setattr(registry, "_is_installed", lambda package: False)
+    monkeypatch.setattr(engine_spec, "is_installed", lambda package: False)
     assert not offline.is_ready(CARD)
     with pytest.raises(ModelNotInstalled, match="cannot run here: the package `ctranslate2`"):
         offline.sound(CARD)

@@ -24,7 +24,7 @@ from hearsay.processes.protocol import (
     receive_frame,
     send_frame,
 )
-from hearsay.processes.spawn import start_module
+from hearsay.processes.worker import start_module
 from tests.support.paths import ROOT
 
 

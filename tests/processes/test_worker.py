@@ -20,7 +20,6 @@ from typing import Any
 import pytest
 
 from hearsay.errors import Cancelled, EngineFailed
-from hearsay.processes import spawn
 from hearsay.processes import worker as worker_module
 from hearsay.processes.protocol import RequestFailed
 from hearsay.processes.worker import WorkerHung, WorkerLost, WorkerProcess, WorkerRequest
@@ -214,7 +213,7 @@ def test_a_request_of_which_nothing_came_may_have_a_second_chance(
     start: Start, second_chance: bool, n_processes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker, started = start(second_chance=second_chance), []
-    start_module = spawn.start_module
+    start_module = worker_module.start_module
 
     def counted(*arguments: Any, **more: Any) -> Any:
         started.append(arguments)
@@ -322,7 +321,7 @@ def test_closing_ends_what_is_under_way_and_refuses_more(start: Start) -> None:
 
 def test_closing_while_it_starts_leaves_no_process(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     worker, pids = start(), []
-    start_module = spawn.start_module
+    start_module = worker_module.start_module
 
     def interrupted(*arguments: Any, **more: Any) -> Any:
         process = start_module(*arguments, **more)
@@ -394,3 +393,24 @@ def test_ends_with_its_parent_whatever_it_is_at(text: str) -> None:
     while is_alive(int(ended.stdout)) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not is_alive(int(ended.stdout))
+
+
+def test_keeps_secrets_and_working_folder_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEARSAY_API_KEY", "sk-secret")
+    monkeypatch.setenv("PYTHONPATH", "/somewhere/else")
+    environment = worker_module._environment()
+    assert "sk-secret" not in environment.values()
+    package, other = environment["PYTHONPATH"].split(os.pathsep)
+    assert (Path(package) / "hearsay").samefile(Path(worker_module.__file__).parents[1])
+    assert other == "/somewhere/else"
+
+
+def test_runs_a_module_of_ours_in_a_group_of_its_own() -> None:
+    child = worker_module.start_module("hearsay.media.worker_process", stdin=subprocess.PIPE)
+    try:
+        assert os.getpgid(child.pid) == child.pid != os.getpgrp()
+    finally:
+        child.kill()
+        child.wait()
+        assert child.stdin is not None
+        child.stdin.close()

@@ -20,13 +20,14 @@ import pytest
 from hearsay.asr.transcription import Transcription
 from hearsay.domain import Audio, Chunking, ModelCard, Task, TranscribeOptions, Transcript
 from hearsay.engines.fake import cards as fake_cards
-from hearsay.engines.fake.recognizer import FakeUtteranceRecognizer, FakeWindowRecognizer
+from hearsay.engines.fake.recognizer import FakeWindowRecognizer
 from hearsay.engines.protocols import Recognizer
 from hearsay.engines.whisper.loading import load as load_whisper
 from hearsay.errors import Cancelled, EngineFailed, ModelNotFound, Overloaded
 from hearsay.media import decoding
 from hearsay.scheduling.admission import Admission
 from hearsay.scheduling.model_pool import BatchLimits, Lease, ModelPool
+from tests.support.fake_stream import FakeUtteranceRecognizer
 from tests.support.paths import DATA
 from tests.support.recognizers import WAIT, Machine, encode
 

@@ -34,6 +34,7 @@ from hearsay.api.routes.speech import SpeechDeps
 from hearsay.api.routes.transcriptions import Decoders, Detector, TranscriptionDeps, no_detector
 from hearsay.api.startup import StartupTask
 from hearsay.domain import DecodeSettings
+from hearsay.engines import registry
 from hearsay.errors import ConfigurationError
 from hearsay.media.worker_pool import MediaDecoderPool
 from hearsay.models.catalogue import Catalogue
@@ -139,7 +140,7 @@ def from_settings(
         keys=Keyring(KeyFile(settings.keys_file), settings.all_api_keys),
         limits=limits,
         decode=wiring.decode_settings(settings),
-        detector=wiring.detector_for,
+        detector=registry.speech_detector,
         speech_language=settings.speech_language,
         folder=settings.work_folder,
         startup_tasks=startup_tasks,

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from hearsay.dialects import ALIAS_PREFIX, PREFIX, chunking_strategy
+from hearsay.dialects import ALIAS_PREFIX, PREFIX, transcription_request
 from hearsay.dialects.schemas import ErrorBody, ModelBody, ModelList, TranscriptBody, VerboseBody, VoiceList
 from hearsay.dialects.speech_request import FORMATS, SPEEDS
 from hearsay.domain import Task
@@ -56,14 +56,14 @@ _CHUNKING = {
     "(or a `server_vad` with its numbers): at pauses, all parts at once. `sequential`: by the model's own "
     "times, one window after the other.",
     "anyOf": [
-        {"type": "string", "enum": [chunking_strategy.AUTO, chunking_strategy.SEQUENTIAL]},
+        {"type": "string", "enum": [transcription_request.AUTO, transcription_request.SEQUENTIAL]},
         {
             "type": "object",
             "properties": {
-                "type": {"type": "string", "enum": [chunking_strategy.SERVER_VAD]},
+                "type": {"type": "string", "enum": [transcription_request.SERVER_VAD]},
                 **{
                     name: {"type": "number", "minimum": 0, "maximum": most}
-                    for name, most in chunking_strategy.LIMITS.items()
+                    for name, most in transcription_request.LIMITS.items()
                 },
             },
             "required": ["type"],
@@ -250,7 +250,7 @@ def _fields(task: Task) -> dict[str, Any]:
         },
         "timestamp_granularities[]": _LIST
         | {"description": "`word` needs response_format verbose_json; only `word` leaves segments out."},
-        chunking_strategy.NAME: _CHUNKING,
+        transcription_request.NAME: _CHUNKING,
         "stream": {
             "type": "boolean",
             "default": False,

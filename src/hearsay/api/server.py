@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hearsay.dialects.error_status import render_status
-from hearsay.dialects.schemas import encode_json
+from hearsay.dialects.rendering import encode_json
 
 MAX_HEADER_BYTES = 64 << 10
 """Most bytes of request line and headers together."""

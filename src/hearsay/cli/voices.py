@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hearsay.cli import terminal
+from hearsay.cli import completion, terminal
 from hearsay.domain import Gender, ModelCard, Task, VendorVoice, Voice
 from hearsay.errors import InvalidRequest, UnsupportedOption
 from hearsay.text import languages
@@ -27,7 +27,7 @@ def voices(
             "--model",
             "-m",
             help="Only the voices of this model.",
-            autocompletion=terminal.complete_synthesizer,
+            autocompletion=completion.complete_synthesizer,
         ),
     ] = None,
     language: Annotated[
@@ -37,7 +37,7 @@ def voices(
             "-l",
             metavar="CODE",
             help="Only voices that speak this language, such as de or german.",
-            autocompletion=terminal.complete_language,
+            autocompletion=completion.complete_language,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

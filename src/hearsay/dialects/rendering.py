@@ -7,6 +7,7 @@ demands and the model cannot know gets its `NEUTRAL` value, and the name of the 
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 
@@ -212,3 +213,12 @@ def _word(word: Word) -> WordBody:
 
 def _ms(seconds: float) -> float:
     return round(float(seconds), 3)
+
+
+def encode_json(body: object) -> bytes:
+    """Return `body` as JSON in UTF-8, as every client parses it.
+
+    Half a surrogate pair, which JSON can smuggle in, becomes `?`. Raises ValueError for NaN and infinity.
+    """
+    text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace")

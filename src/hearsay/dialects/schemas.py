@@ -6,7 +6,6 @@ types are not (Together's 1.x client validates). Source: the response classes of
 
 from __future__ import annotations
 
-import json
 from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
@@ -266,12 +265,3 @@ class ModelList(TypedDict):
 
     object: Literal["list"]
     data: list[ModelBody]
-
-
-def encode_json(body: object) -> bytes:
-    """Return `body` as JSON in UTF-8, as every client parses it.
-
-    Half a surrogate pair, which JSON can smuggle in, becomes `?`. Raises ValueError for NaN and infinity.
-    """
-    text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode("utf-8", "replace")

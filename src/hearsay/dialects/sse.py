@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 
-from hearsay.dialects.rendering import serving, usage
+from hearsay.dialects.rendering import encode_json, serving, usage
 from hearsay.dialects.schemas import (
     DeltaEvent,
     DoneEvent,
@@ -17,7 +17,6 @@ from hearsay.dialects.schemas import (
     SpeechChunk,
     SpeechDeltaEvent,
     SpeechDoneEvent,
-    encode_json,
 )
 from hearsay.domain import BytesLike, Transcript
 

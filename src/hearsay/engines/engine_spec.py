@@ -6,9 +6,11 @@ Knows no engine: each has such a record in the `spec.py` of its folder, and `reg
 from __future__ import annotations
 
 import fnmatch
+import importlib.util
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 from hearsay.domain import ModelCard, Voice
@@ -136,10 +138,20 @@ class EngineSpec:
     wants_speech_detection: bool = False
     """Whether speech is to be detected before recognition."""
 
+    def missing(self) -> list[str]:
+        """Return the packages that it requires and that are not installed."""
+        return [package for package in self.requires if not is_installed(package)]
+
     @property
     def is_embedded(self) -> bool:
         """Return whether its models come with the program: there is nothing to download."""
         return self.files is None
+
+
+@cache
+def is_installed(package: str) -> bool:
+    """Return whether a package can be imported, without importing it."""
+    return importlib.util.find_spec(package) is not None
 
 
 def _matches(name: str, pattern: str) -> bool:

@@ -93,3 +93,12 @@ def is_usable() -> bool:
     except (ImportError, RuntimeError):
         return False
     return True
+
+
+def best_precision() -> str:
+    """Return the number format that OpenVINO chooses on this processor: `f32`, `bf16` or `f16`.
+
+    `bf16` only with AVX-512's instructions, which paged attention in bf16 requires.
+    """
+    name = core().get_property("CPU", "INFERENCE_PRECISION_HINT").get_type_name()
+    return str(name) if name in ("f32", "bf16", "f16") else "f32"

@@ -5,8 +5,6 @@ Knows neither names of models nor the hub. Runtimes are imported when a model is
 
 from __future__ import annotations
 
-import importlib.util
-from functools import cache
 from pathlib import Path
 
 from hearsay.domain import ModelCard, Task, Voice
@@ -14,8 +12,9 @@ from hearsay.engines.engine_spec import EngineSpec, ModelFiles, Runtime
 from hearsay.engines.espeak.spec import ESPEAK
 from hearsay.engines.fake.spec import FAKE_RECOGNIZER, FAKE_SYNTHESIZER
 from hearsay.engines.pocketsphinx.spec import POCKETSPHINX
-from hearsay.engines.protocols import Engine, Recognizer, Synthesizer
+from hearsay.engines.protocols import Engine, Recognizer, SpeechDetector, Synthesizer
 from hearsay.engines.sherpa.spec import SHERPA
+from hearsay.engines.silero import detector
 from hearsay.engines.whisper.spec import WHISPER
 from hearsay.errors import ConfigurationError, UnsupportedOption
 
@@ -55,14 +54,9 @@ def embedded(task: Task) -> ModelCard:
     return next(card for card in cards if spec(card).is_embedded)
 
 
-def missing(engine: EngineSpec) -> list[str]:
-    """Return the packages that an engine requires and that are not installed."""
-    return [package for package in engine.requires if not _is_installed(package)]
-
-
 def is_runnable(card: ModelCard) -> bool:
     """Return whether a model's engine can run here; its weights may still be missing."""
-    return not missing(spec(card))
+    return not spec(card).missing()
 
 
 def remedy(card: ModelCard) -> str:
@@ -125,6 +119,6 @@ def _cards(task: Task) -> tuple[ModelCard, ...]:
     return tuple(card for engine in engines for card in engine.cards() if task in card.tasks)
 
 
-@cache
-def _is_installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
+def speech_detector(card: ModelCard) -> SpeechDetector | None:
+    """Return the speech detector for a model; None for engines that want none. Raises: `EngineFailed`."""
+    return detector.shared() if spec(card).wants_speech_detection else None

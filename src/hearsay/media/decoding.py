@@ -49,8 +49,6 @@ CONTAINERS = {
 }
 """Containers of `encode`: name → libav's muxer, encoder and bit rate (None: lossless)."""
 
-_IN_MEMORY_BYTES = 4 * 1024 * 1024
-
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
@@ -70,7 +68,7 @@ def load(path: Path, *, max_duration: float | None = None) -> Audio:
     with tempfile.TemporaryFile() as pcm:
         with path.open("rb") as source:
             decoded = decode_file(source, pcm, max_duration=max_duration)
-        return map_pcm(pcm, decoded)
+        return Audio.map(pcm, decoded.n_samples, decoded.warnings)
 
 
 def decode(source: Path, pcm: Path, *, max_duration: float | None = None) -> Decoded:
@@ -96,16 +94,6 @@ def decode_file(source: BinaryIO, pcm: BinaryIO | IO[bytes], *, max_duration: fl
             return _checked(source.fileno(), container, stream, track)
     except (FFmpegError, ValueError, OverflowError, MemoryError) as error:
         raise InvalidAudio(f"The file could not be decoded: {_reason(error)}.") from error
-
-
-def map_pcm(pcm: BinaryIO | IO[bytes], decoded: Decoded) -> Audio:
-    """Return the output of `decode_file` as `Audio`; the file may be closed and unlinked afterwards."""
-    n_samples = decoded.n_samples
-    if n_samples * 2 <= _IN_MEMORY_BYTES:
-        pcm.seek(0)
-        return Audio(np.frombuffer(pcm.read(n_samples * 2), "<i2"), decoded.warnings)
-    mapped = np.memmap(pcm, "<i2", mode="r", shape=(n_samples,))
-    return Audio(np.asarray(mapped), decoded.warnings)
 
 
 def encode(samples: Samples, container: str) -> bytes:

@@ -18,7 +18,6 @@ from typing import Any
 
 from hearsay.domain import Audio
 from hearsay.errors import AudioTooShort, EngineFailed, InvalidAudio
-from hearsay.media.decoding import Decoded, map_pcm
 from hearsay.processes.worker import WorkerHung, WorkerLost, WorkerProcess, WorkerRequest
 
 MAX_DURATION = 12 * 3600.0
@@ -112,17 +111,18 @@ class MediaDecoderPool:
                 if worker.n_requests >= _REQUESTS_PER_PROCESS:
                     worker.end_process()
                 self._idle.append(worker)
-            return map_pcm(pcm, _decoded(json.loads(answer)))
+            facts = _checked(json.loads(answer))
+            return Audio.map(pcm, facts["n_samples"], tuple(facts["warnings"]))
 
 
-def _decoded(answer: dict[str, Any]) -> Decoded:
-    """Read a worker's answer. Raises what it says was raised over there."""
+def _checked(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return a worker's answer, the fields of `Decoded`. Raises: what was raised in the worker."""
     if "refused" in answer:
         kind = {"InvalidAudio": InvalidAudio, "AudioTooShort": AudioTooShort}[answer["refused"]]
         raise kind(answer["message"], code=answer["code"])
     if "failed" in answer:
         raise OSError(answer["failed"], answer["message"])
-    return Decoded(answer["n_samples"], answer["container"], answer["codec"], tuple(answer["warnings"]))
+    return answer
 
 
 def _closed() -> EngineFailed:

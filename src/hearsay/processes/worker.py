@@ -12,12 +12,15 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import select
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hearsay.errors import Cancelled, EngineFailed
@@ -34,7 +37,6 @@ from hearsay.processes.protocol import (
     receive_frame,
     send_frame,
 )
-from hearsay.processes.spawn import start_module
 
 START_SECONDS = 120.0
 """How long a process may take to load."""
@@ -297,3 +299,29 @@ class WorkerProcess:
 def _reason(error: Exception) -> str:
     """Return what an error tells beyond the loss of the process."""
     return "" if isinstance(error, ConnectionError) else str(error)
+
+
+_KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME", "VIRTUAL_ENV", "TZ")
+
+
+def start_module(module: str, *, stdin: int) -> subprocess.Popen[bytes]:
+    """Run a module with a descriptor (or `subprocess.PIPE`) as its standard input, and nothing as its output.
+
+    Standard error is the parent's. The process group is not: Ctrl-C in a terminal is for the parent.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", module],
+        stdin=stdin,
+        stdout=subprocess.DEVNULL,
+        env=_environment(),
+        cwd="/",
+        process_group=0,
+    )
+
+
+def _environment() -> dict[str, str]:
+    """Return what Python needs to start and to find this package, and one thread for linear algebra."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    package = str(Path(__file__).resolve().parents[2])
+    paths = filter(None, (package, os.environ.get("PYTHONPATH")))
+    return kept | {"PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"}

@@ -18,8 +18,9 @@ from hearsay.api.app import Limits
 from hearsay.api.request.multipart_form import FormLimits
 from hearsay.api.request.url_fetch import FetchPolicy
 from hearsay.domain import Audio
-from hearsay.engines.fake.recognizer import FakeUtteranceRecognizer, FakeWindowRecognizer, Faults
+from hearsay.engines.fake.recognizer import FakeWindowRecognizer, Faults
 from hearsay.scheduling.admission import Admission
+from tests.support.fake_stream import FakeUtteranceRecognizer
 from tests.support.server import InlineDecoders, Running, Stage, speech
 
 TRANSCRIBE = "/v1/audio/transcriptions"

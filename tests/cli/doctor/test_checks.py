@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from hearsay.cli.doctor import checks as look
 from hearsay.cli.doctor.checks import Finding, State
 from hearsay.domain import Samples
-from hearsay.engines import registry
+from hearsay.engines import engine_spec, registry
 from hearsay.engines.hardware import GIB, Machine
 from hearsay.engines.protocols import SpeechDetector
 from hearsay.errors import EngineFailed
@@ -152,9 +152,9 @@ def test_the_speech_detector_hears_the_clip(monkeypatch: pytest.MonkeyPatch) -> 
         raise EngineFailed("no network")
 
     assert look.speech_detector().state is State.FINE
-    monkeypatch.setattr("hearsay.wiring.detector", Deaf)
+    monkeypatch.setattr("hearsay.engines.silero.detector.shared", Deaf)
     assert look.speech_detector().state is State.BROKEN
-    monkeypatch.setattr("hearsay.wiring.detector", broken)
+    monkeypatch.setattr("hearsay.engines.silero.detector.shared", broken)
     assert look.speech_detector() == Finding("speech detector", State.BROKEN, "no network")
 
 
@@ -214,7 +214,7 @@ def test_engines_are_listed_with_what_they_lack(monkeypatch: pytest.MonkeyPatch)
     found = list(look.engines())
     assert [finding.subject for finding in found] == [f"engine {engine.name}" for engine in engines]
     assert {finding.state for finding in found} == {State.FINE}
-    monkeypatch.setattr(registry, "_is_installed", lambda package: package != "sherpa_onnx")
+    monkeypatch.setattr(engine_spec, "is_installed", lambda package: package != "sherpa_onnx")
     lacking = [finding for finding in look.engines() if finding.state is State.NOTE]
     assert [finding.subject for finding in lacking] == ["engine sherpa"]
     assert "sherpa_onnx is missing; `pip install 'hearsay[speech]'`" in lacking[0].detail

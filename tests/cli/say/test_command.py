@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from hearsay.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO_MODEL, EXIT_USAGE, app, terminal
+from hearsay.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO_MODEL, EXIT_USAGE, app, completion
 from hearsay.cli.say import audio_files
 from hearsay.cli.say.audio_files import Format
 from hearsay.cli.say.command import _complete_format
@@ -358,11 +358,11 @@ def test_what_nobody_can_tell_is_in_the_usual_language(here: Path, monkeypatch: 
 
 def test_the_shell_completes_formats_and_voices(here: Path) -> None:
     assert _complete_format("m") == ["mp3", "mulaw"]
-    assert "low" in terminal.complete_voice("lo")
-    assert "kokoro-82m" in terminal.complete_synthesizer("")
-    assert terminal.complete_synthesizer("esp") == ["espeak-ng"]
-    assert terminal.complete_synthesizer("whisper") == []
-    assert "alloy" in terminal.complete_voice("ALL")
+    assert "low" in completion.complete_voice("lo")
+    assert "kokoro-82m" in completion.complete_synthesizer("")
+    assert completion.complete_synthesizer("esp") == ["espeak-ng"]
+    assert completion.complete_synthesizer("whisper") == []
+    assert "alloy" in completion.complete_voice("ALL")
 
 
 def test_sizes_that_a_header_cannot_hold_stay_unknown() -> None:

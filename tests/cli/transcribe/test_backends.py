@@ -14,11 +14,12 @@ import pytest
 from hearsay.cli.progress import Lines
 from hearsay.cli.transcribe.backends import LocalModel
 from hearsay.domain import ModelCard, Segment, TranscribeOptions
-from hearsay.engines.fake.recognizer import FakeUtteranceRecognizer, FakeWindowRecognizer, Faults
+from hearsay.engines.fake.recognizer import FakeWindowRecognizer, Faults
 from hearsay.engines.protocols import Recognizer
 from hearsay.errors import EngineFailed
 from hearsay.models.catalogue import Catalogue
 from hearsay.settings import Settings
+from tests.support.fake_stream import FakeUtteranceRecognizer
 from tests.support.recognizers import WAIT
 from tests.support.server import speech
 

@@ -22,7 +22,15 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from hearsay.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO_MODEL, EXIT_USAGE, app, progress, terminal
+from hearsay.cli import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_NO_MODEL,
+    EXIT_USAGE,
+    app,
+    completion,
+    progress,
+)
 from hearsay.cli.say.command import say
 from hearsay.cli.transcribe import outputs
 from hearsay.cli.transcribe.command import _complete_format, transcribe
@@ -504,7 +512,7 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(
 
 def test_completion_offers_formats_and_languages() -> None:
     assert _complete_format("s") == ["srt"]
-    assert ("de", "german") in terminal.complete_language("d")
+    assert ("de", "german") in completion.complete_language("d")
 
 
 def test_parse_formats() -> None:

@@ -199,7 +199,7 @@ def test_the_parts_compute_what_the_whole_does(weights: Weights, exact: OpenVino
 
 
 def test_what_the_processor_does_well_is_taken(weights: Weights) -> None:
-    chosen = encoder.best_precision()
+    chosen = openvino_runtime.best_precision()
     assert chosen in {"f32", "bf16", "f16"}
     assert OpenVinoEncoder(weights).precision == chosen
 

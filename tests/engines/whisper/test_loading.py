@@ -13,10 +13,11 @@ import pytest
 import structlog
 
 from hearsay.engines import openvino_runtime
+from hearsay.engines.openvino_runtime import best_precision
 from hearsay.engines.whisper import encoder as encoders
 from hearsay.engines.whisper import gpu_batch_size, loading
 from hearsay.engines.whisper.ctranslate2_recognizer import CTranslate2Whisper
-from hearsay.engines.whisper.encoder import CTranslate2Encoder, OpenVinoEncoder, best_precision
+from hearsay.engines.whisper.encoder import CTranslate2Encoder, OpenVinoEncoder
 from hearsay.engines.whisper.loading import DEFAULT_TYPES, choose_compute_type, choose_device
 from hearsay.engines.whisper.openvino import decoder as decoders
 from hearsay.engines.whisper.openvino.recognizer import NUMBER_FORMATS, OpenVinoWhisper

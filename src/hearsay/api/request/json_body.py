@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from hearsay.api.request.exchange import collect, declared_length
-from hearsay.dialects.schemas import encode_json
+from hearsay.dialects.rendering import encode_json
 from hearsay.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 
 _IDLE_SECONDS = 60.0

@@ -26,8 +26,7 @@ from hearsay.api.request.streaming import StreamedResponse
 from hearsay.api.request.url_fetch import Fetcher
 from hearsay.asr.transcription import Transcription, check_options
 from hearsay.dialects import PREFIX
-from hearsay.dialects.rendering import render_json, render_verbose
-from hearsay.dialects.schemas import encode_json
+from hearsay.dialects.rendering import encode_json, render_json, render_verbose
 from hearsay.dialects.sse import DONE, PING, Deltas, frame, render_done
 from hearsay.dialects.transcription_request import ResponseFormat, parse_transcription
 from hearsay.domain import Audio, DecodeSettings, ModelCard, Task, Transcript
@@ -112,7 +111,6 @@ class TranscriptionResponse(StreamedResponse):
         super().__init__(deps.pool.admission, keepalive_seconds=deps.keepalive_seconds)
         self._deps = deps
         self._task = task
-        self._deltas = Deltas()
 
     async def read(self, headers: Headers, resources: ExitStack) -> None:
         """Spool the form and parse its fields."""
@@ -131,7 +129,7 @@ class TranscriptionResponse(StreamedResponse):
         if self._asked.response_format in (ResponseFormat.JSON, ResponseFormat.VERBOSE_JSON):
             self.media_type, self.keepalive = JsonResponse.media_type, b"\n"
         if self.is_event_stream:
-            self.keepalive = PING
+            self.keepalive, self._deltas = PING, Deltas()
 
     async def work(self) -> None:
         """Transcribe the recording of the form and answer."""

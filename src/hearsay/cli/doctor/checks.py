@@ -106,7 +106,7 @@ def engines() -> Iterator[Finding]:
     for engine in registry.ENGINES:
         if engine.is_test:
             continue
-        missing, n_models = registry.missing(engine), len(engine.cards())
+        missing, n_models = engine.missing(), len(engine.cards())
         if missing:
             detail = f"cannot run: {', '.join(missing)} is missing; {engine.remedy}"
         else:
@@ -178,12 +178,13 @@ def weights(catalogue: Catalogue) -> Iterator[Finding]:
 
 def speech_detector() -> Finding:
     """Run the speech detector on the known clip."""
-    from hearsay import samples, wiring
+    from hearsay import samples
+    from hearsay.engines.silero import detector as silero
     from hearsay.media import decoding
 
     subject = "speech detector"
     try:
-        stream = wiring.detector().open()
+        stream = silero.shared().open()
         recording = decoding.load(samples.HELLO)
         heard = [*stream.feed(recording.samples()), *stream.finish()]
     except HearsayError as error:

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from hearsay.cli import EXIT_INTERRUPTED, terminal
+from hearsay.cli import EXIT_INTERRUPTED, completion, terminal
 from hearsay.errors import HearsayError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def say(
             "--voice",
             "-v",
             help="Voice to speak in; `hearsay voices` shows them.",
-            autocompletion=terminal.complete_voice,
+            autocompletion=completion.complete_voice,
         ),
     ] = None,
     speed: Annotated[
@@ -82,7 +82,7 @@ def say(
             "--model",
             "-m",
             help="Model to use; default: the best one that is installed.",
-            autocompletion=terminal.complete_synthesizer,
+            autocompletion=completion.complete_synthesizer,
         ),
     ] = None,
     language: Annotated[
@@ -91,7 +91,7 @@ def say(
             "--language",
             "-l",
             help="Language of the text, such as en or german; default: the voice's, or found out.",
-            autocompletion=terminal.complete_language,
+            autocompletion=completion.complete_language,
         ),
     ] = None,
     sample_rate: Annotated[

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hearsay.cli import terminal
+from hearsay.cli import completion, terminal
 from hearsay.cli.serve.banner import Banner, address
 from hearsay.errors import ConfigurationError, ModelNotInstalled
 
@@ -40,7 +40,7 @@ def serve(
             "--model",
             "-m",
             help="Model for requests that name none; `hearsay models list` shows them.  [default: auto]",
-            autocompletion=terminal.complete_model,
+            autocompletion=completion.complete_model,
         ),
     ] = None,
     models: Annotated[

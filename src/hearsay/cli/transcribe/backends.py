@@ -5,26 +5,24 @@ Knows no output format and no exit code.
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from hearsay.cli import terminal
 from hearsay.cli.progress import Reporter
 from hearsay.client import transcription_client
 from hearsay.domain import Segment, TranscribeOptions, Transcript
-from hearsay.errors import EngineFailed, HearsayError, ModelNotFound, Unauthorized
+from hearsay.engines import registry
+from hearsay.errors import HearsayError
 from hearsay.settings import Settings
 
 if TYPE_CHECKING:
     from hearsay.engines.jobs import Submit
     from hearsay.models.catalogue import Catalogue
-
-Result = TypeVar("Result")
 
 
 class LocalModel:
@@ -48,7 +46,7 @@ class LocalModel:
         self._decode = wiring.decode_settings(settings)
         self._limits = wiring.batch_limits(settings)
         self._recognizer = catalogue.load_recognizer(self.card)
-        self._detector = wiring.detector_for(self.card)
+        self._detector = registry.speech_detector(self.card)
         reporter.say(f"Model: {self.card.id}.")
         upgrade_hint = catalogue.upgrade_hint(self.card)
         if upgrade_hint:
@@ -150,29 +148,3 @@ def server_choice(
         own if transcription_client.vendor_of(base_url) is None else None
     )
     return ServerChoice(base_url, api_key or found, model, limits)
-
-
-def fails_every_recording(error: HearsayError) -> bool:
-    """Return whether the error is independent of the recording."""
-    gone = isinstance(error, EngineFailed) and error.code == "unreachable"
-    return gone or isinstance(error, (Unauthorized, ModelNotFound))
-
-
-async def run_concurrently(
-    jobs: Sequence[Callable[[], Awaitable[Result]]], *, n_concurrent: int, on_result: Callable[[Result], None]
-) -> None:
-    """Run jobs, `n_concurrent` at a time, and call `on_result` in the order of the jobs."""
-    permits = asyncio.Semaphore(n_concurrent)
-
-    async def with_permit(job: Callable[[], Awaitable[Result]]) -> Result:
-        async with permits:
-            return await job()
-
-    tasks = [asyncio.create_task(with_permit(job)) for job in jobs]
-    try:
-        for task in tasks:
-            on_result(await task)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

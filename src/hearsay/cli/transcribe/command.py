@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from hearsay.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO_MODEL, terminal
+from hearsay.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO_MODEL, completion, terminal
 from hearsay.cli.progress import Reporter, open_reporter
 from hearsay.cli.transcribe import outputs
 from hearsay.cli.transcribe.backends import LocalModel, server_choice
@@ -68,7 +68,7 @@ def transcribe(
             "--model",
             "-m",
             help="Model to use; `hearsay models list` shows them.",
-            autocompletion=terminal.complete_model,
+            autocompletion=completion.complete_model,
         ),
     ] = None,
     language: Annotated[
@@ -77,7 +77,7 @@ def transcribe(
             "--language",
             "-l",
             help="Language that is spoken, such as en or german; default: detect.",
-            autocompletion=terminal.complete_language,
+            autocompletion=completion.complete_language,
         ),
     ] = None,
     translate: Annotated[bool, typer.Option("--translate", help="Write in English what is said.")] = False,

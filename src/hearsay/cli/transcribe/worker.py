@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from hearsay.cli.progress import Reporter
 from hearsay.cli.transcribe import outputs
-from hearsay.cli.transcribe.backends import LocalModel, ServerChoice, fails_every_recording, run_concurrently
 from hearsay.cli.transcribe.inputs import Source, open_source
 from hearsay.cli.transcribe.outputs import Format
 from hearsay.client.transcription_client import TranscriptionClient
 from hearsay.domain import Segment, TranscribeOptions, Transcript
-from hearsay.errors import HearsayError, UnsupportedOption
+from hearsay.errors import EngineFailed, HearsayError, ModelNotFound, Unauthorized, UnsupportedOption
 from hearsay.storage.atomic import write_atomically
 from hearsay.transcripts import subtitles
+
+if TYPE_CHECKING:
+    from hearsay.cli.transcribe.backends import LocalModel, ServerChoice
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,3 +196,29 @@ def _as_hearsay_error(error: HearsayError | OSError) -> HearsayError:
     if isinstance(error, BrokenPipeError):
         raise error
     return error if isinstance(error, HearsayError) else HearsayError(f"{error}.")
+
+
+def fails_every_recording(error: HearsayError) -> bool:
+    """Return whether the error is independent of the recording."""
+    gone = isinstance(error, EngineFailed) and error.code == "unreachable"
+    return gone or isinstance(error, (Unauthorized, ModelNotFound))
+
+
+async def run_concurrently(
+    jobs: Sequence[Callable[[], Awaitable[Result]]], *, n_concurrent: int, on_result: Callable[[Result], None]
+) -> None:
+    """Run jobs, `n_concurrent` at a time, and call `on_result` in the order of the jobs."""
+    permits = asyncio.Semaphore(n_concurrent)
+
+    async def with_permit(job: Callable[[], Awaitable[Result]]) -> Result:
+        async with permits:
+            return await job()
+
+    tasks = [asyncio.create_task(with_permit(job)) for job in jobs]
+    try:
+        for task in tasks:
+            on_result(await task)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -7,8 +7,9 @@ Source: github.com/snakers4/silero-vad; the graph is faster-whisper's (`assets/L
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +136,17 @@ class SileroStream:
         if n_missing == FRAME_SAMPLES:
             return np.zeros(0, np.float32)
         return self.feed(np.zeros(n_missing, np.float32))
+
+
+def shared() -> Silero:
+    """Return the speech detector of this process; the first call loads it. Raises: `EngineFailed`."""
+    with _loading:
+        return _shared()
+
+
+_loading = threading.Lock()
+
+
+@cache
+def _shared() -> Silero:
+    return load()

@@ -16,6 +16,7 @@ import structlog
 from numpy.typing import NDArray
 
 from hearsay.engines import openvino_runtime
+from hearsay.engines.openvino_runtime import best_precision
 from hearsay.engines.whisper.openvino import encoder_graph
 from hearsay.errors import ConfigurationError, EngineFailed
 
@@ -181,15 +182,6 @@ class OpenVinoEncoder:
             "ENABLE_CPU_PINNING": False,  # Other threads compute on these cores, too.
         }
         return openvino_runtime.core().compile_model(model, "CPU", config)
-
-
-def best_precision() -> str:
-    """Return the number format that OpenVINO chooses on this processor: `f32`, `bf16` or `f16`.
-
-    `bf16` only with AVX-512's instructions, which paged attention in bf16 requires.
-    """
-    name = openvino_runtime.core().get_property("CPU", "INFERENCE_PRECISION_HINT").get_type_name()
-    return str(name) if name in PRECISIONS else "f32"
 
 
 States = TypeVar("States", bound=NDArray[Any])

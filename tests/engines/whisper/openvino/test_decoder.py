@@ -8,8 +8,8 @@ import structlog
 from numpy.typing import NDArray
 
 from hearsay.engines import openvino_runtime
+from hearsay.engines.openvino_runtime import best_precision
 from hearsay.engines.whisper import tokenizer
-from hearsay.engines.whisper.encoder import best_precision
 from hearsay.engines.whisper.logit_rules import TokenIds
 from hearsay.engines.whisper.openvino import decoder as decoders
 from hearsay.engines.whisper.openvino.decoder import SequenceInput, Session, WhisperDecoder

@@ -10,9 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from hearsay.engines import openvino_runtime
+from hearsay.engines.openvino_runtime import best_precision
 from hearsay.engines.whisper import tokenizer
 from hearsay.engines.whisper.dtw import Path as Way
-from hearsay.engines.whisper.encoder import OpenVinoEncoder, best_precision
+from hearsay.engines.whisper.encoder import OpenVinoEncoder
 from hearsay.engines.whisper.log_mel import LogMel
 from hearsay.engines.whisper.logit_rules import TokenIds
 from hearsay.engines.whisper.openvino import forced_alignment

@@ -15,7 +15,7 @@ import structlog
 from numpy.typing import NDArray
 
 from hearsay.engines import openvino_runtime
-from hearsay.engines.whisper.encoder import best_precision
+from hearsay.engines.openvino_runtime import best_precision
 from hearsay.engines.whisper.openvino.decoder_graph import STEP_INPUTS, DecoderGraphs
 from hearsay.engines.whisper.openvino.decoder_network import read_shape, reference_logits
 from hearsay.engines.whisper.openvino.kv_cache import CachedSequence, PagedKVCache

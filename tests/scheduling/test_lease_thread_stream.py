@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import pytest
 
 from hearsay.errors import Cancelled
-from hearsay.scheduling.thread_stream import ThreadStream
+from hearsay.scheduling.lease import ThreadStream
 from tests.support.recognizers import WAIT
 
 T = TypeVar("T")

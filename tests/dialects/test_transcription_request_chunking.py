@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay.dialects.chunking_strategy import LIMITS, NAME, ChunkingOptions, parse_chunking
 from hearsay.dialects.form_fields import FormFields, flatten
+from hearsay.dialects.transcription_request import LIMITS, NAME, ChunkingOptions, parse_chunking
 from hearsay.domain import Chunking, VadThresholds
 from hearsay.errors import InvalidRequest
 
