@@ -1,1 +1,1 @@
-"""Measurements by hand: each prints ratios and says on what; `make bench` runs them."""
+"""Benchmarks, run by hand: each prints ratios and its conditions; `make bench` runs them."""

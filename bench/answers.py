@@ -1,4 +1,4 @@
-"""What a model in CTranslate2's format hears in recordings of up to 30 s, without a server.
+"""Transcripts by a model in CTranslate2's format of recordings of up to 30 s, without a server.
 
 Knows no timing. Beam search at temperature 0 with timestamps, all in one way, for comparing two models.
 """

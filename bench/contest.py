@@ -1,10 +1,10 @@
-"""Our server against its rivals on equal terms: `python -m bench.contest --shape base [--only PART]`.
+"""Comparison with other systems on equal terms: `python -m bench.contest --shape base [--only PART]`.
 
-Weights of a real model's size that say what the fixture says (`bench.inflate`), the same recordings, beam,
-threads and cores for everybody, in one run, taking turns. Parts: `single`, one short clip after the other,
-against faster-whisper called directly; `concurrent`, clips from several callers at once, against a plain
+Weights of a real model's size with the fixture's output (`bench.inflate`), and the same recordings, beam,
+threads and cores for all systems, in one run, alternating. Parts: `single`, one short clip after the other,
+against faster-whisper called directly; `concurrent`, clips from several concurrent clients, against a plain
 server with one lock; `long`, a recording of ten minutes, against faster-whisper with and without its own
-batching; `rivals`, libraries that live in a Python of their own. Needs the extra `bench`.
+batching; `rivals`, libraries in another Python environment. Needs the extra `bench`.
 
 With base-shaped weights on two cores a round of all clips takes about two minutes in `single`, one for each
 number of callers in `concurrent`, and three in `long`; small-shaped ones take three times as long.
@@ -25,7 +25,7 @@ import ctranslate2
 import faster_whisper
 
 from bench import contestants
-from bench.contestants import Batched, Contestant, Library
+from bench.contestants import Batched, Library, System
 from bench.inflate import inflate
 from bench.recordings import FIXTURE, Recording, short, stitched
 from bench.scores import Score, table
@@ -33,10 +33,10 @@ from bench.shapes import SHAPES
 from bench.turns import alone, at_once, in_turns
 
 SEED = 3
-"""Of the long recording; faster-whisper hears this one without an error in float32."""
+"""Of the long recording; faster-whisper recognises this one without an error in float32."""
 
 TARGETS = {"single": 2.5, "concurrent": 3.5, "long": 2.5}
-"""How much faster our server has to be."""
+"""Required speed-up of our server."""
 
 TARGET_CALLERS = 8
 TARGET_EQUAL = 99.0
@@ -51,7 +51,7 @@ HEAD = ("", "language", "median s", "RTFx", "WER %", "equal to f32 %")
 
 
 def main() -> int:
-    """Run the wanted parts and tell."""
+    """Run the selected parts and print the results."""
     options = _options()
     pin(options.threads)
     with tempfile.TemporaryDirectory() as folder:
@@ -80,11 +80,11 @@ def single(options: argparse.Namespace) -> None:
             rows += [_row(score, clips, exact, named=named) for score in scores.values()]
             rows.append(_versus(scores[US], scores[DIRECT], TARGETS["single"]))
             rows.append(_word_errors(scores[US], clips, exact))
-    _tell(f"{len(clips)} clips one at a time, {options.rounds} rounds", HEAD, rows)
+    _print_table(f"{len(clips)} clips one at a time, {options.rounds} rounds", HEAD, rows)
 
 
 def concurrent(options: argparse.Namespace) -> None:
-    """Compare how many clips are answered with several callers at once."""
+    """Compare throughput with several concurrent clients."""
     clips = short(options.clips)
     head = ("", "callers", "clips/s", "p50 s", "p95 s", "WER %", "equal to ours alone %")
     rows = []
@@ -100,8 +100,8 @@ def concurrent(options: argparse.Namespace) -> None:
             target = TARGETS["concurrent"] if n_callers == TARGET_CALLERS else None
             rows.append(_versus(scores[US], scores[LOCKED], target))
             equal = scores[US].agreement(lone)
-            rows.append(_verdict("equal to alone", f"{equal:.1f} %", equal >= TARGET_EQUAL, TARGET_EQUAL))
-    _tell(f"{len(clips)} clips from several callers, {options.rounds} rounds", head, rows)
+            rows.append(_check_row("equal to alone", f"{equal:.1f} %", equal >= TARGET_EQUAL, TARGET_EQUAL))
+    _print_table(f"{len(clips)} clips from several callers, {options.rounds} rounds", head, rows)
 
 
 def long(options: argparse.Namespace) -> None:
@@ -110,22 +110,22 @@ def long(options: argparse.Namespace) -> None:
     with contestants.ours(options) as server:
         model = contestants.library(options)
         together = {"beam_size": options.beam, "batch_size": options.batch}
-        playing: list[Contestant] = [
+        systems: list[System] = [
             server,
             # The small language misleads the model when its own text is its prompt: slower, and worse.
             Library(SEQUENTIAL, model, beam_size=options.beam, condition_on_previous_text=False),
             Batched(BATCHED, model, **together),
             Batched(TIMED, model, **together, without_timestamps=False),
         ]
-        for each in playing:
-            each.hear(short(1)[0].path, None)
+        for each in systems:
+            each.transcribe(short(1)[0].path, None)
         rounds = dict.fromkeys((US, BATCHED, TIMED), options.rounds) | {SEQUENTIAL: 1}
         exact = _exact(options, [recording], named=options.named)
-        scores = in_turns(playing, [recording], rounds, named=options.named)
+        scores = in_turns(systems, [recording], rounds, named=options.named)
     rows = [_row(score, [recording], exact, named=options.named) for score in scores.values()]
     rows += [_versus(scores[US], scores[name], TARGETS["long"]) for name in (BATCHED, TIMED)]
     rows += [_versus(scores[US], scores[SEQUENTIAL], None), _word_errors(scores[US], [recording], exact)]
-    _tell(f"one recording of {recording.seconds:.0f} s, {options.rounds} rounds", HEAD, rows)
+    _print_table(f"one recording of {recording.seconds:.0f} s, {options.rounds} rounds", HEAD, rows)
 
 
 def rivals(options: argparse.Namespace) -> None:
@@ -133,36 +133,36 @@ def rivals(options: argparse.Namespace) -> None:
     clips = short(options.clips)
     recording = stitched(60.0 * options.minutes, options.folder / "long.wav", seed=SEED)
     with ExitStack() as stack:
-        playing: list[Contestant] = [stack.enter_context(contestants.ours(options))]
+        systems: list[System] = [stack.enter_context(contestants.ours(options))]
         for name, kind, python, weights in (
             ("openai/whisper float32", "reference", options.openai_python, options.weights),
             ("openvino-genai", "genai", options.genai_python, options.genai_weights),
         ):
             if python:
                 there = contestants.elsewhere(name, (python, "-m", "bench.elsewhere", kind), weights, options)
-                playing.append(stack.enter_context(there))
+                systems.append(stack.enter_context(there))
         for recordings, what in ((clips, f"{len(clips)} clips"), ([recording], f"{recording.seconds:.0f} s")):
             exact = _exact(options, recordings, named=options.named)
-            for each in playing:
+            for each in systems:
                 alone(each, recordings[:2] if len(recordings) > 1 else [], named=options.named)
-            rounds = {each.name: options.rounds for each in playing}
-            scores = in_turns(playing, recordings, rounds, named=options.named)
+            rounds = {each.name: options.rounds for each in systems}
+            scores = in_turns(systems, recordings, rounds, named=options.named)
             rows = [_row(score, recordings, exact, named=options.named) for score in scores.values()]
             rows += [_versus(scores[US], score, 1.0) for score in scores.values() if score.name != US]
-            _tell(f"{what}, {options.rounds} rounds", HEAD, rows)
+            _print_table(f"{what}, {options.rounds} rounds", HEAD, rows)
 
 
 PARTS = {"single": single, "concurrent": concurrent, "long": long, "rivals": rivals}
 
 
 def pin(n_threads: int) -> None:
-    """Keep this process and those that it starts on as many cores, where the system can."""
+    """Pin this process and its children to that many cores, where supported."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:n_threads])
 
 
 def _exact(options: argparse.Namespace, recordings: Sequence[Recording], *, named: bool) -> Score:
-    """Hear what faster-whisper does in float32, with the small model that the large one was made from."""
+    """Transcribe with faster-whisper in float32, with the small model that the large one was made from."""
     small = argparse.Namespace(weights=options.exact, threads=options.threads)
     model = contestants.library(small, "float32")
     name = "faster-whisper float32"
@@ -198,26 +198,26 @@ def _load_row(
 
 
 def _versus(us: Score, them: Score, target: float | None) -> list[str]:
-    """Return how much faster we are: ratio of the medians, and round by round where both played it."""
+    """Return the speed-up: ratio of the medians, and of each round that both measured."""
     ratio = them.median / us.median
     pairs = [theirs / ours for ours, theirs in zip(us.rounds, them.rounds, strict=False)]
     spread = f"{ratio:.2f} x ({min(pairs):.2f} to {max(pairs):.2f})"
-    return _verdict(f"faster than {them.name}", spread, target is None or ratio >= target, target)
+    return _check_row(f"faster than {them.name}", spread, target is None or ratio >= target, target)
 
 
 def _word_errors(us: Score, recordings: Sequence[Recording], exact: Score) -> list[str]:
     more = us.word_errors(recordings) - exact.word_errors(recordings)
     text = f"{more:+.2f} points"
-    return _verdict("word errors against float32", text, more <= TARGET_WORD_ERRORS, TARGET_WORD_ERRORS)
+    return _check_row("word errors against float32", text, more <= TARGET_WORD_ERRORS, TARGET_WORD_ERRORS)
 
 
-def _verdict(what: str, figure: str, met: bool, target: float | None) -> list[str]:
+def _check_row(what: str, figure: str, met: bool, target: float | None) -> list[str]:
     return [
         f"  {what}: {figure}" + ("" if target is None else f", target {target}: {'met' if met else 'MISSED'}")
     ]
 
 
-def _tell(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _print_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     print(f"\n{title}\n{table(head, rows)}", flush=True)
 
 

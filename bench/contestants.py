@@ -1,4 +1,4 @@
-"""Who is measured: each hears a recording and gives its words, whatever is behind it.
+"""The systems under test, behind one interface: a recording in, its words out.
 
 Knows no clock and no table. Servers are asked over HTTP; libraries are called in this process, or in another
 Python through a pipe where they cannot be installed here.
@@ -25,12 +25,12 @@ MODEL = "bench"
 """Name under which our server knows the weights."""
 
 
-class Contestant(Protocol):
-    """Hears recordings."""
+class System(Protocol):
+    """Transcribes recordings."""
 
     name: str
 
-    def hear(self, path: Path, language: str | None) -> str:
+    def transcribe(self, path: Path, language: str | None) -> str:
         """Return the words of a recording; without a language it is detected. Callable from many threads."""
         ...
 
@@ -43,8 +43,8 @@ class Server:
         limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
         self._client = httpx.Client(base_url=address, timeout=None, trust_env=False, limits=limits)
 
-    def hear(self, path: Path, language: str | None) -> str:
-        """Send the file and read the words. Raises: `httpx.HTTPStatusError` with what the server said."""
+    def transcribe(self, path: Path, language: str | None) -> str:
+        """Send the file and return the text. Raises: `httpx.HTTPStatusError`."""
         form = {"model": MODEL, "response_format": "json"} | ({"language": language} if language else {})
         with path.open("rb") as stream:
             answer = self._client.post("/v1/audio/transcriptions", data=form, files={"file": stream})
@@ -59,7 +59,7 @@ class Library:
         self.name = name
         self._model, self._options = model, options
 
-    def hear(self, path: Path, language: str | None) -> str:
+    def transcribe(self, path: Path, language: str | None) -> str:
         """Call it, and go through the segments, which does the work."""
         segments, _ = self._model.transcribe(str(path), language=language, **self._options)
         return "".join(segment.text for segment in segments).strip()
@@ -73,7 +73,7 @@ class Batched:
         self._pipeline = faster_whisper.BatchedInferencePipeline(model)
         self._options = options
 
-    def hear(self, path: Path, language: str | None) -> str:
+    def transcribe(self, path: Path, language: str | None) -> str:
         """Call it, and go through the segments, which does the work."""
         segments, _ = self._pipeline.transcribe(str(path), language=language, **self._options)
         return "".join(segment.text for segment in segments).strip()
@@ -86,7 +86,7 @@ class Elsewhere:
         self.name = name
         self._process = process
 
-    def hear(self, path: Path, language: str | None) -> str:
+    def transcribe(self, path: Path, language: str | None) -> str:
         """Ask, and wait for the answer. Raises: `RuntimeError` where the process has ended."""
         assert self._process.stdin and self._process.stdout
         self._process.stdin.write(json.dumps({"path": str(path), "language": language}) + "\n")

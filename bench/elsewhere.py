@@ -21,10 +21,10 @@ Hear = Callable[[Path, str | None], str]
 def main() -> None:
     """Answer questions until standard input ends."""
     kind, weights, threads, beam = sys.argv[1:]
-    hear = {"reference": reference, "genai": genai}[kind](Path(weights), int(threads), int(beam))
+    transcribe = {"reference": reference, "genai": genai}[kind](Path(weights), int(threads), int(beam))
     for line in sys.stdin:
         question = json.loads(line)
-        text = hear(Path(question["path"]), question["language"])
+        text = transcribe(Path(question["path"]), question["language"])
         sys.stdout.write(json.dumps({"text": text}) + "\n")
         sys.stdout.flush()
 
@@ -36,11 +36,11 @@ def reference(weights: Path, n_threads: int, beam: int) -> Hear:
     read = import_module("fixture.audio").read
     temperatures = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
-    def hear(path: Path, language: str | None) -> str:
+    def transcribe(path: Path, language: str | None) -> str:
         options = {"beam_size": beam, "best_of": 5, "fp16": False, "temperature": temperatures}
         return str(model.transcribe(read(path), language=language, **options)["text"])
 
-    return hear
+    return transcribe
 
 
 def genai(weights: Path, n_threads: int, beam: int) -> Hear:
@@ -49,13 +49,13 @@ def genai(weights: Path, n_threads: int, beam: int) -> Hear:
     read = import_module("fixture.audio").read
     pipeline = library.WhisperPipeline(str(weights), "CPU", INFERENCE_NUM_THREADS=n_threads)
 
-    def hear(path: Path, language: str | None) -> str:
+    def transcribe(path: Path, language: str | None) -> str:
         options: dict[str, Any] = {"num_beams": beam, "task": "transcribe", "return_timestamps": True}
         if language:
             options["language"] = f"<|{language}|>"
         return str(pipeline.generate(read(path), **options).texts[0])
 
-    return hear
+    return transcribe
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How many times faster than it is heard sound is encoded, by container and rate, one thread, processor time.
+"""Real-time factor of audio encoding by container and rate, one thread, processor time.
 
 Knows no server and no voice: it takes a WAV file of 16 bits (`hearsay say -o speech.wav …`), in blocks of
 60 ms, or as long as is said: espeak-ng's come in blocks of 0.5 to 6 s. Each figure is the best of the rounds
@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from hearsay.domain import Pcm
-from hearsay.media.encoding import Container, SoundEncoder, SoundFormat
+from hearsay.media.encoding import AudioEncoder, AudioFormat, Container
 
 ROUND_SECONDS = 1.0
 KINDS = [
-    SoundFormat(container, rate)
+    AudioFormat(container, rate)
     for container in (
         Container.MP3,
         Container.AAC,
@@ -42,10 +42,10 @@ def read(path: Path) -> tuple[Pcm, int]:
         return np.frombuffer(file.readframes(file.getnframes()), np.int16), file.getframerate()
 
 
-def seconds(wanted: SoundFormat, pcm: Pcm, rate: int, size: int) -> float:
-    """Encode once, `size` samples at a time; give the seconds of processor time that it took."""
+def seconds(wanted: AudioFormat, pcm: Pcm, rate: int, size: int) -> float:
+    """Encode once, `size` samples at a time; return the seconds of processor time."""
     begin = time.process_time()
-    encoder = SoundEncoder(wanted, source_rate=rate)
+    encoder = AudioEncoder(wanted, source_rate=rate)
     for start in range(0, len(pcm), size):
         encoder.feed(pcm[start : start + size])
     encoder.finish()

@@ -1,4 +1,4 @@
-"""espeak-ng called directly, as whoever needs no server would: one process, one text after the other.
+"""espeak-ng called directly, without a server: one process, one text after the other.
 
 Knows nothing of ours. Reads a text a line on standard input, as JSON; for each it says the whole of it in one
 call, puts a WAV header before the samples, and answers with a line of JSON: seconds until the first samples,
@@ -21,7 +21,7 @@ CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes
 
 
 def main() -> None:
-    """Return what is asked until there is no more."""
+    """Answer requests until standard input ends."""
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     rate = library.espeak_Initialize(SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), 0)
     if rate <= 0 or library.espeak_SetVoiceByName(sys.argv[1].encode()) != 0:

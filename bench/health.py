@@ -54,7 +54,7 @@ class Measurement:
 
 
 def main() -> int:
-    """Measure, tell, and judge."""
+    """Measure, print and check."""
     options = _options()
     idle, loaded = measure(
         model=options.model,
@@ -115,7 +115,7 @@ def ask(address: str, seconds: float, answer: Connection) -> None:
 
 
 def keep_busy(address: str, until: float, recording: bytes) -> int:
-    """Transcribe one recording after the other until the time is over; give how many were finished."""
+    """Transcribe recordings one after the other until the time is over; return their number."""
     n_done = 0
     with httpx.Client(base_url=address, timeout=None, trust_env=False) as client:
         while time.monotonic() < until:

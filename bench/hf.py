@@ -62,7 +62,7 @@ def write(
 
 
 def named(weights: Mapping[str, Floats]) -> Iterator[tuple[str, Floats]]:
-    """Return every tensor by its name in transformers; fused projections come apart, keys lose their bias."""
+    """Yield every tensor by its name in transformers; fused projections are split, keys lose their bias."""
     for name, values in weights.items():
         if name == "decoder/projection/weight":
             continue  # tied to the embedding

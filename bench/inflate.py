@@ -26,7 +26,7 @@ _COPIED = ("tokenizer.json", "preprocessor_config.json")
 
 
 def main() -> int:
-    """Write the model; with --check, say whether it gives the same text."""
+    """Write the model; with --check, compare its text."""
     options = _options()
     shape = SHAPES[options.shape]
     inflate(options.source, shape, options.folder, layout=options.format, precision=options.quantization)
@@ -78,7 +78,7 @@ def write_ct2(
 
 
 def _same(source: Path, folder: Path) -> bool:
-    """Compare what two models hear, and tell."""
+    """Compare the texts of two models and print the result."""
     files = clips()
     pairs = list(zip(answers.of(source, files), answers.of(folder, files), strict=True))
     n_equal = sum(left == right for left, right in pairs)

@@ -37,12 +37,12 @@ _WINDOW_TEXTS = 14
 """More sentences than a window of 30 s holds."""
 
 _MARGIN_SECONDS = 0.03
-"""What is kept of the recording before and after a sentence, so that no sound is cut off."""
+"""Padding before and after a sentence, so that no phoneme is cut off."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A file, and what is said in it."""
+    """A file and its reference text."""
 
     path: Path
     seconds: float

@@ -1,4 +1,4 @@
-"""What most self-hosted speech servers are: FastAPI, one faster-whisper, one lock around it.
+"""The design of most self-hosted speech servers: FastAPI, one faster-whisper, one lock around it.
 
 Knows nothing of Hearsay's code; exists to be measured against. `python -m bench.rival WEIGHTS --port N`.
 Uploads are answered in the thread pool, so that /health stays responsive; the model does one at a time.
@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def application(options: argparse.Namespace) -> FastAPI:
-    """Make the server around one loaded model."""
+    """Return the app around one loaded model."""
     model = faster_whisper.WhisperModel(
         options.weights,
         device="cpu",

@@ -1,6 +1,6 @@
-"""What a contestant took and said, and what follows from it: medians, throughput, word errors.
+"""Measurements of one system and their statistics: medians, throughput, word errors.
 
-Knows no contestant. Word errors are counted over all recordings together, letters only, without case.
+Knows no particular system. Word errors are counted over all recordings together, letters only, without case.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bench.recordings import Recording
 
 @dataclass
 class Score:
-    """The runs of one contestant under one condition."""
+    """The runs of one system under one condition."""
 
     name: str
     rounds: list[float] = field(default_factory=list)
@@ -44,7 +44,7 @@ class Score:
         return float(np.percentile(self.latencies, share))
 
     def word_errors(self, recordings: Sequence[Recording]) -> float:
-        """Return the share of wrong words in percent, against what is said."""
+        """Return the word error rate in percent."""
         pairs = [(r.text, text) for r in recordings for text in self.texts[r.path]]
         return 100.0 * jiwer.wer([plain(said) for said, _ in pairs], [plain(heard) for _, heard in pairs])
 

@@ -25,7 +25,7 @@ LOG_TAIL = 3000
 
 @contextmanager
 def running(settings: Mapping[str, str]) -> Iterator[str]:
-    """Start `hearsay serve` with settings (`HEARSAY_` left out of the names) and give its address."""
+    """Start `hearsay serve` with settings (`HEARSAY_` left out of the names) and return its address."""
     port = free_port()
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HEARSAY_")}
     wanted = {"HOST": "127.0.0.1", "PORT": str(port), "DOWNLOADS": "off", "OFFLINE": "true"} | dict(settings)
@@ -36,7 +36,7 @@ def running(settings: Mapping[str, str]) -> Iterator[str]:
 
 @contextmanager
 def started(command: Sequence[str], port: int, environment: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Start a server that listens on a port of this machine, and give its address once it is ready."""
+    """Start a server that listens on a port of this machine, and return its address once it is ready."""
     with tempfile.NamedTemporaryFile(suffix=".log") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
         address = f"http://127.0.0.1:{port}"
@@ -54,14 +54,14 @@ def started(command: Sequence[str], port: int, environment: Mapping[str, str] | 
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def wait_until_ready(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until the server says that it is ready. Raises: `SystemExit` with its log where it does not."""
+    """Wait until the server is ready. Raises: `SystemExit` with its log on failure."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:

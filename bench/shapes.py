@@ -22,7 +22,7 @@ HEAD_WIDTH = 64
 """Channels of one attention head, in every Whisper."""
 
 _MARK = np.float32(1e-20)
-"""What tells matrices of zeros apart: it vanishes in any sum, and keeps equal ones from being stored once,
+"""Makes matrices of zeros differ: it vanishes in any sum, and keeps equal ones from being stored once,
 which would spare a runtime the memory traffic of the real model."""
 
 _LAYER = re.compile(r"(encoder|decoder)/layer_(\d+)/(.+)")
@@ -55,7 +55,7 @@ SHAPES = {
     "large-v2": Shape(1280, 32, 32),
     "turbo": Shape(1280, 32, 4),
 }
-"""The published sizes; "turbo" hears 80 mels here, as the model that it is made from."""
+"""The published sizes; "turbo" has 80 mels here, as the model that it is made from."""
 
 
 def shape_of(weights: Mapping[str, Floats]) -> Shape:

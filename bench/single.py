@@ -36,7 +36,7 @@ STAGE = re.compile(r"([\w-]+);dur=([\d.]+)")
 
 
 @dataclass
-class Contestant:
+class System:
     """One of the two, and what it took and gave."""
 
     name: str
@@ -45,7 +45,7 @@ class Contestant:
     """Seconds for all files, one number a round."""
     texts: dict[Path, str] = field(default_factory=dict)
 
-    def play(self, files: list[Path]) -> None:
+    def measure(self, files: list[Path]) -> None:
         """Do every file once."""
         begin = time.perf_counter()
         self.texts = {file: self.transcribe(file) for file in files}
@@ -99,7 +99,7 @@ class Library:
 
 
 def main() -> int:
-    """Let both play, then tell."""
+    """Measure both, then print the results."""
     options = _options()
     files = options.files or clips()
     settings = {
@@ -113,15 +113,15 @@ def main() -> int:
     }
     with running(settings) as address:
         server = Server(address)
-        ours = Contestant("hearsay over HTTP", server.transcribe)
+        ours = System("hearsay over HTTP", server.transcribe)
         library = Library(options.weights, options.compute_type, options.threads, options.beam)
-        theirs = Contestant("faster-whisper direct", library.transcribe)
-        for contestant in (ours, theirs):
-            contestant.transcribe(files[0])  # the first call loads and warms up
+        theirs = System("faster-whisper direct", library.transcribe)
+        for system in (ours, theirs):
+            system.transcribe(files[0])  # the first call loads and warms up
         server.stages.clear()
         for number in range(options.rounds):
-            for contestant in (ours, theirs) if number % 2 else (theirs, ours):
-                contestant.play(files)
+            for system in (ours, theirs) if number % 2 else (theirs, ours):
+                system.measure(files)
         server.close()
     tell(options, files, ours, theirs, server.stages)
     return 0
@@ -130,8 +130,8 @@ def main() -> int:
 def tell(
     options: argparse.Namespace,
     files: list[Path],
-    ours: Contestant,
-    theirs: Contestant,
+    ours: System,
+    theirs: System,
     stages: dict[str, float],
 ) -> None:
     """Print machine, medians, ratio, agreement and stages."""
@@ -140,9 +140,9 @@ def tell(
         f"{options.beam}, {options.threads} threads; {len(files)} files, {options.rounds} rounds; "
         f"faster-whisper {faster_whisper.__version__}, ctranslate2 {ctranslate2.__version__}"
     )
-    for contestant in (ours, theirs):
-        spread = f"{min(contestant.rounds):.2f} to {max(contestant.rounds):.2f}"
-        print(f"{contestant.name}: median {statistics.median(contestant.rounds):.2f} s a round ({spread})")
+    for system in (ours, theirs):
+        spread = f"{min(system.rounds):.2f} to {max(system.rounds):.2f}"
+        print(f"{system.name}: median {statistics.median(system.rounds):.2f} s a round ({spread})")
     ratio = statistics.median(ours.rounds) / statistics.median(theirs.rounds)
     pairs = [left / right for left, right in zip(ours.rounds, theirs.rounds, strict=True)]
     print(f"ratio of medians {ratio:.3f} (aim {AIM}); round by round {min(pairs):.3f} to {max(pairs):.3f}")

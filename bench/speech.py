@@ -1,12 +1,11 @@
 """Speech over HTTP against calling espeak-ng directly, in one run: `python -m bench.speech`.
 
-Two questions. How much later does a caller of the server hear the first sound (aim: 15 ms)? And how many
-seconds of speech does the server make a second when 1 or 8 callers ask at once, compared with what one
-process for each core makes that does nothing else (aim: 0.9 of it with 8 callers)? Same library, voice, speed
-and sampling rate, uncompressed WAV; contestants take turns, ratios are taken round by round. Texts are of
-half a minute, and of four: 4096 characters are what many servers take at most. Under Linux it also says where
-processor time went, per second of speech, callers included: what others do on the machine changes that less
-than the time on the wall. `--formats` also times the server alone in other formats. Needs the extra `bench`.
+Two measures: the added latency to first audio (target: 15 ms), and the throughput in seconds of speech per
+second with 1 or 8 concurrent clients, relative to one process per core without a server (target: 0.9 with 8
+clients). Same library, voice, speed and sample rate, uncompressed WAV; systems alternate, ratios are per
+round. Texts are half a minute and four minutes long: many servers accept at most 4096 characters. Under Linux
+it also prints processor time per second of speech, clients included, which depends less on other load than
+wall time. `--formats` also times the server alone in other formats. Needs the extra `bench`.
 """
 
 from __future__ import annotations
@@ -52,11 +51,11 @@ LENGTHS = {"short": 1, "long": 8}
 """How many paragraphs a text has; a long one has four minutes."""
 
 MOST_AT_ONCE = 8
-"""Callers; in each measurement either side says as many texts at least, so that each core has its share."""
+"""Clients; each measurement synthesizes at least as many texts, so that all cores are used."""
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Timing:
     """What one text took."""
 
     first: float
@@ -84,15 +83,15 @@ class Library:
         return self._process.stdout.fileno()
 
     def ask(self, text: str) -> None:
-        """Have a text said."""
+        """Synthesize a text."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(text) + "\n")
         self._process.stdin.flush()
 
-    def take(self) -> Turn | None:
+    def take(self) -> Timing | None:
         """Wait for the end of the text."""
         told = json.loads(self._line())
-        return Turn(told["first"], told["all"], told["bytes"])
+        return Timing(told["first"], told["all"], told["bytes"])
 
     @property
     def pid(self) -> int:
@@ -109,8 +108,8 @@ class Library:
         return self._process.stdout.readline()
 
 
-class Caller:
-    """One caller of the server, on a connection of his own; he takes as little of the processor as he can."""
+class Client:
+    """One client of the server, with its own connection and little processor time."""
 
     def __init__(self, address: str) -> None:
         host, _, port = address.removeprefix("http://").partition(":")
@@ -127,12 +126,12 @@ class Caller:
         return self._socket.fileno()
 
     def ask(self, text: str, response_format: str = "wav", sample_rate: int = RATE) -> None:
-        """Have a text said."""
-        wish = {"model": "espeak-ng", "voice": VOICE, "input": text, "response_format": response_format}
-        self._send(wish | {"sample_rate": sample_rate})
+        """Synthesize a text."""
+        request = {"model": "espeak-ng", "voice": VOICE, "input": text, "response_format": response_format}
+        self._send(request | {"sample_rate": sample_rate})
 
-    def take(self) -> Turn | None:
-        """Wait for some of the answer; tell at its end what it took."""
+    def take(self) -> Timing | None:
+        """Receive part of the response; return the timings at its end."""
         n_read = self._socket.recv_into(self._memory)
         if not n_read:
             raise SystemExit("the server hung up")
@@ -141,7 +140,7 @@ class Caller:
             return None
         if self._parser.get_status_code() != 200:
             raise SystemExit(f"the server answers {self._parser.get_status_code()}; its log says why")
-        return Turn(self._first - self._begin, time.perf_counter() - self._begin, self._n_bytes)
+        return Timing(self._first - self._begin, time.perf_counter() - self._begin, self._n_bytes)
 
     def warm_up(self) -> None:
         """Wait for what the server gets ready while it serves: a text whose language it must guess."""
@@ -153,7 +152,7 @@ class Caller:
         self._socket.close()
 
     def on_body(self, body: bytes) -> None:
-        """Count some of the answer (called by the parser); sound begins after a WAV's 44 bytes."""
+        """Count some of the answer (called by the parser); audio begins after a WAV's 44 bytes."""
         self._n_bytes += len(body)
         if not self._first and self._n_bytes > 44:
             self._first = time.perf_counter()
@@ -162,8 +161,8 @@ class Caller:
         """Take note of its end (called by the parser)."""
         self._is_complete = True
 
-    def _send(self, wish: Mapping[str, Any]) -> None:
-        body = json.dumps(wish).encode()
+    def _send(self, request: Mapping[str, Any]) -> None:
+        body = json.dumps(request).encode()
         head = (
             "POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
@@ -174,24 +173,24 @@ class Caller:
         self._socket.sendall(head.encode() + body)
 
 
-class Accounts:
+class ProcessorTime:
     """The processor's time that this process and its descendants have taken so far, by what they are."""
 
     def __init__(self, libraries: Sequence[Library]) -> None:
         me = os.getpid()
         direct = {library.pid for library in libraries}
         self.are_kept = Path("/proc/self/stat").exists()
-        """Whether this system tells."""
+        """Whether this system reports processor time."""
         self._pids: dict[str, list[int]] = {"callers": [me], "direct": [], "server": [], "engine": []}
         for pid, parent in _descendants(me) if self.are_kept else ():
-            who = "direct" if pid in direct else "server" if parent == me else "engine"
-            self._pids[who].append(pid)
+            side = "direct" if pid in direct else "server" if parent == me else "engine"
+            self._pids[side].append(pid)
 
     def read(self) -> dict[str, float]:
         """Return the seconds of each."""
         if not self.are_kept:
             return dict.fromkeys(self._pids, 0.0)
-        return {who: sum(map(_processor_seconds, pids)) for who, pids in self._pids.items()}
+        return {side: sum(map(_processor_seconds, pids)) for side, pids in self._pids.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,13 +202,13 @@ class Round:
     spent: dict[str, float]
     """Milliseconds of the processor per second of speech."""
     first_ms: float
-    """Until a text's first sound, since it was asked for; median."""
+    """Median time from request to first audio."""
     text_ms: float
     """Until a text's end; median."""
 
 
 def _descendants(pid: int) -> Iterator[tuple[int, int]]:
-    """Return each descendant of a process, and its parent."""
+    """Yield each descendant of a process, and its parent."""
     for child in [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]:
         with suppress(OSError):  # one that has ended meanwhile
             if int(_stat(child)[1]) == pid:
@@ -228,55 +227,55 @@ def _stat(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
-Speaker = Library | Caller
-S = TypeVar("S", Library, Caller)
+Endpoint = Library | Client
+S = TypeVar("S", Library, Client)
 
 
-def _say(speaker: Speaker) -> Turn:
-    """Have a paragraph said."""
-    speaker.ask(PARAGRAPH)
-    return _wait(speaker)
+def _synthesize(endpoint: Endpoint) -> Timing:
+    """Synthesize a paragraph."""
+    endpoint.ask(PARAGRAPH)
+    return _wait(endpoint)
 
 
-def _wait(speaker: Speaker) -> Turn:
-    while (turn := speaker.take()) is None:
+def _wait(endpoint: Endpoint) -> Timing:
+    while (turn := endpoint.take()) is None:
         pass
     return turn
 
 
 def main() -> int:
-    """Let both speak, then tell."""
+    """Measure both, then print the results."""
     options = _options()
     with ExitStack() as stack:
         settings = {"SPEECH_PROCESSES": str(options.processes or 0), "KEEPALIVE_SECONDS": "3600"}
         address = stack.enter_context(running(settings))
         libraries = [stack.enter_context(closing(Library())) for _ in range(os.cpu_count() or 1)]
-        callers = [stack.enter_context(closing(Caller(address))) for _ in range(MOST_AT_ONCE)]
-        Caller(address).warm_up()
+        clients = [stack.enter_context(closing(Client(address))) for _ in range(MOST_AT_ONCE)]
+        Client(address).warm_up()
         for library in libraries:
-            _say(library)
-        for caller in callers:
-            _say(caller)
-        accounts = Accounts(libraries)
+            _synthesize(library)
+        for client in clients:
+            _synthesize(client)
+        processor_time = ProcessorTime(libraries)
         print(
             f"{platform.machine()}, {os.cpu_count()} cores; espeak-ng, {VOICE}, {RATE} Hz WAV; "
             f"{options.rounds} rounds"
         )
-        _tell_first(libraries[0], callers[0], options.rounds)
+        _print_latency(libraries[0], clients[0], options.rounds)
         for length in LENGTHS if options.length is None else (options.length,):
             for n_callers in (1, MOST_AT_ONCE):
-                _tell_throughput(libraries, callers[:n_callers], accounts, length, options)
+                _print_throughput(libraries, clients[:n_callers], processor_time, length, options)
         if options.formats:
-            _tell_formats(callers, options)
+            _print_formats(clients, options)
     return 0
 
 
-def _tell_first(library: Library, caller: Caller, rounds: int) -> None:
-    """Compare the time to the first sound, one text at a time."""
+def _print_latency(library: Library, client: Client, rounds: int) -> None:
+    """Compare the time to first audio, one text at a time."""
     direct, ours = [], []
     for _ in range(10 * rounds):
-        direct.append(1000 * _say(library).first)
-        ours.append(1000 * _say(caller).first)
+        direct.append(1000 * _synthesize(library).first)
+        ours.append(1000 * _synthesize(client).first)
     later = statistics.median(o - d for o, d in zip(ours, direct, strict=True))
     print(
         f"first sound: direct {statistics.median(direct):.1f} ms, over HTTP {statistics.median(ours):.1f} ms "
@@ -284,10 +283,10 @@ def _tell_first(library: Library, caller: Caller, rounds: int) -> None:
     )
 
 
-def _tell_throughput(
+def _print_throughput(
     libraries: Sequence[Library],
-    callers: Sequence[Caller],
-    accounts: Accounts,
+    clients: Sequence[Client],
+    processor_time: ProcessorTime,
     length: str,
     options: argparse.Namespace,
 ) -> None:
@@ -296,40 +295,40 @@ def _tell_throughput(
     ours: list[Round] = []
     for number in range(options.rounds):
         turns: list[Callable[[], None]] = [
-            lambda: direct.append(_round(libraries, accounts, length, options.texts)),
-            lambda: ours.append(_round(callers, accounts, length, options.texts)),
+            lambda: direct.append(_round(libraries, processor_time, length, options.texts)),
+            lambda: ours.append(_round(clients, processor_time, length, options.texts)),
         ]
         for turn in turns if number % 2 else reversed(turns):
             turn()
     shares = [o.rtfx / d.rtfx for o, d in zip(ours, direct, strict=True)]
-    aim = f" (aim: {AIM_SHARE:g})" if len(callers) > 1 else ""
+    aim = f" (aim: {AIM_SHARE:g})" if len(clients) > 1 else ""
     print(
-        f"{length} texts, {len(callers)} at once: RTFx direct, {len(libraries)} processes, "
+        f"{length} texts, {len(clients)} at once: RTFx direct, {len(libraries)} processes, "
         f"{statistics.median(d.rtfx for d in direct):.0f}; over HTTP "
         f"{statistics.median(o.rtfx for o in ours):.0f}; share {statistics.median(shares):.2f}{aim} "
         f"({min(shares):.2f} to {max(shares):.2f})"
     )
     # Whoever calls directly has to wait for a process, while as many texts as there are processes are said.
-    n_before = max(len(callers) / len(libraries) - 1, 0)
+    n_before = max(len(clients) / len(libraries) - 1, 0)
     queued = statistics.median(d.first_ms + n_before * d.text_ms for d in direct)
     print(
         f"  first sound: over HTTP {statistics.median(o.first_ms for o in ours):.0f} ms; direct, with "
         f"{n_before:g} texts before one's own, {queued:.0f} ms"
     )
-    if accounts.are_kept:
-        _tell_accounts(direct, ours)
+    if processor_time.are_kept:
+        _print_processor_time(direct, ours)
 
 
-def _tell_accounts(direct: Sequence[Round], ours: Sequence[Round]) -> None:
-    """Return what a second of speech took of the processor, and which share that alone would give."""
+def _print_processor_time(direct: Sequence[Round], ours: Sequence[Round]) -> None:
+    """Print the processor time per second of speech, and the speed-up that it alone would explain."""
 
-    def spent(rounds: Sequence[Round], who: str) -> float:
-        return statistics.median(each.spent[who] for each in rounds)
+    def spent(rounds: Sequence[Round], side: str) -> float:
+        return statistics.median(each.spent[side] for each in rounds)
 
-    parts = ", ".join(f"{who} {spent(ours, who):.3f}" for who in ("engine", "server", "callers"))
+    parts = ", ".join(f"{side} {spent(ours, side):.3f}" for side in ("engine", "server", "callers"))
     shares = [
         (d.spent["direct"] + d.spent["callers"])
-        / sum(o.spent[who] for who in ("engine", "server", "callers"))
+        / sum(o.spent[side] for side in ("engine", "server", "callers"))
         for d, o in zip(direct, ours, strict=True)
     ]
     print(
@@ -338,7 +337,7 @@ def _tell_accounts(direct: Sequence[Round], ours: Sequence[Round]) -> None:
     )
 
 
-def _tell_formats(callers: Sequence[Caller], options: argparse.Namespace) -> None:
+def _print_formats(clients: Sequence[Client], options: argparse.Namespace) -> None:
     """Time the server in other formats, 8 callers at once."""
     seconds = 0.0
     for response_format, rate in (
@@ -351,9 +350,9 @@ def _tell_formats(callers: Sequence[Caller], options: argparse.Namespace) -> Non
         ("aac", 24_000),
         ("flac", 24_000),
     ):
-        ask = partial(Caller.ask, response_format=response_format, sample_rate=rate)
+        ask = partial(Client.ask, response_format=response_format, sample_rate=rate)
         begin = time.perf_counter()
-        turns = _all(callers, options.texts, ask)
+        turns = _all(clients, options.texts, ask)
         wall = time.perf_counter() - begin
         if response_format == "wav":
             seconds = sum(turn.n_bytes - 44 for turn in turns) / 2 / rate
@@ -361,44 +360,44 @@ def _tell_formats(callers: Sequence[Caller], options: argparse.Namespace) -> Non
         print(f"{response_format} at {rate} Hz: RTFx {seconds / wall:.0f}, first bytes after {first:.0f} ms")
 
 
-def _round(speakers: Sequence[S], accounts: Accounts, length: str, n_texts: int) -> Round:
-    """Have texts said by all speakers at once; long texts are fewer."""
+def _round(endpoints: Sequence[S], processor_time: ProcessorTime, length: str, n_texts: int) -> Round:
+    """Synthesize texts with all clients concurrently; long texts are fewer."""
     paragraphs = LENGTHS[length]
-    before, begin = accounts.read(), time.perf_counter()
+    before, begin = processor_time.read(), time.perf_counter()
     turns = _all(
-        speakers,
+        endpoints,
         max(n_texts // paragraphs, MOST_AT_ONCE),
-        lambda speaker, text: speaker.ask(" ".join([text] + [PARAGRAPH] * (paragraphs - 1))),
+        lambda endpoint, text: endpoint.ask(" ".join([text] + [PARAGRAPH] * (paragraphs - 1))),
     )
-    wall, after = time.perf_counter() - begin, accounts.read()
+    wall, after = time.perf_counter() - begin, processor_time.read()
     seconds = sum(turn.n_bytes - 44 for turn in turns) / 2 / RATE
     return Round(
         seconds / wall,
-        {who: 1000 * (after[who] - before[who]) / seconds for who in after},
+        {side: 1000 * (after[side] - before[side]) / seconds for side in after},
         1000 * statistics.median(turn.first for turn in turns),
         1000 * statistics.median(turn.seconds for turn in turns),
     )
 
 
-def _all(speakers: Sequence[S], n_texts: int, ask: Callable[[S, str], None]) -> list[Turn]:
-    """Share texts among speakers, each of which takes the next as soon as it has done one."""
+def _all(endpoints: Sequence[S], n_texts: int, ask: Callable[[S, str], None]) -> list[Timing]:
+    """Distribute texts to clients, each of which takes the next when it has finished one."""
     texts = (f"{number}. {PARAGRAPH}" for number in range(n_texts))
-    turns: list[Turn] = []
-    with selectors.DefaultSelector() as speaking:
-        for speaker, text in zip(speakers, texts, strict=False):
-            speaking.register(speaker, selectors.EVENT_READ)
-            ask(speaker, text)
-        while speaking.get_map():
-            for key, _ in speaking.select():
-                speaker = cast(S, key.fileobj)
-                if (turn := speaker.take()) is None:
+    turns: list[Timing] = []
+    with selectors.DefaultSelector() as selector:
+        for endpoint, text in zip(endpoints, texts, strict=False):
+            selector.register(endpoint, selectors.EVENT_READ)
+            ask(endpoint, text)
+        while selector.get_map():
+            for key, _ in selector.select():
+                endpoint = cast(S, key.fileobj)
+                if (turn := endpoint.take()) is None:
                     continue
                 turns.append(turn)
                 following = next(texts, None)
                 if following is None:
-                    speaking.unregister(speaker)
+                    selector.unregister(endpoint)
                 else:
-                    ask(speaker, following)
+                    ask(endpoint, following)
     return turns
 
 

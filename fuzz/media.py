@@ -33,7 +33,7 @@ TIMEOUT = 20.0
 """Seconds after which a file counts as a hang."""
 
 FAILURES = ("hang", "error", "5xx")
-"""Outcomes that must not be; a lost worker costs its own file only, and is told apart."""
+"""Forbidden outcomes; a crashed worker affects only its own file, and is counted separately."""
 
 _EXTREMES = (
     b"\x00\x00\x00\x00",

@@ -35,7 +35,7 @@ def table() -> str:
 def _rows(personas: tuple[VendorVoice, ...]) -> str:
     head = "| voice | sounds | espeak-ng | Kokoro |\n| --- | --- | --- | --- |\n"
     lines = [
-        f"| `{each.name}` | {each.gender} | `{each.parts['espeak']}` | {_code(each.parts.get('sherpa'))} |\n"
+        f"| `{each.name}` | {each.gender} | `{each.parts[-1]}` | {', '.join(map(_code, each.parts[:-1]))} |\n"
         for each in personas
     ]
     return head + "".join(lines)
@@ -53,8 +53,8 @@ def _list(personas: tuple[VendorVoice, ...]) -> str:
     return "".join(lines)
 
 
-def _code(name: str | None) -> str:
-    return f"`{name}`" if name else ""
+def _code(name: str) -> str:
+    return f"`{name}`"
 
 
 if __name__ == "__main__":

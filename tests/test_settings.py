@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from hearsay.errors import ConfigurationError
-from hearsay.settings import Settings, default_file, parse_pairs, resolve, shown
+from hearsay.settings import Settings, default_file, masked, parse_pairs, resolve
 
 
 @pytest.fixture(autouse=True)
@@ -198,7 +198,7 @@ def test_secrets_stay_hidden() -> None:
     environment = {"HEARSAY_API_KEY": "topsecret", "HEARSAY_API_KEYS": "alsosecret"}
     found = resolve(environment=environment)
     assert found.settings.all_api_keys == ("topsecret", "alsosecret")
-    assert "secret" not in str(shown(found.settings)) + repr(found.settings)
+    assert "secret" not in str(masked(found.settings)) + repr(found.settings)
     with pytest.raises(ConfigurationError) as error:
         resolve(environment=environment, flags={"api_key": 3})
     assert "secret" not in error.value.message

@@ -14,6 +14,7 @@ from hearsay.domain import Chunking, DecodeSettings, VadThresholds
 from hearsay.engines import registry
 from hearsay.engines.fake import cards as fake_cards
 from hearsay.engines.fake.recognizer import FakeWindowRecognizer
+from hearsay.engines.silero import detector as silero
 from hearsay.errors import Overloaded
 from hearsay.media import decoding
 from hearsay.scheduling.batcher import BatchLimits
@@ -49,7 +50,7 @@ def test_the_catalogue_is_the_one_described(tmp_path: Path, monkeypatch: pytest.
         asked.update(runtime)
         return FakeWindowRecognizer()
 
-    monkeypatch.setattr("hearsay.engines.whisper.load", load)
+    monkeypatch.setattr("hearsay.engines.whisper.loading.load", load)
     models.load(models.card("mine"))
     asked.pop("conversions")
     assert asked == {
@@ -121,7 +122,7 @@ def test_the_search_is_the_one_described() -> None:
 
 def test_all_share_one_detector_which_hears_speech() -> None:
     with ThreadPoolExecutor(4) as threads:
-        (detector,) = set(threads.map(lambda _: wiring.detector(), range(8)))
-    assert wiring.detector_for(registry.recognizer_cards()[0]) is detector
-    assert wiring.detector_for(fake_cards.fake()) is None
+        (detector,) = set(threads.map(lambda _: silero.shared(), range(8)))
+    assert registry.speech_detector(registry.recognizer_cards()[0]) is detector
+    assert registry.speech_detector(fake_cards.fake()) is None
     assert detector.open().feed(decoding.load(samples.HELLO).samples()).max() > 0.9

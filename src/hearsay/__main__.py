@@ -1,4 +1,4 @@
-"""`python -m hearsay`: the same as the command `hearsay`.
+"""`python -m hearsay`, the same as the command `hearsay`.
 
 Knows no command.
 """

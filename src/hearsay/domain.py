@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000
 """Samples per second of every `Audio`."""
+
+_IN_MEMORY_BYTES = 4 << 20
+"""Samples beyond so many bytes are memory-mapped, so that the system may drop them."""
 
 MIN_DURATION = 0.01
 """Seconds; a shorter recording is refused (the vendors' own minimum)."""
@@ -96,6 +99,15 @@ class Audio:
     def duration(self) -> float:
         """Seconds."""
         return self.n_samples / SAMPLE_RATE
+
+    @classmethod
+    def map(cls, pcm: IO[bytes], n_samples: int, warnings: tuple[str, ...] = ()) -> Audio:
+        """Return the samples in a file of `s16le`, which may be closed and unlinked afterwards."""
+        if n_samples * 2 <= _IN_MEMORY_BYTES:
+            pcm.seek(0)
+            return cls(np.frombuffer(pcm.read(n_samples * 2), "<i2"), warnings)
+        mapped = np.memmap(pcm, "<i2", mode="r", shape=(n_samples,))
+        return cls(np.asarray(mapped), warnings)
 
     def samples(self, start: int = 0, stop: int | None = None) -> Samples:
         """Read samples `start` to `stop` as `float32` in [-1, 1)."""
@@ -344,8 +356,8 @@ class VendorVoice:
     gender: Gender
     language: str | None
     """Code of the only language that it speaks; None for one that speaks them all."""
-    parts: Mapping[str, str] = field(default_factory=dict)
-    """The voice that stands for it, by the name of the engine."""
+    parts: tuple[str, ...] = ()
+    """Ids of voices that stand for it, or `+` and the id of a variant; at most one fits a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,8 +368,6 @@ class SynthesisOptions:
     """Id of one of the synthesizer's voices."""
     speed: float = 1.0
     """How many times as fast as the voice speaks by itself."""
-    is_awaited: bool = True
-    """Whether somebody waits for the beginning already; else it may come in larger blocks, and later."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The tree of errors that Hearsay raises.
 
     HearsayError
-    ├── InvalidRequest            the caller's request is at fault
-    │   ├── InvalidAudio          bytes that are not a recording we can read
+    ├── InvalidRequest            a fault of the request
+    │   ├── InvalidAudio          bytes that are no readable recording
     │   │   └── AudioTooShort     shorter than 0.01 s
     │   ├── UnsupportedOption     an option that the chosen model cannot honour
     │   ├── PayloadTooLarge       over the upload limit
@@ -14,7 +14,7 @@
     ├── DownloadFailed            weights that could not be downloaded or are damaged
     ├── Overloaded                too much work waiting
     ├── EngineFailed              a model that broke while working
-    ├── Cancelled                 the caller went away
+    ├── Cancelled                 the client disconnected
     └── ConfigurationError        settings that cannot be right
 
 Knows no HTTP status and no vendor: `dialects` maps classes to both.
@@ -28,12 +28,15 @@ class HearsayError(Exception):
 
     code: str | None = None
     """Machine-readable name of the failure, stable across releases."""
+    param: str | None = None
+    """Request field at fault."""
 
     def __init__(
         self, message: str | None = None, *, param: str | None = None, code: str | None = None
     ) -> None:
         self.message = message or (type(self).__doc__ or "").strip()
-        self.param = param
+        if param is not None:
+            self.param = param
         if code is not None:
             self.code = code
         super().__init__(self.message)
@@ -49,11 +52,7 @@ class InvalidAudio(InvalidRequest):
     """The file is not a recording that can be read."""
 
     code = "invalid_audio"
-
-    def __init__(
-        self, message: str | None = None, *, param: str | None = "file", code: str | None = None
-    ) -> None:
-        super().__init__(message, param=param, code=code)
+    param = "file"
 
 
 class AudioTooShort(InvalidAudio):
@@ -84,11 +83,7 @@ class FetchFailed(InvalidRequest):
     """The URL could not be fetched."""
 
     code = "url_fetch_failed"
-
-    def __init__(
-        self, message: str | None = None, *, param: str | None = "url", code: str | None = None
-    ) -> None:
-        super().__init__(message, param=param, code=code)
+    param = "url"
 
 
 class Unauthorized(HearsayError):
@@ -101,22 +96,14 @@ class ModelNotFound(HearsayError):
     """There is no model of that name."""
 
     code = "model_not_found"
-
-    def __init__(
-        self, message: str | None = None, *, param: str | None = "model", code: str | None = None
-    ) -> None:
-        super().__init__(message, param=param, code=code)
+    param = "model"
 
 
 class ModelNotInstalled(HearsayError):
     """The model is known but its weights are not on this machine."""
 
     code = "model_not_installed"
-
-    def __init__(
-        self, message: str | None = None, *, param: str | None = "model", code: str | None = None
-    ) -> None:
-        super().__init__(message, param=param, code=code)
+    param = "model"
 
 
 class DownloadFailed(HearsayError):
@@ -140,7 +127,7 @@ class Overloaded(HearsayError):
     ) -> None:
         super().__init__(message, param=param, code=code)
         self.retry_after = retry_after
-        """Seconds after which a new try has a fair chance."""
+        """Delay before a retry may succeed, seconds."""
 
 
 class EngineFailed(HearsayError):

@@ -1,8 +1,7 @@
-"""The operator's choices: one frozen record from file, environment and flags, each value with its origin.
+"""Settings: one frozen record from file, environment and flags, each value with its origin.
 
-Knows no command line, no web server and no engine; it only says what was chosen and by whom.
-Later sources win: default < file < environment (`HEARSAY_*`) < flag. An unknown name is an error that names
-its nearest neighbour.
+Knows no command line, no web server and no engine. Later sources win: default < file < environment
+(`HEARSAY_*`) < flag. An unknown name is an error that suggests the nearest known one.
 """
 
 from __future__ import annotations
@@ -30,32 +29,32 @@ from hearsay.errors import ConfigurationError, InvalidRequest
 from hearsay.text import languages
 
 PREFIX = "HEARSAY_"
-"""How the name of every environment variable of ours begins."""
+"""Prefix of Hearsay's environment variables."""
 
 CONFIG_VARIABLE = "HEARSAY_CONFIG"
-"""Names the settings file, as `--config` does."""
+"""Environment variable with the settings file, as `--config`."""
 
 NO_DOWNLOADS_VARIABLE = "HF_HUB_OFFLINE"
-"""The hub library's own switch; where it is on, Hearsay downloads nothing either."""
+"""The hub library's switch, which also turns Hearsay's downloads off."""
 
 
 def default_file() -> Path:
-    """Name the settings file that is read when none is given (it need not exist)."""
+    """Return the settings file that is read when none is given; it need not exist."""
     return Path(platformdirs.user_config_dir("hearsay", appauthor=False)) / "hearsay.toml"
 
 
 def default_models_folder() -> Path:
-    """Name the folder that downloaded weights go to."""
+    """Return the default folder of downloaded weights."""
     return Path(platformdirs.user_data_dir("hearsay", appauthor=False)) / "models"
 
 
 def default_keys_file() -> Path:
-    """Name the file that hashed API keys are kept in."""
+    """Return the default file of hashed API keys."""
     return Path(platformdirs.user_data_dir("hearsay", appauthor=False)) / "keys.json"
 
 
 class Settings(BaseModel):
-    """Everything that an operator may choose."""
+    """All settings; field docstrings are the user documentation."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True
@@ -66,20 +65,20 @@ class Settings(BaseModel):
     port: int = Field(default=8000, ge=0, le=65535)
     """Port that the server listens on; 0 takes any free one."""
     allow_anonymous: bool = False
-    """Serve without API keys on an address that other machines can reach: whoever reaches it may use it."""
+    """Serve without API keys on an address that other machines can reach and then may use."""
     cors_origins: tuple[str, ...] = ()
     """Web origins whose pages may call the API from a browser; `*` allows all."""
     keepalive_seconds: float = Field(default=75.0, gt=0)
     """How long an idle connection is kept open."""
     drain_seconds: float = Field(default=30.0, ge=0)
-    """How long requests in progress may take to finish when the server is told to stop."""
+    """How long requests in progress may take to finish when the server stops."""
 
     model: str = "auto"
     """Model for requests that name none, or a hosted one that stands for it; `auto` is the best installed."""
     models: dict[str, Path] = {}
     """Own models: a name and its folder; Whispers in CTranslate2 or Hugging Face format, voices in ONNX."""
     aliases: dict[str, str] = {}
-    """Other names for models: the name that callers use and the model that is meant."""
+    """Other names for models: the name in requests and the model that it means."""
     models_folder: Path = Field(default_factory=default_models_folder)
     """Folder that downloaded and converted weights go to."""
     downloads: bool = True
@@ -112,39 +111,39 @@ class Settings(BaseModel):
     temperatures: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
     """Temperatures tried in order until a result passes the quality thresholds."""
     condition_on_previous_text: bool = True
-    """Whether each window is told the text before it; off avoids loops, on keeps names and style steady."""
+    """Whether each window gets the text before it; off avoids loops, on keeps names and style steady."""
     chunking: Literal["vad", "sequential"] = "vad"
     """How long recordings are cut: `vad` at pauses, all parts at once; `sequential` window after window."""
     vad_threshold: float = Field(default=0.5, ge=0, le=1)
-    """Probability of speech from which a moment counts as speech; higher hears less in noise."""
+    """Probability from which a frame counts as speech; a higher one detects less speech in noise."""
     vad_min_silence_seconds: float = Field(default=0.2, ge=0, le=30)
-    """Silence that ends a stretch of speech."""
+    """Silence that ends a span of speech."""
     vad_padding_seconds: float = Field(default=0.3, ge=0, le=30)
-    """How much is kept before and after each stretch of speech."""
+    """How much is kept before and after each span of speech."""
     short_windows: bool = False
-    """Do not pad short recordings to 30 seconds for Whisper: faster, but not what most models learned."""
+    """Do not pad short recordings to 30 seconds for Whisper: faster, but unlike most models' training."""
     max_loaded_models: int = Field(default=2, ge=1)
-    """Models kept in memory at once; the one unused for longest makes room."""
+    """Models kept in memory at once; the least recently used one is unloaded first."""
     idle_unload_seconds: float = Field(default=0.0, ge=0)
-    """Unload a model that nobody has used for so long; 0 keeps it."""
+    """Unload a model that has not been used for so long; 0 keeps it."""
     preload: bool = True
     """Load the default models when the server starts, not at the first request."""
 
     speech_model: str = "auto"
-    """Model that speaks for requests that name none, or a hosted one; `auto` is the best installed."""
+    """Speech model for requests that name none, or a hosted one; `auto` is the best installed."""
     speech_language: str = "en"
-    """Language (code or English name) of a text where neither caller, voice nor the text itself tells."""
+    """Language (code or English name) of a text where neither request, voice nor the text itself tells."""
     speech_processes: int = Field(default=0, ge=0, le=256)
-    """Processes that speak with the embedded engine, one request each at a time; 0 is one per core."""
+    """Processes of the embedded speech engine, one request each at a time; 0 is one per core."""
     speech_limit_characters: int = Field(default=65536, ge=1)
-    """Longest text that is spoken for one request, in characters."""
+    """Longest text of one speech request, in characters."""
     voices: dict[str, str] = {}
-    """Other names for voices: the name that callers use and the voice that is meant."""
+    """Other names for voices: the name in requests and the voice that it means."""
 
     max_waiting: int = Field(default=32, ge=0)
-    """Requests that may wait for one model; more are told at once to come back later."""
+    """Requests that may wait for one model; more are refused at once, to be retried later."""
     max_requests: int = Field(default=256, ge=1)
-    """Recordings and texts in hand at once, those being uploaded included; more are turned away unread."""
+    """Recordings and texts in progress at once, uploads included; more are refused unread."""
     decode_workers: int = Field(default=2, ge=1)
     """Processes that read uploaded media."""
     decode_timeout_seconds: float = Field(default=300.0, gt=0)
@@ -154,24 +153,24 @@ class Settings(BaseModel):
     upload_limit_mb: float = Field(default=25.0, gt=0)
     """Largest upload, in megabytes of 1024 x 1024 bytes."""
     fetch_limit_mb: float = Field(default=100.0, gt=0)
-    """Largest file fetched from a URL that a caller names."""
+    """Largest file fetched from a URL in a request."""
     fetch_timeout_seconds: float = Field(default=30.0, gt=0)
     """How long fetching such a file may take."""
     fetch_max_redirects: int = Field(default=5, ge=0)
     """Redirects followed while fetching; each is checked like the first address."""
     fetch_allow_private: bool = False
-    """Whether callers' URLs may point into private, loopback and link-local networks."""
+    """Whether URLs in requests may point into private, loopback and link-local networks."""
     work_folder: Path | None = None
-    """Folder for uploads and decoded audio while they are worked on; by default the temporary folder."""
+    """Folder for uploads and decoded audio during a request; by default the temporary folder."""
 
     api_key: SecretStr | None = None
-    """An API key that callers must present, and that `hearsay transcribe --base-url` itself presents."""
+    """An API key that requests must carry, and that `hearsay transcribe --base-url` itself sends."""
     api_keys: tuple[SecretStr, ...] = ()
     """Further API keys, separated by commas."""
     keys_file: Path = Field(default_factory=default_keys_file)
-    """File of hashed API keys that `hearsay keys` looks after."""
+    """File of hashed API keys that `hearsay keys` maintains."""
     base_url: str | None = None
-    """Server that `hearsay transcribe` sends recordings to instead of working itself."""
+    """Server that `hearsay transcribe` sends recordings to instead of transcribing them itself."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least important events that are logged."""
@@ -244,18 +243,18 @@ class Settings(BaseModel):
 
     @property
     def all_api_keys(self) -> tuple[str, ...]:
-        """The keys given by settings, in the clear."""
+        """The keys of the settings, in plain text."""
         single = (self.api_key,) if self.api_key is not None else ()
         return tuple(key.get_secret_value() for key in (*single, *self.api_keys))
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """Settings and where each of them comes from."""
+    """Settings with their origins."""
 
     settings: Settings
     origins: Mapping[str, str]
-    """For every field that is not at its default: `file PATH`, `environment NAME` or `flag --name`."""
+    """Of every field that is not at its default: `file PATH`, `environment NAME` or `flag --name`."""
     file: Path | None
     """The settings file that was read, if any."""
 
@@ -266,30 +265,31 @@ def resolve(
     environment: Mapping[str, str] | None = None,
     flags: Mapping[str, Any] | None = None,
 ) -> Resolved:
-    """Read and merge all sources.
+    """Return the merged settings of all sources.
 
-    `file` is what `--config` says; without it `HEARSAY_CONFIG`, then the default file is tried. Flags that
-    are None were not given.
-    Raises: `ConfigurationError` naming the value, where it came from, and the nearest known name.
+    `file` is that of `--config`, else that of `HEARSAY_CONFIG`, else the default file if it exists. Flags
+    that are None are unset.
+    Raises: `ConfigurationError` with the value, its origin, and the nearest known name.
     """
     environment = environment or {}
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     chosen = file or (Path(named).expanduser() if (named := environment.get(CONFIG_VARIABLE)) else None)
-    path = chosen if chosen is not None else _existing(default_file())
-    if path is not None:
-        for name, value in _read_file(path).items():
-            values[name], origins[name] = value, f"file {path}"
+    if chosen is None and default_file().is_file():
+        chosen = default_file()
+    if chosen is not None:
+        for name, value in _read_file(chosen).items():
+            values[name], origins[name] = value, f"file {chosen}"
     for name, (value, variable) in _from_environment(environment).items():
         values[name], origins[name] = value, f"environment {variable}"
     for name, value in (flags or {}).items():
         if value is not None:
             values[name], origins[name] = value, f"flag --{name.replace('_', '-')}"
-    return Resolved(_validated(values, origins), origins, path)
+    return Resolved(_validated(values, origins), origins, chosen)
 
 
 def parse_pairs(texts: list[str] | tuple[str, ...]) -> dict[str, str]:
-    """Turn `["NAME=VALUE", ...]` into a dictionary. Raises: ValueError for a text without `=`."""
+    """Parse `["NAME=VALUE", ...]` to a dictionary. Raises: ValueError for a text without `=`."""
     pairs = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -299,17 +299,13 @@ def parse_pairs(texts: list[str] | tuple[str, ...]) -> dict[str, str]:
     return pairs
 
 
-def shown(settings: Settings) -> dict[str, Any]:
+def masked(settings: Settings) -> dict[str, Any]:
     """Return every setting as plain data, secrets hidden."""
     data: dict[str, Any] = settings.model_dump(mode="json")
     if settings.api_key is not None:
         data["api_key"] = "(hidden)"
     data["api_keys"] = ["(hidden)"] * len(settings.api_keys)
     return data
-
-
-def _existing(path: Path) -> Path | None:
-    return path if path.is_file() else None
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -320,12 +316,12 @@ def _read_file(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"The settings file {path} cannot be read: {error}") from error
     for name in data:
-        _known(name, f"in {path}")
+        _check_name(name, f"in {path}")
     return {name: _relative_to(path.parent, name, value) for name, value in data.items()}
 
 
 def _relative_to(folder: Path, name: str, value: Any) -> Any:
-    """Read paths in a settings file as relative to that file, so that it means the same from everywhere."""
+    """Return a value with its paths relative to the settings file's folder."""
     if name in {"models_folder", "keys_file", "work_folder"} and isinstance(value, str):
         return folder / Path(value).expanduser()
     if name == "models" and isinstance(value, dict):
@@ -336,23 +332,23 @@ def _relative_to(folder: Path, name: str, value: Any) -> Any:
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
-    found: dict[str, tuple[Any, str]] = {}
+    result: dict[str, tuple[Any, str]] = {}
     if environment.get(NO_DOWNLOADS_VARIABLE, "").upper() in {"1", "ON", "YES", "TRUE"}:
-        found["downloads"] = (False, NO_DOWNLOADS_VARIABLE)
+        result["downloads"] = (False, NO_DOWNLOADS_VARIABLE)
     for variable, text in environment.items():
         if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE:
             continue
         name = variable.removeprefix(PREFIX).lower()
-        _known(name, f"as environment variable {variable}", spell=lambda n: PREFIX + n.upper())
-        if text != "" and not (name == "downloads" and found.get("downloads")):
-            found[name] = (_from_text(name, text, variable), variable)
-    return found
+        _check_name(name, f"as environment variable {variable}", spell=lambda n: PREFIX + n.upper())
+        if text != "" and not (name == "downloads" and result.get("downloads")):
+            result[name] = (_from_text(name, text, variable), variable)
+    return result
 
 
 def _from_text(name: str, text: str, variable: str) -> Any:
-    """Read JSON where a list or table is wanted and the text begins like one; take all else as it stands."""
-    wanted = get_origin(Settings.model_fields[name].annotation)
-    if wanted in {dict, tuple} and text.lstrip()[:1] in {"{", "["}:
+    """Parse JSON where the field is a list or table and the text begins like one; else return the text."""
+    origin = get_origin(Settings.model_fields[name].annotation)
+    if origin in {dict, tuple} and text.lstrip()[:1] in {"{", "["}:
         try:
             return json.loads(text)
         except ValueError as error:
@@ -360,11 +356,11 @@ def _from_text(name: str, text: str, variable: str) -> Any:
     return text
 
 
-def _known(name: str, where: str, spell: Any = lambda n: n) -> None:
+def _check_name(name: str, where: str, spell: Any = lambda n: n) -> None:
     if name in Settings.model_fields:
         return
-    near = difflib.get_close_matches(name, Settings.model_fields, n=1)
-    hint = f" Did you mean {spell(near[0])}?" if near else " `hearsay config` lists all settings."
+    matches = difflib.get_close_matches(name, Settings.model_fields, n=1)
+    hint = f" Did you mean {spell(matches[0])}?" if matches else " `hearsay config` lists all settings."
     raise ConfigurationError(f"There is no setting {name!r} ({where}).{hint}", param=name)
 
 

@@ -1,25 +1,24 @@
-"""From settings to a catalogue and a pool: the wiring that the server and the command line share.
+"""A catalogue, a pool and a speech detector made from settings, for the server and the command line alike.
 
-Knows neither HTTP nor the terminal; whoever else needs these objects makes them with plain named arguments.
+Knows neither HTTP nor the terminal; other code makes these objects with plain named arguments.
 """
 
 from __future__ import annotations
 
-import threading
-from functools import cache
-
-from hearsay.domain import Chunking, DecodeSettings, ModelCard, VadThresholds
-from hearsay.engines.protocols import SpeechDetector
-from hearsay.engines.silero import detector as silero
+from hearsay.domain import Chunking, DecodeSettings, VadThresholds
 from hearsay.models.catalogue import Catalogue, Runtime
 from hearsay.models.hub import Hub
+from hearsay.scheduling.admission import Admission
 from hearsay.scheduling.batcher import BatchLimits
 from hearsay.scheduling.model_pool import ModelPool
 from hearsay.settings import Settings
 
+_WAITING_TO_BE_DECODED = 64
+"""Recordings that may wait for a decoder."""
+
 
 def catalogue(settings: Settings) -> Catalogue:
-    """Make the catalogue that the settings describe. Raises: `ConfigurationError`."""
+    """Return the catalogue that the settings describe. Raises: `ConfigurationError`."""
     return Catalogue(
         models_folder=settings.models_folder,
         local=settings.models,
@@ -42,10 +41,14 @@ def catalogue(settings: Settings) -> Catalogue:
 
 
 def pool(settings: Settings, models: Catalogue) -> ModelPool:
-    """Make the pool that serves from a catalogue; needs a running event loop."""
+    """Return a pool that serves from a catalogue; needs a running event loop."""
     return ModelPool(
         models,
-        max_waiting=settings.max_waiting,
+        admission=Admission(
+            max_requests=settings.max_requests,
+            max_waiting=settings.max_waiting,
+            max_decoding=settings.decode_workers + _WAITING_TO_BE_DECODED,
+        ),
         max_loaded=settings.max_loaded_models,
         idle_seconds=settings.idle_unload_seconds,
         limits=batch_limits(settings),
@@ -72,28 +75,3 @@ def decode_settings(settings: Settings) -> DecodeSettings:
         ),
         short_windows=settings.short_windows,
     )
-
-
-def detector_for(card: ModelCard) -> SpeechDetector | None:
-    """Return the detector of speech that goes with a model; None for engines that do without.
-
-    The fake engine takes any sound for speech, which no real detector does. Raises: `EngineFailed`.
-    """
-    return detector() if card.engine == "whisper" else None
-
-
-def detector() -> SpeechDetector:
-    """Return the detector of speech that this process shares; the first who asks waits for it to be loaded.
-
-    Raises: `EngineFailed`.
-    """
-    with _loading:
-        return _detector()
-
-
-_loading = threading.Lock()
-
-
-@cache
-def _detector() -> SpeechDetector:
-    return silero.load()

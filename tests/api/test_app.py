@@ -9,11 +9,11 @@ import httpx
 import pytest
 import structlog
 
-from hearsay.api.app import from_settings
+from hearsay.api.app import Limits, from_settings
 from hearsay.errors import ConfigurationError
 from hearsay.scheduling.model_pool import ModelPool
 from hearsay.settings import Settings
-from tests.support.server import serving, speech
+from tests.support.server import Running, Stage, serving, speech
 
 
 def made(folder: Path, **changes: object) -> Settings:
@@ -82,7 +82,7 @@ def test_a_work_folder_that_cannot_be_is_told_at_the_start(tmp_path: Path) -> No
         from_settings(made(tmp_path, work_folder=tmp_path / "file"))
 
 
-def test_chores_run_beside_serving_and_end_with_it(tmp_path: Path) -> None:
+def test_startup_tasks_run_beside_serving_and_end_with_it(tmp_path: Path) -> None:
     begun, ended = threading.Event(), threading.Event()
 
     async def patient(pool: ModelPool) -> None:
@@ -97,11 +97,38 @@ def test_chores_run_beside_serving_and_end_with_it(tmp_path: Path) -> None:
     async def hopeless(pool: ModelPool) -> None:
         raise ZeroDivisionError
 
-    app = from_settings(made(tmp_path), chores=[hopeless, patient])
+    app = from_settings(made(tmp_path), startup_tasks=[hopeless, patient])
     with structlog.testing.capture_logs() as logs:
         with serving(app) as url:
             assert begun.wait(30)
             assert httpx.get(f"{url}/health", trust_env=False).status_code == 200
         assert ended.is_set()
-    (failed,) = [log for log in logs if log["event"] == "chore failed"]
-    assert (failed["chore"], failed["log_level"]) == ("hopeless", "error")
+    (failed,) = [log for log in logs if log["event"] == "startup task failed"]
+    assert (failed["task"], failed["log_level"]) == ("hopeless", "error")
+
+
+ORIGIN = {"origin": "https://app.example"}
+
+
+def test_pages_of_others_may_not_call_by_default(server: Running) -> None:
+    assert "access-control-allow-origin" not in server.http.get("/v1/models", headers=ORIGIN).headers
+
+
+def test_pages_of_friends_may_call(stage: Stage) -> None:
+    stage.limits = Limits(cors_origins=("https://app.example",))
+    asks = ORIGIN | {
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization,x-stainless-lang,x-stainless-retry-count",
+    }
+    with stage.open() as server:
+        preflight = server.http.options("/v1/audio/transcriptions", headers=asks)
+        answer = server.http.get("/v1/models/none", headers=ORIGIN)
+        foreign = server.http.get("/v1/models", headers={"origin": "https://evil.example"})
+    assert preflight.status_code == 200
+    assert preflight.headers["access-control-allow-origin"] == "https://app.example"
+    assert "x-stainless-lang" in preflight.headers["access-control-allow-headers"]
+    assert answer.status_code == 404
+    assert answer.headers["access-control-allow-origin"] == "https://app.example"
+    exposed = answer.headers["access-control-expose-headers"].split(", ")
+    assert {"x-request-id", "x-should-retry", "retry-after", "retry-after-ms"} <= set(exposed)
+    assert "access-control-allow-origin" not in foreign.headers

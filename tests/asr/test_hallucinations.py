@@ -1,4 +1,4 @@
-"""Guards: what stands over silence goes, what was said stays, and loops end after a few copies."""
+"""The hallucination filter: text over silence goes, speech stays, and loops end after a few copies."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hearsay.asr.hallucinations import (
-    LEAST_LOOP_BYTES,
-    LEAST_SPEECH,
-    LONGEST_PAUSE,
     MARGIN,
-    MOST_COPIES,
-    MOST_DOUBTED_COPIES,
+    MAX_COPIES,
+    MAX_PAUSE,
+    MAX_REPETITIVE_COPIES,
+    MIN_LOOP_BYTES,
+    MIN_SPEECH,
     HallucinationFilter,
-    copies,
-    cut_loops,
+    count_copies,
     find_loops,
-    over_silence,
-    speech_within,
+    remove_loops,
+    silence_flags,
+    speech_duration,
 )
 from hearsay.domain import DecodeSettings, DroppedText, DropReason, Segment, SpeechSpan, Word
 
@@ -57,7 +57,7 @@ def test_text_over_silence_goes_and_is_told() -> None:
         (8.3, 9.0),  # or to come late,
         (19.0, 19.7),  # or early.
         (0.0, 30.0),
-        (10.0, 20.0 - MARGIN + LEAST_SPEECH),
+        (10.0, 20.0 - MARGIN + MIN_SPEECH),
     ],
 )
 def test_loose_times_cost_no_text(start: float, end: float) -> None:
@@ -66,7 +66,7 @@ def test_loose_times_cost_no_text(start: float, end: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "end"), [(8.0 + MARGIN - LEAST_SPEECH + 0.01, 12.0), (10.0, 19.5), (26.0, 30.0)]
+    ("start", "end"), [(8.0 + MARGIN - MIN_SPEECH + 0.01, 12.0), (10.0, 19.5), (26.0, 30.0)]
 )
 def test_what_no_speech_is_near_goes(start: float, end: float) -> None:
     assert guard(*SPEECH).filter([segment(1.0, 7.0, TALE), segment(start, end)]) == [segment(1.0, 7.0, TALE)]
@@ -77,7 +77,7 @@ def test_a_window_that_the_model_is_sure_of_outweighs_a_detector_that_hears_near
     quiet = [segment(3.0, 8.0, TALE), segment(9.0, 14.0, TALE)]
     cough = SpeechSpan(20.0, 20.4)
     assert guard(cough).filter(quiet) == quiet
-    assert over_silence(quiet, [cough]) == [False, False]
+    assert silence_flags(quiet, [cough]) == [False, False]
 
 
 @pytest.mark.parametrize("doubt", [{"avg_logprob": UNSURE}, {"no_speech_prob": 0.5}, {"avg_logprob": None}])
@@ -90,15 +90,15 @@ def test_a_window_that_the_model_doubts_does_not(doubt: dict[str, float | None])
 
 def test_scores_of_a_window_say_nothing_about_a_lesser_part_of_it() -> None:
     window = [segment(1.0, 7.0, TALE), segment(14.0, 16.0, " Thanks for watching!")]
-    assert over_silence(window, SPEECH) == [False, True]
+    assert silence_flags(window, SPEECH) == [False, True]
 
 
 @pytest.mark.parametrize("written", [(19.0, 23.5), (9.0, 23.5), (5.0, 7.0)])
 def test_words_that_fell_into_silence_cost_no_text(written: tuple[float, float]) -> None:
     misplaced = segment(12.0, 14.0, avg_logprob=UNSURE)
-    assert over_silence([misplaced], SPEECH) == [True]
-    assert over_silence([replace(misplaced, model_times=written)], SPEECH) == [False]
-    assert over_silence([replace(misplaced, model_times=(11.0, 15.0))], SPEECH) == [True]
+    assert silence_flags([misplaced], SPEECH) == [True]
+    assert silence_flags([replace(misplaced, model_times=written)], SPEECH) == [False]
+    assert silence_flags([replace(misplaced, model_times=(11.0, 15.0))], SPEECH) == [True]
 
 
 def test_without_a_detector_nothing_counts_as_silence() -> None:
@@ -123,18 +123,18 @@ spans_in_order = st.lists(st.floats(0.01, 30), max_size=20).map(
 def test_speech_is_measured(spans: list[SpeechSpan], start: float, length: float) -> None:
     end = start + length
     expected = sum(max(0.0, min(end, span.end) - max(start, span.start)) for span in spans)
-    assert speech_within(start, end, spans) == pytest.approx(expected, abs=1e-9)
+    assert speech_duration(start, end, spans) == pytest.approx(expected, abs=1e-9)
 
 
 @given(spans_in_order, st.data())
 def test_whatever_touches_speech_is_kept(spans: list[SpeechSpan], data: st.DataObject) -> None:
-    long = [span for span in spans if span.end - span.start >= LEAST_SPEECH]
+    long = [span for span in spans if span.end - span.start >= MIN_SPEECH]
     if long:
         heard = data.draw(st.sampled_from(long))
-        start = data.draw(st.floats(max(0.0, heard.start - 20), heard.end - LEAST_SPEECH))
-        end = data.draw(st.floats(start + LEAST_SPEECH, start + 40))
-        window = [segment(start, max(end, heard.start + LEAST_SPEECH), avg_logprob=UNSURE)]
-        assert over_silence(window, spans) == [False]
+        start = data.draw(st.floats(max(0.0, heard.start - 20), heard.end - MIN_SPEECH))
+        end = data.draw(st.floats(start + MIN_SPEECH, start + 40))
+        window = [segment(start, max(end, heard.start + MIN_SPEECH), avg_logprob=UNSURE)]
+        assert silence_flags(window, spans) == [False]
 
 
 def repeated(text: str, n: int, *, gap: float = 0.0, **more: Any) -> list[Segment]:
@@ -149,8 +149,8 @@ def test_a_text_over_and_over_is_cut_after_some_copies() -> None:
     loop = repeated(" I see.", 20)
     # In windows of three, as they come.
     given_back = [s for i in range(0, 20, 3) for s in watch.filter(loop[i : i + 3])]
-    assert given_back == loop[:MOST_COPIES]
-    assert [dropped.start for dropped in watch.dropped] == [s.start for s in loop[MOST_COPIES:]]
+    assert given_back == loop[:MAX_COPIES]
+    assert [dropped.start for dropped in watch.dropped] == [s.start for s in loop[MAX_COPIES:]]
     assert {dropped.reason for dropped in watch.dropped} == {DropReason.REPETITION}
     assert watch.filter([segment(40.0, 42.0, TALE)]) != []
 
@@ -158,16 +158,16 @@ def test_a_text_over_and_over_is_cut_after_some_copies() -> None:
 def test_marks_and_capitals_make_no_difference() -> None:
     watch = guard(EVERYWHERE)
     loop = [segment(i, i + 1, " I see." if i % 2 else " i see") for i in range(20)]
-    assert len(watch.filter(loop)) == MOST_COPIES
+    assert len(watch.filter(loop)) == MAX_COPIES
 
 
 def test_so_many_copies_are_believed() -> None:
-    said = repeated(" No.", MOST_COPIES)
+    said = repeated(" No.", MAX_COPIES)
     assert guard(EVERYWHERE).filter(said) == said
 
 
 def test_a_pause_makes_a_repetition_somebodys_own() -> None:
-    said = repeated(" Next slide, please.", 30, gap=LONGEST_PAUSE + 0.1)
+    said = repeated(" Next slide, please.", 30, gap=MAX_PAUSE + 0.1)
     assert guard(EVERYWHERE).filter(said) == said
 
 
@@ -179,7 +179,7 @@ def test_an_answer_given_again_and_again_is_no_loop() -> None:
 def test_a_loop_of_two_or_three_segments_is_a_loop() -> None:
     for period in (2, 3):
         loop = [segment(i, i + 1, " ABC"[: 2 + i % period]) for i in range(60)]
-        assert guard(EVERYWHERE).filter(loop) == loop[: MOST_COPIES * period]
+        assert guard(EVERYWHERE).filter(loop) == loop[: MAX_COPIES * period]
 
 
 def test_segments_of_marks_alone_are_not_compared() -> None:
@@ -189,8 +189,8 @@ def test_segments_of_marks_alone_are_not_compared() -> None:
 
 def test_in_a_window_that_compressed_too_well_fewer_are_believed() -> None:
     loop = repeated(" I see.", 9, compression_ratio=3.0)
-    assert guard(EVERYWHERE).filter(loop) == loop[:MOST_DOUBTED_COPIES]
-    assert guard(EVERYWHERE, compression_ratio_threshold=None).filter(loop) == loop[:MOST_COPIES]
+    assert guard(EVERYWHERE).filter(loop) == loop[:MAX_REPETITIVE_COPIES]
+    assert guard(EVERYWHERE, compression_ratio_threshold=None).filter(loop) == loop[:MAX_COPIES]
 
 
 def test_a_loop_within_a_segment_is_cut_where_its_window_compressed_too_well() -> None:
@@ -208,7 +208,7 @@ def test_words_go_with_their_text_and_give_the_times() -> None:
     texts = [" Well,", *[" thank", " you."] * 9, " Bye."]
     words = tuple(Word(float(i), i + 0.9, text) for i, text in enumerate(texts))
     looped = segment(0.0, 20.0, "".join(texts), compression_ratio=8.0, words=words)
-    kept, (dropped,) = cut_loops(looped)
+    kept, (dropped,) = remove_loops(looped)
     assert kept.text == " Well, thank you. Bye."
     assert kept.words is not None
     assert "".join(word.text for word in kept.words) == kept.text
@@ -230,11 +230,11 @@ def test_words_go_with_their_text_and_give_the_times() -> None:
 )
 def test_what_people_say_is_no_loop(text: str) -> None:
     assert list(find_loops(text)) == []
-    assert cut_loops(segment(0.0, 9.0, text)) == (segment(0.0, 9.0, text), [])
+    assert remove_loops(segment(0.0, 9.0, text)) == (segment(0.0, 9.0, text), [])
 
 
 def test_scripts_without_spaces_have_loops_too() -> None:
-    kept, dropped = cut_loops(segment(0.0, 30.0, "はい、" + "ありがとうございました。" * 9 + "では"))
+    kept, dropped = remove_loops(segment(0.0, 30.0, "はい、" + "ありがとうございました。" * 9 + "では"))
     assert kept.text == "はい、ありがとうございました。では"
     assert len(dropped) == 1
 
@@ -247,11 +247,11 @@ def test_a_loop_is_cut_to_one_copy_and_no_other_text_changes(
     prefix: str, unit: str, n: int, suffix: str
 ) -> None:
     text = prefix + unit * n + suffix
-    kept, dropped = cut_loops(segment(0.0, 30.0, text))
+    kept, dropped = remove_loops(segment(0.0, 30.0, text))
     gone = list(find_loops(text))
     assert len(dropped) == len(gone)
     assert len(kept.text) == len(text) - sum(end - begin for begin, end in gone)
-    if len((unit * n).encode()) >= LEAST_LOOP_BYTES:
+    if len((unit * n).encode()) >= MIN_LOOP_BYTES:
         assert gone
     for begin, end in gone:  # What goes repeats what stands right before it.
         copy = text[begin:end]
@@ -267,7 +267,7 @@ def _n_copies(text: str) -> int:
 @given(st.lists(st.sampled_from([" one", " two", " three"]), min_size=1, max_size=60))
 def test_words_always_make_up_the_text(texts: list[str]) -> None:
     words = tuple(Word(float(i), i + 1.0, text) for i, text in enumerate(texts))
-    kept, dropped = cut_loops(segment(0.0, 60.0, "".join(texts), words=words))
+    kept, dropped = remove_loops(segment(0.0, 60.0, "".join(texts), words=words))
     assert kept.words is not None
     assert "".join(word.text for word in kept.words) == kept.text
     assert sum(len(d.text.split()) for d in dropped) >= len(words) - len(kept.words)
@@ -286,7 +286,7 @@ def test_words_always_make_up_the_text(texts: list[str]) -> None:
     ],
 )
 def test_copies_are_counted(said: str, period: int, expected: int) -> None:
-    assert copies(list(said), period) == expected
+    assert count_copies(list(said), period) == expected
 
 
 @given(st.lists(st.sampled_from("ab"), max_size=40), st.floats(1.0, 5.0))

@@ -33,13 +33,7 @@ from hearsay.domain import (
     VadThresholds,
     Window,
 )
-from hearsay.engines.fake.recognizer import (
-    FakeFeatures,
-    FakeUtteranceRecognizer,
-    FakeWindowRecognizer,
-    Faults,
-    expected_words,
-)
+from hearsay.engines.fake.recognizer import FakeFeatures, FakeWindowRecognizer, Faults
 from hearsay.engines.jobs import Job
 from hearsay.engines.protocols import Recognizer
 from hearsay.errors import Cancelled, EngineFailed, UnsupportedOption
@@ -53,6 +47,7 @@ from tests.support.counting_model import (
     PretendStream,
     pretend,
 )
+from tests.support.fake_stream import FakeUtteranceRecognizer, expected_words
 
 CARD = ModelCard("toy", "fake", "us", 0, RECOGNITION, ("en", "de", "es", "fr"), 448)
 RECOGNIZERS = [FakeWindowRecognizer, FakeUtteranceRecognizer]

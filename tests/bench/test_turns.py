@@ -20,7 +20,7 @@ class Listed:
         self.name = name
         self._asked = asked
 
-    def hear(self, path: Path, language: str | None) -> str:
+    def transcribe(self, path: Path, language: str | None) -> str:
         self._asked.append((self.name, path.stem, language))
         return f"{self.name} heard {path.stem}"
 
@@ -54,7 +54,7 @@ class Meeting:
     def __init__(self, n_callers: int) -> None:
         self._barrier = threading.Barrier(n_callers, timeout=30)
 
-    def hear(self, path: Path, language: str | None) -> str:
+    def transcribe(self, path: Path, language: str | None) -> str:
         self._barrier.wait()
         return path.stem
 
@@ -70,7 +70,7 @@ def test_callers_ask_at_once() -> None:
 
 def test_an_error_of_one_answer_ends_the_measurement() -> None:
     class Broken(Meeting):
-        def hear(self, path: Path, language: str | None) -> str:
+        def transcribe(self, path: Path, language: str | None) -> str:
             raise RuntimeError("broken")
 
     with pytest.raises(RuntimeError, match="broken"):

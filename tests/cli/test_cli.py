@@ -1,4 +1,4 @@
-"""The command line's root: help that costs nothing, subcommands on demand, errors in a sentence, statuses."""
+"""The command line's root: lazy imports, help, one-sentence errors, exit statuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hearsay models`: what is listed, pulled and removed, for people and for programs."""
+"""`hearsay models`: listing, pulling and removing, as tables and as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables and progress: for people on a terminal, for programs elsewhere."""
+"""Tables and progress, on a terminal and elsewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Terminal(io.StringIO):
 
 
 def test_programs_get_lines_with_tabs(capsys: pytest.CaptureFixture[str]) -> None:
-    console.print_table(HEADING, ROWS, asides=1)
+    console.print_table(HEADING, ROWS, optional=1)
     assert capsys.readouterr().out == "".join("\t".join(row) + "\n" for row in ROWS)
 
 
@@ -31,7 +31,7 @@ def test_people_get_columns_whose_names_are_never_cut(
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
     monkeypatch.setenv("COLUMNS", str(columns))
-    console.print_table(HEADING, ROWS, asides=1)
+    console.print_table(HEADING, ROWS, optional=1)
     text = terminal.getvalue()
     assert ROWS[0][0] in text and "[red]" in text and "State" in text
     assert ("About" in text) == asides

@@ -1,4 +1,4 @@
-"""The command that lists voices: what is installed, which take the part of vendors', what may be had."""
+"""`hearsay voices`: installed voices, stand-ins for vendors' voices, voices that can be installed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hearsay.cli import EXIT_NO_MODEL, EXIT_USAGE, app
 from hearsay.dialects.vendor_voices import VENDOR_VOICES
 from hearsay.engines import registry
 from hearsay.engines.fake import cards as fake_cards
-from hearsay.engines.sherpa import cards as sherpa_cards
+from tests.support.engine_table import replace_engine
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +95,7 @@ def test_what_can_be_pulled_is_said_beside_the_list(monkeypatch: pytest.MonkeyPa
         )
         for name, languages in (("golden-voice", ("en",)), ("silver-voice", ("de",)))
     )
-    monkeypatch.setattr(sherpa_cards, "known", lambda: (one, other, known))
+    replace_engine(monkeypatch, "sherpa", cards=lambda: (one, other))
     result = run()
     assert "`hearsay models pull golden-voice` installs better voices" in result.stderr
     assert "hearsay models list" in result.stderr

@@ -1,4 +1,4 @@
-"""Cutting and merging: nothing said is lost or doubled wherever the cut falls, whatever its edges garble."""
+"""Cutting and merging: no word lost or repeated at any cut, with errors at its edges."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hearsay.client.stitching import cut, cut_quietly, merge, quietest, stitch
+from hearsay.client.stitching import cut, cut_at_pauses, merge, quietest_time, stitch
 from hearsay.domain import SAMPLE_RATE, Audio, Segment, Word
 
 SENTENCES = (
@@ -53,7 +53,7 @@ DURATION = TRUTH[-1].end + 0.5
 
 
 def heard(truth: Sequence[Segment], start: float, end: float, *, garble: bool = False) -> list[Segment]:
-    """Return what a good recogniser makes of `start` to `end`: words cut by an edge are wrong or missing."""
+    """Return a good recogniser's hypothesis of `start` to `end`: words cut by an edge are wrong or lost."""
     segments = []
     for segment in truth:
         words = []
@@ -77,7 +77,7 @@ def without_words(segments: Sequence[Segment]) -> list[Segment]:
 
 
 def as_one(segments: Sequence[Segment], start: float, end: float) -> list[Segment]:
-    """Return what a model without any times says about a part."""
+    """Return the hypothesis of a model without times for a part."""
     return [Segment(start, end, said(segments))] if segments else []
 
 
@@ -284,7 +284,7 @@ def test_stitch_words_that_are_not_in_the_text() -> None:
 
 @pytest.mark.parametrize(
     ("left", "right", "merged"),
-    [  # what a weak recogniser really made of both sides of three overlaps; times are not told
+    [  # what a weak recogniser really made of both sides of three overlaps; without times
         (
             "would have been a leisure to consider how much there might be brutally in his power",
             "would have been a leisure to consider how much there might be prickly in his power to",
@@ -390,15 +390,15 @@ def bursts(duration: float, pauses: Sequence[tuple[float, float]]) -> Audio:
 
 def test_quietest_finds_the_pause() -> None:
     audio = bursts(10, [(4.3, 4.6)])
-    assert quietest(audio, 3.0, 6.0) == pytest.approx(4.45, abs=0.06)
-    assert quietest(audio, 5.0, 5.1) == pytest.approx(5.05)
-    assert quietest(bursts(10, [(0, 10)]), 2.0, 4.0) == pytest.approx(3.0, abs=0.03)
+    assert quietest_time(audio, 3.0, 6.0) == pytest.approx(4.45, abs=0.06)
+    assert quietest_time(audio, 5.0, 5.1) == pytest.approx(5.05)
+    assert quietest_time(bursts(10, [(0, 10)]), 2.0, 4.0) == pytest.approx(3.0, abs=0.03)
 
 
 def test_cut_quietly_moves_edges_into_pauses_and_never_outwards() -> None:
     audio = bursts(60, [(start + 0.2, start + 0.5) for start in range(60)])
     plain = cut(60, part=25, overlap=5)
-    spans = cut_quietly(audio, part=25, overlap=5)
+    spans = cut_at_pauses(audio, part=25, overlap=5)
     assert len(spans) == len(plain) == 3
     for (a, b), (start, end) in zip(plain, spans, strict=True):
         assert a <= start and end <= b

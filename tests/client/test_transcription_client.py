@@ -1,4 +1,4 @@
-"""The client of transcription servers: addresses, keys, limits, cutting, merging, patience, honest errors."""
+"""The client of transcription servers: addresses, keys, limits, cutting, merging, retries, errors."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import httpx
 import numpy as np
 import pytest
 
-from hearsay.client.http_errors import pause
-from hearsay.client.parsing import parse_answer
+from hearsay.client.http_errors import retry_delay
+from hearsay.client.parsing import parse_response
 from hearsay.client.transcription_client import Limits, TranscriptionClient, endpoint, find_key, vendor_of
-from hearsay.dialects.chunking_strategy import parse_chunking
 from hearsay.dialects.form_fields import FormFields
+from hearsay.dialects.transcription_request import parse_chunking
 from hearsay.domain import SAMPLE_RATE, Chunking, Task, TranscribeOptions, Transcript, VadThresholds
 from hearsay.errors import (
     EngineFailed,
@@ -43,7 +43,7 @@ PLAIN, DEFAULT = TranscribeOptions(), Limits()
 
 @dataclass
 class Vendor:
-    """A scripted server that hears tones; refusals come first, then answers."""
+    """A scripted server that recognises tones; error responses come first."""
 
     refusals: list[httpx.Response | Exception] = field(default_factory=list)
     max_bytes: int | None = None
@@ -131,7 +131,7 @@ _folder = ""
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path) -> None:
-    """Return the scripted vendor somewhere to decode."""
+    """Set the folder in which the scripted vendor decodes."""
     global _folder
     _folder = str(tmp_path)
 
@@ -563,9 +563,9 @@ def test_what_is_no_recording_is_our_own_error_when_it_has_to_be_cut(tmp_path: P
 
 def test_pause_reads_dates() -> None:
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=20), usegmt=True)
-    wait = pause(refused(429, "x", retry_after=soon), 0)
+    wait = retry_delay(refused(429, "x", retry_after=soon), 0)
     assert wait is not None and 15 < wait <= 20
-    odd = pause(refused(429, "x", retry_after="soon"), 0)
+    odd = retry_delay(refused(429, "x", retry_after="soon"), 0)
     assert odd is not None and odd <= 0.5
 
 
@@ -586,7 +586,7 @@ def test_parse_answer_gives_words_their_segments_and_spaces() -> None:
             {"word": "Good", "start": 2.2, "end": 2.9},
         ],
     }
-    parsed = parse_answer(body)
+    parsed = parse_response(body)
     assert [s.text for s in parsed.segments] == [" Well, it's twenty.", " Good!"]
     assert [w.text for w in parsed.segments[0].words or ()] == [" Well", " it", "'s", " 20"]
     assert [w.text for w in parsed.segments[1].words or ()] == [" Good"]
@@ -597,7 +597,7 @@ def test_parse_answer_gives_words_their_segments_and_spaces() -> None:
 def test_parse_answer_believes_another_hearsay() -> None:
     segment = {"start": 0, "end": 1, "text": " a", "avg_logprob": 0.0, "temperature": 0.0}
     ours = {"model": "whisper-small", "language": None, "unknown": ["avg_logprob"], "warnings": ["cut short"]}
-    parsed = parse_answer({"text": "a", "language": "unknown", "segments": [segment], "x_hearsay": ours})
+    parsed = parse_response({"text": "a", "language": "unknown", "segments": [segment], "x_hearsay": ours})
     assert parsed.language is None and parsed.model == "whisper-small" and parsed.warnings == ("cut short",)
     assert parsed.segments[0].avg_logprob is None and parsed.segments[0].temperature == 0.0
 
@@ -605,17 +605,17 @@ def test_parse_answer_believes_another_hearsay() -> None:
 @pytest.mark.parametrize("body", [[], "text", {"text": None}, {"text": "a", "words": [{"word": "a"}]}])
 def test_parse_answer_refuses_what_is_no_transcript(body: Any) -> None:
     with pytest.raises(EngineFailed, match="not a transcript"):
-        parse_answer(body)
+        parse_response(body)
 
 
 @pytest.mark.parametrize("language", ["unknown", "elvish", "", None, 7])
 def test_a_language_that_nobody_knows_is_none(language: object) -> None:
-    assert parse_answer({"text": "a", "language": language}).language is None
+    assert parse_response({"text": "a", "language": language}).language is None
 
 
 def test_words_alone_make_a_segment() -> None:
     words = [{"word": "hello", "start": 0.5, "end": 0.9}, {"word": "you", "start": 1, "end": 1.2}]
-    parsed = parse_answer({"text": "Hello, you.", "words": words})
+    parsed = parse_response({"text": "Hello, you.", "words": words})
     assert [(s.start, s.end, s.text) for s in parsed.segments] == [(0.5, 1.2, " Hello, you.")]
 
 

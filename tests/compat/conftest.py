@@ -119,7 +119,7 @@ def locked_address(tmp_path_factory: pytest.TempPathFactory, right_key: str) -> 
 def pulsing_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server with a drowsy model that shows signs of life while it works."""
     folder = tmp_path_factory.mktemp("pulsing")
-    with serving(Scene(folder, default="drowsy", limits=Limits(pulse_seconds=0.005)).app()) as found:
+    with serving(Scene(folder, default="drowsy", limits=Limits(keepalive_seconds=0.005)).app()) as found:
         yield found
 
 
@@ -192,7 +192,7 @@ KINDS = [(c, False) for c in ALL] + [(c, True) for c in ALL if c.is_async_capabl
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Return a test that wants a `kind` every one that it was not kept from by `only`."""
+    """Parametrize a test with a `kind` by every one that `only` does not exclude."""
     if "kind" in metafunc.fixturenames:
         kinds = [kind for kind in KINDS if applies(metafunc.function, *kind)]
         ids = [f"{client}-async" if is_async else str(client) for client, is_async in kinds]

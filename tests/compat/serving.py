@@ -17,13 +17,15 @@ from hearsay.api.request.url_fetch import Fetcher, FetchPolicy
 from hearsay.api.routes.transcriptions import Detector, no_detector
 from hearsay.domain import ModelCard, Task, TranscribeOptions
 from hearsay.engines.fake import cards as fake_cards
-from hearsay.engines.fake.recognizer import FakeStream, FakeUtteranceRecognizer, Faults
+from hearsay.engines.fake.recognizer import Faults
 from hearsay.engines.protocols import Engine, Recognizer
 from hearsay.media.worker_pool import MediaDecoderPool
 from hearsay.models.catalogue import Catalogue
 from hearsay.models.hub import Hub
+from hearsay.scheduling.admission import Admission
 from hearsay.scheduling.model_pool import ModelPool
 from hearsay.storage.api_keys import Keyring
+from tests.support.fake_stream import FakeStream, FakeUtteranceRecognizer
 
 ALIASES = {"whisper-large-v3": fake_cards.FAKE, "openai/whisper-large-v3": fake_cards.FAKE}
 """Names that clients' defaults and examples use, served by the fake engine here."""
@@ -139,7 +141,7 @@ class Scene:
         catalogue = StagedCatalogue(self.folder, self.gate, default=self.default, local=self.local)
         return create_app(
             catalogue=catalogue,
-            pool=ModelPool(catalogue, max_waiting=self.max_waiting, max_loaded=4),
+            pool=ModelPool(catalogue, admission=Admission(max_waiting=self.max_waiting), max_loaded=4),
             decoders=MediaDecoderPool(n_workers=1, timeout=60.0),
             keys=Keyring(fixed=(self.key,) if self.key else ()),
             limits=self.limits,

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from hearsay.engines import registry
 from tests.support.paths import ROOT
 
 SOURCE = ROOT / "src" / "hearsay"
@@ -45,7 +46,7 @@ IMPORTS["cli"] = " ".join(IMPORTS)
 """The first component of each path, and what it may import besides itself, `errors` and `domain`."""
 
 SHARED_BY_ENGINES = frozenset(
-    {"hardware", "jobs", "onnx_file", "openvino_runtime", "protocols", "tts_worker"}
+    {"engine_spec", "hardware", "jobs", "onnx_file", "openvino_runtime", "protocols", "tts_worker"}
 )
 """What every engine may import; no engine imports another."""
 
@@ -66,6 +67,7 @@ VENDOR_STRINGS: dict[str, str] = {
 
 WEB_FRAMEWORK = {"fastapi", "starlette", "python_multipart", "multipart"}
 RUNTIMES = {
+    "pynvml",
     "ctranslate2",
     "openvino",
     "pocketsphinx",
@@ -226,6 +228,65 @@ def test_modules_import_without_circles() -> None:
         imported = {name if name in names else name.rpartition(".")[0] for name in inner_imports(top)}
         graph[module.name] = (imported & names) - {module.name}
     TopologicalSorter(graph).prepare()
+
+
+def named_engines(tree: ast.Module) -> Iterator[str]:
+    """Return every expression that decides by an engine's name: in a comparison, a `case`, a set or a key."""
+    names = {engine.name for engine in registry.ENGINES}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Compare(left=left, comparators=others):
+                deciding = [left, *others]
+            case ast.MatchValue(value=value):
+                deciding = [value]
+            case ast.Dict(keys=keys):
+                deciding = [key for key in keys if key is not None]
+            case ast.Set(elts=elements):
+                deciding = elements
+            case _:
+                continue
+        leaves = (leaf for each in deciding for leaf in ast.walk(each))
+        if names & {leaf.value for leaf in leaves if isinstance(leaf, ast.Constant)}:
+            yield ast.unparse(node)[:80]
+
+
+def test_engines_are_named_in_their_own_folders_only() -> None:
+    wrong = [
+        f"{module.name}: {found}"
+        for module in modules()
+        if not re.match(r"engines\.(registry$|\w+\.)", module.name)
+        for found in named_engines(module.tree)
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("card.engine == 'whisper'", True),
+        ("'fake' != name", True),
+        ("name in ('espeak', 'sherpa')", True),
+        ("name in frozenset({'espeak'})", True),
+        ("match name:\n    case 'a' | 'sphinx': pass", True),
+        ("table = {'whisper': 1}", True),
+        ("call(engine='whisper')", False),
+        ("name == 'whisper-1'", False),
+    ],
+)
+def test_a_decision_by_an_engine_s_name_is_found(text: str, found: bool) -> None:
+    assert bool(list(named_engines(ast.parse(text)))) is found
+
+
+def test_a_card_s_engine_is_looked_up_in_the_registry() -> None:
+    wrong = [
+        f"{module.name}:{node.lineno}"
+        for module in modules()
+        if module.package != "engines"
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Attribute) and node.attr == "engine"
+        if module.package != "scheduling" or "card" in ast.unparse(node.value).rpartition(".")[2]
+    ]
+    assert wrong == []
 
 
 def test_only_the_composition_roots_read_settings() -> None:

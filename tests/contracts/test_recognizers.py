@@ -1,63 +1,43 @@
 """Every engine keeps the same promises, whatever it is made of.
 
-Engines join by a line in `ENGINES`; the trained Whisper joins where its weights are.
+Engines join through the registry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 
 import numpy as np
 import pytest
 
 from hearsay.asr.transcription import Transcription
-from hearsay.domain import RECOGNITION, SAMPLE_RATE, Audio, ModelCard, Segment, Task, TranscribeOptions
-from hearsay.engines.fake import recognizer as fake
-from hearsay.engines.pocketsphinx import recognizer as sphinx
+from hearsay.domain import SAMPLE_RATE, Audio, ModelCard, Segment, Task, TranscribeOptions
+from hearsay.engines import registry
+from hearsay.engines.fake import cards as fake_cards
 from hearsay.engines.protocols import Recognizer, UtteranceRecognizer, WindowRecognizer
 from hearsay.errors import Cancelled, UnsupportedOption
 from hearsay.media import decoding
 from hearsay.samples import HELLO
+from tests.support.engine_cases import Case, cases
+from tests.support.fake_stream import FakeUtteranceRecognizer
 from tests.support.paths import DATA
 
-WHISPER = DATA / "fixture-whisper"
 CLIPS = sorted(
     path for path in (DATA / "clips").rglob("*") if path.suffix in (".flac", ".ogg", ".wav", ".mp3")
 )
+SPEECH = {"whisper": CLIPS[0]}
+"""Recordings in which an engine hears words, where it hears none in `HELLO`."""
 
-
-def load_whisper() -> Recognizer:
-    """Load the fixture model."""
-    from hearsay.engines.whisper import loading
-
-    return loading.load(WHISPER, device="cpu")
-
-
-@dataclass(frozen=True)
-class Engine:
-    """An engine under test."""
-
-    load: Callable[[], Recognizer]
-    speech: Path = HELLO
-    """A recording in which it hears words."""
-    translates: bool = True
-
-
-ENGINES = {
-    "fake-windows": Engine(fake.FakeWindowRecognizer),
-    "fake-utterances": Engine(fake.FakeUtteranceRecognizer),
-    "sphinx": Engine(sphinx.load, translates=False),
-    "whisper": Engine(load_whisper, CLIPS[0] if CLIPS else HELLO),
-}
+FAKE = fake_cards.fake()
+CASES = [*cases(Task.TRANSCRIBE), Case("fake-utterances", FAKE, FakeUtteranceRecognizer)]
 
 
 @dataclass(frozen=True)
 class Staged:
-    """A loaded engine with its card and a recording."""
+    """A loaded model with its card and a recording."""
 
-    engine: Engine
     recognizer: Recognizer
     card: ModelCard
     speech: Audio
@@ -67,16 +47,33 @@ class Staged:
         wishes = TranscribeOptions(**options)  # type: ignore[arg-type]
         return list(Transcription(recording, wishes, self.recognizer, self.card))
 
+    @cached_property
+    def segments(self) -> list[Segment]:
+        """What it hears in the recording."""
+        return self.transcribe(self.speech)
 
-@pytest.fixture(scope="module", params=ENGINES)
+    @cached_property
+    def segments_with_words(self) -> list[Segment]:
+        """What it hears in the recording where words are asked for."""
+        return self.transcribe(self.speech, words=True)
+
+
+def stage(case: Case) -> Staged:
+    """Load a model."""
+    recognizer = registry.recognizer(case.load(), case.card)
+    return Staged(recognizer, case.card, decoding.load(SPEECH.get(case.card.engine, HELLO)))
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
 def staged(request: pytest.FixtureRequest) -> Iterator[Staged]:
-    name: str = request.param
-    engine = ENGINES[name]
-    recognizer = engine.load()
-    tasks = RECOGNITION if engine.translates else frozenset({Task.TRANSCRIBE})
-    card = ModelCard(name, name.split("-")[0], "tests", 0, tasks, recognizer.languages, 448)
-    yield Staged(engine, recognizer, card, decoding.load(engine.speech))
-    recognizer.close()
+    staged = stage(request.param)
+    yield staged
+    staged.recognizer.close()
+
+
+def test_every_engine_that_transcribes_is_here() -> None:
+    engines = {card.engine for card in registry.recognizer_cards()}
+    assert engines <= {case.card.engine for case in CASES}
 
 
 def silence(seconds: float) -> Audio:
@@ -89,13 +86,13 @@ def test_is_one_kind_of_recognizer(staged: Staged) -> None:
 
 
 def test_hears_words_in_speech(staged: Staged) -> None:
-    segments = staged.transcribe(staged.speech)
+    segments = staged.segments
     assert segments
     assert all(segment.text.strip() for segment in segments)
 
 
 def test_times_are_monotone_and_inside_the_recording(staged: Staged) -> None:
-    segments = staged.transcribe(staged.speech)
+    segments = staged.segments
     edges = [edge for segment in segments for edge in (segment.start, segment.end)]
     assert edges == sorted(edges)
     assert edges[0] >= 0
@@ -103,7 +100,7 @@ def test_times_are_monotone_and_inside_the_recording(staged: Staged) -> None:
 
 
 def test_words_are_inside_their_segments_and_are_their_text(staged: Staged) -> None:
-    for segment in staged.transcribe(staged.speech, words=True):
+    for segment in staged.segments_with_words:
         assert segment.words
         edges = [edge for word in segment.words for edge in (word.start, word.end)]
         assert edges == sorted(edges)
@@ -115,11 +112,11 @@ def test_words_are_inside_their_segments_and_are_their_text(staged: Staged) -> N
 
 
 def test_words_are_given_only_when_asked_for(staged: Staged) -> None:
-    assert all(segment.words is None for segment in staged.transcribe(staged.speech))
+    assert all(segment.words is None for segment in staged.segments)
 
 
 def test_metadata_is_in_range_or_none(staged: Staged) -> None:
-    for segment in staged.transcribe(staged.speech):
+    for segment in staged.segments:
         assert segment.avg_logprob is None or segment.avg_logprob <= 0
         assert segment.no_speech_prob is None or 0 <= segment.no_speech_prob <= 1
         assert segment.compression_ratio is None or segment.compression_ratio > 0
@@ -133,7 +130,7 @@ def test_silence_gives_nothing(seconds: float, staged: Staged) -> None:
 
 
 def test_the_same_recording_gives_the_same_answer(staged: Staged) -> None:
-    first = staged.transcribe(staged.speech, words=True)
+    first = staged.segments_with_words
     staged.transcribe(silence(1.0))
     assert staged.transcribe(staged.speech, words=True) == first
 
@@ -147,7 +144,7 @@ def test_a_language_is_honoured_or_refused(staged: Staged) -> None:
 
 
 def test_translation_is_honoured_or_refused(staged: Staged) -> None:
-    if staged.engine.translates:
+    if Task.TRANSLATE in staged.card.tasks:
         assert staged.transcribe(staged.speech, task=Task.TRANSLATE)
         return
     with pytest.raises(UnsupportedOption) as refused:
@@ -160,9 +157,9 @@ def test_a_prompt_is_honoured_or_warned_about(staged: Staged) -> None:
     transcription = Transcription(staged.speech, wishes, staged.recognizer, staged.card)
     with_prompt = transcription.transcript()
     assert with_prompt.text
-    if staged.card.id == "sphinx":
+    if staged.card.engine == "sphinx":
         assert any("prompt" in warning for warning in with_prompt.warnings)
-    if staged.card.id.startswith("fake"):
+    if staged.card.engine == "fake":
         assert with_prompt.text.isupper()
 
 

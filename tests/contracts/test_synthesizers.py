@@ -9,35 +9,30 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from hearsay.domain import Pcm, SynthesisOptions
-from hearsay.engines.espeak import synthesizer as espeak
+from hearsay.domain import Pcm, SynthesisOptions, Task
+from hearsay.engines import registry
 from hearsay.engines.fake.recognizer import Faults
 from hearsay.engines.fake.synthesizer import FakeSynthesizer
 from hearsay.engines.protocols import Synthesizer
-from hearsay.engines.sherpa import synthesizer as sherpa
 from hearsay.errors import Cancelled, EngineFailed, UnsupportedOption
-from tests.support.paths import DATA
+from tests.support.engine_cases import Case, cases
 
 TEXT = "The sun is up, and the birds begin to sing."
 
 Load = Callable[[], Synthesizer]
 
-ENGINES: dict[str, Load] = {
-    "fake": FakeSynthesizer,
-    "espeak": lambda: espeak.load(n_processes=2),
-    "kokoro": lambda: toy("toy-kokoro"),
-    "piper": lambda: toy("toy-piper"),
-}
+CASES = cases(Task.SYNTHESIZE)
 
 
-def toy(name: str) -> Synthesizer:
-    folder = DATA / name
-    return sherpa.load(folder, sherpa.describe(name, folder), n_threads=1)
-
-
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
 def load(request: pytest.FixtureRequest) -> Load:
-    return ENGINES[request.param]
+    case: Case = request.param
+    return lambda: registry.synthesizer(case.load(), case.card)
+
+
+def test_every_engine_that_speaks_is_here() -> None:
+    engines = {card.engine for card in registry.synthesizer_cards()}
+    assert engines <= {case.card.engine for case in CASES}
 
 
 @pytest.fixture(scope="module")

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from pydantic import TypeAdapter
 
-from hearsay import errors
 from hearsay.dialects import DIALECTS
-from hearsay.dialects.error_status import STATUS, render_error, render_status, render_unexpected
-from hearsay.dialects.json_bytes import encode
 from hearsay.dialects.rendering import NEUTRAL, render_json, render_model, render_models, render_verbose
-from hearsay.dialects.schemas import DoneEvent, ErrorBody, ModelBody, ModelList, TranscriptBody, VerboseBody
-from hearsay.dialects.sse import Deltas, frame, render_done
+from hearsay.dialects.schemas import (
+    DoneEvent,
+    ModelBody,
+    ModelList,
+    TranscriptBody,
+    VerboseBody,
+)
+from hearsay.dialects.sse import render_done
 from hearsay.dialects.transcription_request import TranscriptionRequest
 from hearsay.domain import (
     RECOGNITION,
@@ -27,43 +26,19 @@ from hearsay.domain import (
     Fallback,
     FallbackReason,
     ModelCard,
-    Segment,
     SpeechSpan,
     Task,
     TranscribeOptions,
-    Transcript,
     TranscriptionReport,
-    Word,
 )
-from hearsay.errors import HearsayError
 from hearsay.transcripts import quality
+from tests.support.bodies import BARE, KNOWN, fits, transcript
 
 OPENAI, GROQ, TOGETHER = (DIALECTS[name] for name in ("openai", "groq", "together"))
-WORDS = (Word(0.12345, 0.5, " Hello", 0.9), Word(0.5, 0.9996, " world."))
-KNOWN = Segment(0.1234567, 1.0, " Hello world.", WORDS, (1, 2), 0, 0.2, -0.25, 1.1, 0.01)
-BARE = Segment(1.0, 2.0, " Again.", words=())
-
-
-def transcript(**changes: Any) -> Transcript:
-    made: dict[str, Any] = {
-        "text": "Hello world. Again.",
-        "segments": (KNOWN, BARE),
-        "language": "en",
-        "duration": 2.0004,
-        "task": Task.TRANSCRIBE,
-        "model": "fake",
-    }
-    return Transcript(**(made | changes))
 
 
 def asked(*, words: bool = False, segments: bool = True) -> TranscriptionRequest:
     return TranscriptionRequest(model=None, options=TranscribeOptions(words=words), segments=segments)
-
-
-def fits(shape: Any, body: Any) -> bool:
-    """Check a body against its own description, strictly."""
-    TypeAdapter(shape).validate_python(body, strict=True, extra="forbid")
-    return True
 
 
 def test_json() -> None:
@@ -209,95 +184,3 @@ def test_models() -> None:
     assert fits(ModelList, listed)
     assert render_models([model], GROQ) == listed
     assert render_models([model], TOGETHER) == [model]
-
-
-ERRORS = [
-    (errors.InvalidRequest(), 400),
-    (errors.InvalidAudio(), 400),
-    (errors.AudioTooShort(), 400),
-    (errors.UnsupportedOption(), 400),
-    (errors.FetchFailed(), 400),
-    (errors.PayloadTooLarge(), 413),
-    (errors.UnsupportedMediaType(), 415),
-    (errors.Unauthorized(), 401),
-    (errors.ModelNotFound(), 404),
-    (errors.ModelNotInstalled(), 503),
-    (errors.DownloadFailed(), 503),
-    (errors.Overloaded(), 429),
-    (errors.EngineFailed(), 500),
-    (errors.Cancelled(), 503),
-    (errors.ConfigurationError(), 500),
-    (errors.HearsayError(), 500),
-]
-
-
-def test_every_class_of_errors_is_listed() -> None:
-    def below(cls: type[HearsayError]) -> set[type[HearsayError]]:
-        found = {cls}.union(*(below(sub) for sub in cls.__subclasses__()))
-        return {sub for sub in found if sub.__module__ == "hearsay.errors"}
-
-    assert below(HearsayError) == {type(error) for error, _ in ERRORS}
-    assert set(STATUS) <= below(HearsayError)
-
-
-@pytest.mark.parametrize(("error", "status"), ERRORS, ids=lambda value: type(value).__name__)
-def test_errors(error: HearsayError, status: int) -> None:
-    failure = render_error(error)
-    assert failure.status == status
-    assert fits(ErrorBody, failure.body)
-    assert failure.body["error"]["code"] == error.code
-    permanent = failure.headers.get("x-should-retry") == "false"
-    # Clients try 408, 409, 429 and everything from 500 up again; only overload shall be.
-    assert permanent == (status >= 500)
-
-
-def test_a_subclass_has_the_status_of_its_parent() -> None:
-    class Odd(errors.PayloadTooLarge):
-        """Odd."""
-
-    assert render_error(Odd()).status == 413
-
-
-@pytest.mark.parametrize(
-    ("wait", "seconds", "ms"), [(1.0, "1", "1000"), (0.2, "1", "200"), (0.0, "1", "1"), (7.4, "8", "7400")]
-)
-def test_overload_says_when_to_come_back(wait: float, seconds: str, ms: str) -> None:
-    headers = render_error(errors.Overloaded(retry_after=wait)).headers
-    assert (headers["retry-after"], headers["retry-after-ms"]) == (seconds, ms)
-    assert "x-should-retry" not in headers
-
-
-def test_unauthorized_says_how() -> None:
-    assert render_error(errors.Unauthorized()).headers["www-authenticate"].startswith("Bearer")
-
-
-def test_other_failures() -> None:
-    assert fits(ErrorBody, render_status(404, "Nothing.", "not_found").body)
-    assert render_status(404, "Nothing.", "not_found").body["error"]["type"] == "invalid_request_error"
-    unexpected = render_unexpected("req_1")
-    assert fits(ErrorBody, unexpected.body)
-    assert (unexpected.status, unexpected.headers) == (500, {"x-should-retry": "false"})
-
-
-@given(st.lists(st.text(alphabet=" \n\tab", max_size=6), max_size=8))
-def test_deltas_joined_are_the_text_without_its_edges(texts: list[str]) -> None:
-    deltas = Deltas()
-    events = [event for text in texts if (event := deltas.add(text)) is not None]
-    assert "".join(event["delta"] for event in events) == "".join(texts).strip() == deltas.text
-    assert all(event["delta"].strip() for event in events)
-
-
-def test_events() -> None:
-    done = render_done(transcript(warnings=("Cut.",)), "Hi.", "req_1")
-    assert fits(DoneEvent, done)
-    assert done["x_hearsay"]["warnings"] == ["Cut."]
-    framed = frame({"type": "transcript.text.delta", "delta": "a\n\nb: ü"})
-    assert framed.startswith(b"data: ") and framed.endswith(b"\n\n")
-    assert framed.count(b"\n") == 2
-    assert json.loads(framed[6:])["delta"] == "a\n\nb: ü"
-
-
-def test_encode() -> None:
-    assert encode({"a": "ü\ud800"}) == '{"a":"ü?"}'.encode()
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        encode({"a": float("nan")})

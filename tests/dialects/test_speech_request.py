@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from typing import Any
 
 import pytest
@@ -13,9 +11,8 @@ from hypothesis import strategies as st
 from hearsay.dialects import DIALECTS, choose
 from hearsay.dialects.dialect import Dialect
 from hearsay.dialects.speech_request import FORMATS, Framing, SpeechRequest, parse_speech
-from hearsay.dialects.sse import frame, render_speech_chunk, render_speech_delta, render_speech_done
 from hearsay.errors import InvalidRequest, UnsupportedOption
-from hearsay.media.formats import Container, Encoding, SoundFormat
+from hearsay.media.formats import AudioFormat, Container, Encoding
 
 OPENAI, GROQ, TOGETHER = (DIALECTS[name] for name in ("openai", "groq", "together"))
 TOGETHER_1 = choose(aliased=False, user_agent="Together/v1 PythonBindings/1.6.0", named=None)
@@ -23,7 +20,7 @@ HELLO = {"model": "tts-1", "input": "Hello.", "voice": "anna"}
 
 
 def parse(dialect: Dialect = OPENAI, /, **fields: Any) -> SpeechRequest:
-    return parse_speech({**HELLO, **fields}, dialect=dialect, most_characters=100)
+    return parse_speech({**HELLO, **fields}, dialect=dialect, max_characters=100)
 
 
 def refused(dialect: Dialect = OPENAI, /, **fields: Any) -> InvalidRequest:
@@ -32,8 +29,8 @@ def refused(dialect: Dialect = OPENAI, /, **fields: Any) -> InvalidRequest:
     return caught.value
 
 
-def sound(container: Container, rate: int, **rest: Any) -> SoundFormat:
-    return SoundFormat(container, rate, **rest)
+def sound(container: Container, rate: int, **rest: Any) -> AudioFormat:
+    return AudioFormat(container, rate, **rest)
 
 
 def test_the_least() -> None:
@@ -42,7 +39,7 @@ def test_the_least() -> None:
         text="Hello.",
         model="tts-1",
         voice="anna",
-        persona=None,
+        vendor_voice=None,
         language=None,
         speed=1.0,
         format=sound(Container.MP3, 24_000),
@@ -84,7 +81,7 @@ def test_nulls_are_absent() -> None:
         (TOGETHER, "pcm", sound(Container.RAW, 24_000), "application/octet-stream"),
     ],
 )
-def test_formats(dialect: Dialect, named: str | None, wanted: SoundFormat, media_type: str) -> None:
+def test_formats(dialect: Dialect, named: str | None, wanted: AudioFormat, media_type: str) -> None:
     asked = parse(dialect, response_format=named)
     assert (asked.format, asked.media_type, asked.warnings) == (wanted, media_type, ())
 
@@ -230,8 +227,8 @@ def test_spellings() -> None:
 def test_voices_of_vendors_are_known(name: str) -> None:
     asked = parse(voice=name)
     assert asked.voice == name
-    assert asked.persona is not None
-    assert asked.persona.name.casefold() == name.casefold()
+    assert asked.vendor_voice is not None
+    assert asked.vendor_voice.name.casefold() == name.casefold()
 
 
 @pytest.mark.parametrize(
@@ -310,7 +307,7 @@ FIELDS = (
 )
 def test_any_body_is_read_or_refused(body: dict[str, Any], dialect: Dialect) -> None:
     try:
-        asked = parse_speech({**HELLO, **body}, dialect=dialect, most_characters=100)
+        asked = parse_speech({**HELLO, **body}, dialect=dialect, max_characters=100)
     except InvalidRequest as error:
         assert error.param in FIELDS
     else:
@@ -326,19 +323,3 @@ def test_content_types_have_no_parameters(dialect: Dialect, named: str) -> None:
     assert ";" not in media_type
     if dialect not in (OPENAI, GROQ):
         assert media_type in ("application/octet-stream", "audio/wav", "audio/mpeg")
-
-
-@given(st.lists(st.binary(min_size=1, max_size=50), max_size=5))
-def test_sound_in_events_is_the_sound(parts: list[bytes]) -> None:
-    deltas = [json.loads(frame(render_speech_delta(part)).removeprefix(b"data: ")) for part in parts]
-    assert b"".join(base64.b64decode(delta["audio"]) for delta in deltas) == b"".join(parts)
-    chunks = [json.loads(frame(render_speech_chunk(part, "m")).removeprefix(b"data: ")) for part in parts]
-    assert b"".join(base64.b64decode(chunk["b64"]) for chunk in chunks) == b"".join(parts)
-    assert all(chunk["delta"] == chunk["b64"] for chunk in chunks)
-
-
-def test_the_last_event_counts() -> None:
-    assert render_speech_done(n_characters=12, seconds=1.5) == {
-        "type": "speech.audio.done",
-        "usage": {"input_tokens": 12, "output_tokens": 75, "total_tokens": 87},
-    }

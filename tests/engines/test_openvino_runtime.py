@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hearsay.engines import openvino_runtime
-from hearsay.engines.whisper.encoder import best_precision
+from hearsay.engines.openvino_runtime import best_precision
 
 SOURCE = Path(openvino_runtime.__file__).parents[1]
 

@@ -1,4 +1,4 @@
-"""Decoding and encoding: every container, exact lengths, damage told, nothing else opened."""
+"""Decoding and encoding: every container, exact lengths, damage reported, no other file opened."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.recordings import KINDS, Kind, tone, write
 
 SECONDS = 4.0
 LONGER = 0.075
-"""Encoders of compressed sound add at most this much before and after (AAC: two frames of 1,024 samples)."""
+"""Encoders of compressed audio add at most this much before and after (AAC: two frames of 1,024 samples)."""
 
 
 @pytest.fixture(scope="session")
@@ -243,7 +243,7 @@ def test_an_mp4_with_outside_references_does_not_follow_them(tmp_path: Path) -> 
 
 
 CUT = [name for name in KINDS if name not in ("mp3-bare", "mpga", "mpeg", "mpeg-video", "ac3", "ts")]
-"""Kinds in which it can be told that the end is missing; the others are rows of frames and no more."""
+"""Formats in which a missing end is detectable; the others are rows of frames and no more."""
 
 
 @pytest.mark.parametrize("name", CUT)

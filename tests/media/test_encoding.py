@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hearsay.domain import Pcm
 from hearsay.errors import UnsupportedOption
 from hearsay.media import decoding, libav_encoder
-from hearsay.media.encoding import TEMPI, Container, Encoding, SoundEncoder, SoundFormat, check
+from hearsay.media.encoding import TEMPO_RANGE, AudioEncoder, AudioFormat, Container, Encoding, check
 from hearsay.media.formats import RATES, bit_rates, closest_rate
 from hearsay.media.resampling import RateTempoChanger
 
@@ -42,14 +42,14 @@ def voice(seconds: float = SECONDS, rate: int = SOURCE_RATE) -> Pcm:
 
 
 def encoded(
-    wanted: SoundFormat,
+    wanted: AudioFormat,
     pcm: Pcm,
     *,
     source_rate: int = SOURCE_RATE,
     tempo: float = 1.0,
     blocks: tuple[int, ...] = (441,),
 ) -> bytes:
-    encoder = SoundEncoder(wanted, source_rate=source_rate, tempo=tempo)
+    encoder = AudioEncoder(wanted, source_rate=source_rate, tempo=tempo)
     data, start, turn = b"", 0, 0
     while start < len(pcm):
         size = blocks[turn % len(blocks)]
@@ -78,7 +78,7 @@ def heard(file: bytes) -> Heard:
 
 
 def likeness(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the correlation of two sounds where they fit best."""
+    """Return the maximal cross-correlation of two signals."""
     size = 1 << (len(one) + len(other)).bit_length()
     product = np.fft.irfft(np.conj(np.fft.rfft(one, size)) * np.fft.rfft(other, size))
     return float(product.max() / np.sqrt((one**2).sum() * (other**2).sum()))
@@ -86,7 +86,7 @@ def likeness(one: np.ndarray, other: np.ndarray) -> float:
 
 @pytest.mark.parametrize(("container", "rate"), EVERY_FILE)
 def test_a_file_is_the_sound_that_went_in(container: Container, rate: int, tmp_path: Path) -> None:
-    file = encoded(SoundFormat(container, rate), voice())
+    file = encoded(AudioFormat(container, rate), voice())
     played = heard(file)
     true_rate = 48_000 if container is Container.OPUS else rate
     assert (played.rate, played.channels) == (true_rate, 1)
@@ -105,7 +105,7 @@ def test_a_file_is_the_sound_that_went_in(container: Container, rate: int, tmp_p
 
 @pytest.mark.parametrize("rate", [8000, 22_050, 48_000])
 def test_an_ogg_file_plays_at_the_rate_that_was_asked_for(rate: int) -> None:
-    played = heard(encoded(SoundFormat(Container.OGG, rate), voice()))
+    played = heard(encoded(AudioFormat(Container.OGG, rate), voice()))
     assert (played.rate, played.codec) == (rate, "opus" if rate == 48_000 else "flac")
 
 
@@ -122,7 +122,7 @@ def test_an_ogg_file_plays_at_the_rate_that_was_asked_for(rate: int) -> None:
 )
 def test_sound_begins_as_late_as_its_codec_makes_it(container: Container, rate: int, delay: int) -> None:
     pcm = voice(0.4, rate)[rate // 8 :]  # begins where it is loud
-    played = heard(encoded(SoundFormat(container, rate), pcm, source_rate=rate)).samples
+    played = heard(encoded(AudioFormat(container, rate), pcm, source_rate=rate)).samples
     onset = np.correlate(played[: 2 * rate // 10 + delay], pcm[: rate // 10].astype(float), "valid")
     assert onset.argmax() == delay
 
@@ -131,8 +131,8 @@ def test_sound_begins_as_late_as_its_codec_makes_it(container: Container, rate: 
 @pytest.mark.parametrize(("source_rate", "rate"), [(8000, 8000), (22_050, 8000)])
 def test_bare_samples_are_those_of_the_wav_file(encoding: Encoding, source_rate: int, rate: int) -> None:
     pcm = voice(rate=source_rate)
-    bare = encoded(SoundFormat(Container.RAW, rate, encoding), pcm, source_rate=source_rate)
-    wav = encoded(SoundFormat(Container.WAV, rate, encoding), pcm, source_rate=source_rate)
+    bare = encoded(AudioFormat(Container.RAW, rate, encoding), pcm, source_rate=source_rate)
+    wav = encoded(AudioFormat(Container.WAV, rate, encoding), pcm, source_rate=source_rate)
     width = {Encoding.PCM_S16LE: 2, Encoding.PCM_F32LE: 4}.get(encoding, 1)
     assert len(bare) == width * len(pcm) * rate // source_rate
     assert wav.endswith(bare)
@@ -141,8 +141,8 @@ def test_bare_samples_are_those_of_the_wav_file(encoding: Encoding, source_rate:
 
 def test_samples_at_their_own_rate_are_not_touched() -> None:
     pcm = voice()
-    assert encoded(SoundFormat(Container.RAW, SOURCE_RATE), pcm) == pcm.tobytes()
-    flac = encoded(SoundFormat(Container.FLAC, SOURCE_RATE), pcm)
+    assert encoded(AudioFormat(Container.RAW, SOURCE_RATE), pcm) == pcm.tobytes()
+    flac = encoded(AudioFormat(Container.FLAC, SOURCE_RATE), pcm)
     assert np.array_equal(heard(flac).samples * 32_768, pcm)
 
 
@@ -150,7 +150,7 @@ def test_samples_at_their_own_rate_are_not_touched() -> None:
 @pytest.mark.parametrize("n_samples", [10, 5000, 33_075])
 def test_the_head_of_a_whole_flac_file_states_its_length(rate: int, n_samples: int) -> None:
     pcm = voice(rate=SOURCE_RATE)[:n_samples]
-    file = encoded(SoundFormat(Container.FLAC, rate), pcm)
+    file = encoded(AudioFormat(Container.FLAC, rate), pcm)
     head = libav_encoder.flac_head(io.BytesIO(file))
     assert head[:21] == file[:21]
     fields = int.from_bytes(head[18:], "big")
@@ -172,7 +172,7 @@ def test_the_head_of_another_file_is_a_mistake(file: bytes) -> None:
 @pytest.mark.parametrize("tempo", [0.25, 0.5, 1.7, 5.0])
 @pytest.mark.parametrize("container", [Container.WAV, Container.OPUS, Container.FLAC])
 def test_a_tempo_changes_the_length(container: Container, tempo: float) -> None:
-    played = heard(encoded(SoundFormat(container, 24_000), voice(4.0), tempo=tempo))
+    played = heard(encoded(AudioFormat(container, 24_000), voice(4.0), tempo=tempo))
     assert len(played.samples) / played.rate == pytest.approx(4.0 / tempo, rel=0.001)
 
 
@@ -181,7 +181,7 @@ def test_a_tempo_changes_the_length(container: Container, tempo: float) -> None:
 @pytest.mark.parametrize("container", list(Container))
 def test_blocks_make_no_difference(container: Container, blocks: tuple[int, ...]) -> None:
     pcm = voice(0.5)
-    wanted = SoundFormat(container, 24_000)
+    wanted = AudioFormat(container, 24_000)
     assert encoded(wanted, pcm, blocks=blocks) == encoded(wanted, pcm, blocks=(len(pcm),))
 
 
@@ -200,7 +200,7 @@ def test_blocks_make_no_difference(container: Container, blocks: tuple[int, ...]
     ],
 )
 def test_sound_comes_out_early_and_steadily(container: Container, rate: int, most: float) -> None:
-    encoder = SoundEncoder(SoundFormat(container, rate), source_rate=rate)
+    encoder = AudioEncoder(AudioFormat(container, rate), source_rate=rate)
     pcm, step = voice(1.0, rate), rate // 200
     encoder.feed(pcm[:0])  # the header
     came = [n for n in range(0, rate, step) if encoder.feed(pcm[n : n + step])]
@@ -210,7 +210,7 @@ def test_sound_comes_out_early_and_steadily(container: Container, rate: int, mos
 
 @pytest.mark.parametrize("container", [Container.OPUS, Container.FLAC, Container.OGG, Container.WAV])
 def test_a_header_needs_no_sound(container: Container) -> None:
-    encoder = SoundEncoder(SoundFormat(container, 48_000), source_rate=SOURCE_RATE)
+    encoder = AudioEncoder(AudioFormat(container, 48_000), source_rate=SOURCE_RATE)
     head = encoder.feed(np.zeros(0, np.int16))
     assert head[:4] in (b"OggS", b"fLaC", b"RIFF")
     assert encoder.feed(np.zeros(0, np.int16)) == b""
@@ -219,7 +219,7 @@ def test_a_header_needs_no_sound(container: Container) -> None:
 @pytest.mark.parametrize("container", list(Container))
 @pytest.mark.parametrize("tempo", [1.0, 2.0])
 def test_no_sound_is_an_empty_file_or_nothing(container: Container, tempo: float) -> None:
-    file = SoundEncoder(SoundFormat(container, 24_000), source_rate=SOURCE_RATE, tempo=tempo).finish()
+    file = AudioEncoder(AudioFormat(container, 24_000), source_rate=SOURCE_RATE, tempo=tempo).finish()
     if container in (Container.WAV, Container.FLAC):
         assert len(heard(file).samples) == 0
     elif container in (Container.OPUS, Container.OGG):
@@ -230,14 +230,14 @@ def test_no_sound_is_an_empty_file_or_nothing(container: Container, tempo: float
 
 @pytest.mark.parametrize("container", list(Container))
 def test_one_sample_is_a_file(container: Container) -> None:
-    file = encoded(SoundFormat(container, 24_000), np.ones(1, np.int16))
+    file = encoded(AudioFormat(container, 24_000), np.ones(1, np.int16))
     if container is not Container.RAW:
         assert len(heard(file).samples) <= 6000
 
 
 @pytest.mark.parametrize("container", CODED)
 def test_memory_does_not_grow_with_the_sound(container: Container) -> None:
-    encoder = SoundEncoder(SoundFormat(container, 8000), source_rate=11_025, tempo=1.1)
+    encoder = AudioEncoder(AudioFormat(container, 8000), source_rate=11_025, tempo=1.1)
     part = voice(25.0, 11_025)
 
     def resident() -> int:
@@ -254,7 +254,7 @@ def test_memory_does_not_grow_with_the_sound(container: Container) -> None:
 
 
 def test_threads_do_not_hear_each_other() -> None:
-    kinds = [SoundFormat(container, 24_000) for container in Container] * 2
+    kinds = [AudioFormat(container, 24_000) for container in Container] * 2
     alone = [encoded(wanted, voice()) for wanted in kinds]
     with ThreadPoolExecutor(len(kinds)) as threads:
         assert list(threads.map(lambda wanted: encoded(wanted, voice()), kinds)) == alone
@@ -273,7 +273,7 @@ def test_a_rate_that_a_container_lacks_is_refused_with_those_it_has(
     container: Container, rate: int, named: str
 ) -> None:
     with pytest.raises(UnsupportedOption, match=named) as caught:
-        SoundEncoder(SoundFormat(container, rate), source_rate=SOURCE_RATE)
+        AudioEncoder(AudioFormat(container, rate), source_rate=SOURCE_RATE)
     assert caught.value.param == "sample_rate"
 
 
@@ -292,7 +292,7 @@ def test_a_bit_rate_that_cannot_be_is_refused(
     container: Container, rate: int, bit_rate: int, named: str
 ) -> None:
     with pytest.raises(UnsupportedOption, match=named) as caught:
-        check(SoundFormat(container, rate, bit_rate=bit_rate))
+        check(AudioFormat(container, rate, bit_rate=bit_rate))
     assert caught.value.param == "bit_rate"
 
 
@@ -309,7 +309,7 @@ def test_the_lowest_and_the_highest_bit_rate_can_be_had(
     container: Container, rate: int, bit_rate: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        file = encoded(SoundFormat(container, rate, bit_rate=bit_rate), voice(0.5))
+        file = encoded(AudioFormat(container, rate, bit_rate=bit_rate), voice(0.5))
     assert len(heard(file).samples) > 0
     assert caplog.records == []
     if container is Container.MP3:
@@ -320,23 +320,23 @@ def test_the_lowest_and_the_highest_bit_rate_can_be_had(
 def test_a_bit_rate_is_kept_to() -> None:
     pcm = voice(4.0)
     for container, bit_rate in [(Container.MP3, 64_000), (Container.OPUS, 24_000), (Container.OPUS, 96_000)]:
-        file = encoded(SoundFormat(container, 24_000, bit_rate=bit_rate), pcm)
+        file = encoded(AudioFormat(container, 24_000, bit_rate=bit_rate), pcm)
         pages = 8 * 33 / 0.06 if container is Container.OPUS else 0
         assert len(file) * 8 / 4.0 == pytest.approx(bit_rate + pages, rel=0.05)
 
 
 def test_a_container_that_libav_was_built_without_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    missing = libav_encoder._Recipe("ogg", "libunheard", {}, {})
-    monkeypatch.setattr(libav_encoder, "_recipe", lambda container, rate: missing)
+    missing = libav_encoder._CodecSettings("ogg", "libunheard", {}, {})
+    monkeypatch.setattr(libav_encoder, "_codec_settings", lambda container, rate: missing)
     with pytest.raises(UnsupportedOption, match="opus cannot be made: libav has no libunheard") as caught:
-        SoundEncoder(SoundFormat(Container.OPUS, 24_000), source_rate=SOURCE_RATE)
+        AudioEncoder(AudioFormat(Container.OPUS, 24_000), source_rate=SOURCE_RATE)
     assert caught.value.param == "response_format"
 
 
-@pytest.mark.parametrize("tempo", [0.0, TEMPI[0] - 0.01, TEMPI[1] + 1, float("nan")])
+@pytest.mark.parametrize("tempo", [0.0, TEMPO_RANGE[0] - 0.01, TEMPO_RANGE[1] + 1, float("nan")])
 def test_a_tempo_out_of_bounds_is_a_mistake(tempo: float) -> None:
     with pytest.raises(ValueError, match="tempo"):
-        SoundEncoder(SoundFormat(Container.WAV, 24_000), source_rate=SOURCE_RATE, tempo=tempo)
+        AudioEncoder(AudioFormat(Container.WAV, 24_000), source_rate=SOURCE_RATE, tempo=tempo)
 
 
 def test_the_closest_rate_keeps_all_of_a_sound() -> None:

@@ -1,4 +1,4 @@
-"""Changing rate and tempo: lengths, pitch, and that nobody can hear where the blocks ended."""
+"""Changing rate and tempo: lengths, pitch, and no artefacts at block boundaries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames on a timeline: holes, jumps, damaged clocks. Whole files are `media/test_decoding.py`'s."""
+"""Frames on a timeline: gaps, jumps, damaged clocks. Whole files are `media/test_decoding.py`'s."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hearsay.media.track import MAX_GAP, MAX_SILENCE_RATIO, Track
 
 
 def frames(*begins: float | None, n_samples: int = 1600) -> list[AudioFrame]:
-    """Make loud frames of 16 kHz mono that say when they begin."""
+    """Return loud frames of 16 kHz mono with times."""
     made = []
     for begin in begins:
         frame = AudioFrame.from_ndarray(np.full((1, n_samples), 1000, np.int16), "s16", "mono")
@@ -25,11 +25,11 @@ def frames(*begins: float | None, n_samples: int = 1600) -> list[AudioFrame]:
 
 
 def take(made: list[AudioFrame], start: float | None = None) -> tuple[Track, str]:
-    """Run frames through a track; give it, and what it wrote: x for 0.1 s of sound, a dot for silence."""
+    """Return the track and its output for the frames: x for 0.1 s of audio, a dot for silence."""
     pcm = io.BytesIO()
     track = Track(pcm, None, start)
     for frame, following in zip(made, [*made[1:], None], strict=True):
-        track._take(frame, following)
+        track._add(frame, following)
     samples = np.frombuffer(pcm.getvalue(), np.int16)
     return track, "".join(".x"[int(any(samples[i : i + 1600]))] for i in range(0, len(samples), 1600))
 
@@ -53,7 +53,7 @@ def test_holes_are_filled_and_damaged_clocks_are_not_believed(
     track, pattern = take(frames(*begins))
     assert pattern == heard
     assert track.n_jumps == jumps
-    assert track.filled == pytest.approx(0.1 * pattern.count("."))
+    assert track.filled_seconds == pytest.approx(0.1 * pattern.count("."))
 
 
 def test_small_frames_stay_in_their_order_around_holes() -> None:
@@ -65,7 +65,7 @@ def test_small_frames_stay_in_their_order_around_holes() -> None:
 def test_sound_that_begins_late_in_a_film_stays_late() -> None:
     track, pattern = take(frames(0.5, 0.6), start=0.0)
     assert pattern == ".....xx"
-    assert track.filled == 0
+    assert track.filled_seconds == 0
 
 
 def test_a_clock_that_runs_too_fast_cannot_make_hours_of_silence() -> None:
@@ -73,4 +73,4 @@ def test_a_clock_that_runs_too_fast_cannot_make_hours_of_silence() -> None:
     track, _ = take(frames(*begins, n_samples=16))
     sound = 5000 * 16 / SAMPLE_RATE
     assert track.n_jumps > 0
-    assert MAX_GAP < track.filled <= MAX_GAP + MAX_SILENCE_RATIO * sound
+    assert MAX_GAP < track.filled_seconds <= MAX_GAP + MAX_SILENCE_RATIO * sound

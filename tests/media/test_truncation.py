@@ -1,4 +1,4 @@
-"""What the bytes and headers of a file give away: that it is no recording, or not the whole of one."""
+"""Detection of truncated files and of files that are no recording."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay.media.truncation import looks_cut, refusal
+from hearsay.media.truncation import is_truncated, rejection_reason
 from tests.support.recordings import KINDS, tone, write
 
 
@@ -18,7 +18,7 @@ def cut(data: bytes, container: str, folder: Path) -> bool:
     path = folder / "file"
     path.write_bytes(data)
     with path.open("rb") as file:
-        return looks_cut(container, file.fileno())
+        return is_truncated(container, file.fileno())
 
 
 def sized(kind: str, declared: int) -> Callable[[bytes], bytes]:
@@ -65,7 +65,7 @@ def test_containers_that_tell_nothing_are_never_called_cut(tmp_path: Path) -> No
 
 @given(st.binary(max_size=100))
 def test_every_refusal_is_a_sentence(head: bytes) -> None:
-    reason = refusal(head)
+    reason = rejection_reason(head)
     assert reason[0].isupper()
     assert reason.endswith(".")
 
@@ -74,11 +74,11 @@ def test_every_refusal_is_a_sentence(head: bytes) -> None:
 def test_text_cut_inside_a_letter_is_still_text(text: str) -> None:
     words = "".join(letter for letter in text if letter.isprintable())
     for cut_off in range(4):
-        assert "text" in refusal(f"Dear all, {words}€".encode()[: -cut_off or None])
+        assert "text" in rejection_reason(f"Dear all, {words}€".encode()[: -cut_off or None])
 
 
 @pytest.mark.parametrize(
     "head", [b"#EXTM3U\n", b"  \n#EXTM3U\n", b"FFCONCAT version 1.0", b"concat:a|b", b"<?XML "]
 )
 def test_playlists_are_called_by_their_name(head: bytes) -> None:
-    assert "playlist" in refusal(head)
+    assert "playlist" in rejection_reason(head)

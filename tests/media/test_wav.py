@@ -1,4 +1,4 @@
-"""WAV files and bare samples: exact bytes, and readers that must get to the end of them."""
+"""WAV files and headerless samples: exact bytes, and readers that must reach the end."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_what_is_too_long_for_the_fields_is_unknown_to_them() -> None:
 @pytest.mark.parametrize("n_samples", [0, 1, 22_051])
 def test_libav_reads_a_stream_to_its_end(encoding: Encoding, n_samples: int) -> None:
     pcm = np.random.default_rng(1).integers(-32_768, 32_767, n_samples).astype(np.int16)
-    waves = WavWriter(encoding, 22_050, bare=False)
+    waves = WavWriter(encoding, 22_050, headerless=False)
     file = b"".join((waves.feed(pcm[:7]), waves.feed(pcm[7:]), waves.finish()))
     with av.open(io.BytesIO(file), "r") as container:
         stream = container.streams.audio[0]
@@ -65,7 +65,7 @@ def test_libav_reads_a_stream_to_its_end(encoding: Encoding, n_samples: int) -> 
 
 
 def test_the_standard_library_reads_a_stream_to_its_end() -> None:
-    waves = WavWriter(Encoding.PCM_S16LE, 22_050, bare=False)
+    waves = WavWriter(Encoding.PCM_S16LE, 22_050, headerless=False)
     with wave.open(io.BytesIO(b"".join((waves.feed(PCM), waves.finish())))) as reader:
         assert reader.getframerate() == 22_050
         assert reader.readframes(reader.getnframes()) == PCM.tobytes()
@@ -73,8 +73,8 @@ def test_the_standard_library_reads_a_stream_to_its_end() -> None:
 
 @pytest.mark.parametrize("encoding", list(Encoding))
 def test_a_file_without_samples_is_a_header(encoding: Encoding) -> None:
-    assert WavWriter(encoding, 8000, bare=False).finish() == header(encoding, 8000)
-    assert WavWriter(encoding, 8000, bare=True).finish() == b""
+    assert WavWriter(encoding, 8000, headerless=False).finish() == header(encoding, 8000)
+    assert WavWriter(encoding, 8000, headerless=True).finish() == b""
 
 
 def test_samples_are_least_significant_byte_first() -> None:

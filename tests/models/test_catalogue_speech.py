@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from hearsay.domain import Gender, ModelCard, Task, Voice
-from hearsay.engines import registry
+from hearsay.engines import engine_spec
 from hearsay.engines.espeak import cards as espeak_cards
 from hearsay.engines.fake import cards as fake_cards
 from hearsay.engines.fake.synthesizer import FakeSynthesizer
 from hearsay.engines.pocketsphinx import cards as pocketsphinx_cards
-from hearsay.engines.sherpa import cards as sherpa_cards
 from hearsay.errors import ConfigurationError, ModelNotFound, ModelNotInstalled, UnsupportedOption
 from hearsay.models import hosted_names
 from hearsay.models.catalogue import Catalogue, Runtime
 from tests.models.test_catalogue import BASE, House
 from tests.models.test_hub import SPEAKER, toy_voice
+from tests.support.engine_table import replace_engine
 from tests.support.local_hub import LocalHub, serving
 
 SPEECH = frozenset({Task.SYNTHESIZE})
@@ -57,22 +57,17 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         calls.append((*(part if isinstance(part, Path) else part.id for part in place), runtime))
         return FakeSynthesizer()
 
-    embedded = next(card for card in registry.synthesizer_cards() if card.id == espeak_cards.ESPEAK_NG)
-    monkeypatch.setattr(sherpa_cards, "known", lambda: (NEURAL, embedded))
-    monkeypatch.setattr(registry, "_is_there", lambda library: True)
+    files = {
+        "is_model": lambda folder: (folder / "tokens.txt").is_file(),
+        "damage": lambda folder: [] if (folder / "tokens.txt").is_file() else ["no voice"],
+        "describe": lambda name, folder: replace(NEURAL, id=name, repository=None),
+    }
+    replace_engine(monkeypatch, "sherpa", cards=lambda: (NEURAL,), files=files)
+    monkeypatch.setattr(engine_spec, "is_installed", lambda package: True)
     monkeypatch.setattr("hearsay.engines.sherpa.synthesizer.load", load)
-    monkeypatch.setattr(
-        "hearsay.engines.sherpa.synthesizer.is_voice", lambda folder: (folder / "tokens.txt").is_file()
-    )
-    monkeypatch.setattr(
-        "hearsay.engines.sherpa.synthesizer.describe",
-        lambda name, folder: replace(NEURAL, id=name, repository=None),
-    )
     monkeypatch.setattr("hearsay.engines.espeak.synthesizer.load", load)
-    monkeypatch.setattr(
-        "hearsay.engines.espeak.synthesizer.voices", lambda: (Voice("de", "German", ("de",)),)
-    )
-    monkeypatch.setattr("hearsay.engines.espeak.synthesizer.variants", lambda: (Voice("f3", "f3", ()),))
+    german, female = Voice("de", "German", ("de",)), Voice("f3", "f3", ())
+    replace_engine(monkeypatch, "espeak", voices=lambda: (german,), variants=lambda: (female,))
     return calls
 
 
@@ -186,7 +181,7 @@ def test_own_voices_do_not_keep_a_whisper_from_being_wanted(house: House) -> Non
 
 
 def test_a_fake_voice_is_never_the_default(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_is_there", lambda library: False)
+    monkeypatch.setattr(engine_spec, "is_installed", lambda package: False)
     catalogue = house.catalogue(offer_fake=True)
     assert [card.id for card in catalogue.synthesizers()] == [fake_cards.FAKE_VOICE]
     assert speaker(catalogue) == espeak_cards.ESPEAK_NG
@@ -215,13 +210,13 @@ def test_a_voice_that_cannot_be_loaded_leaves_its_place(house: House) -> None:
 
 def test_neural_voices_need_what_runs_them(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     install(house)
-    monkeypatch.setattr(registry, "_is_there", lambda library: library != "sherpa_onnx")
+    monkeypatch.setattr(engine_spec, "is_installed", lambda package: package != "sherpa_onnx")
     catalogue = house.catalogue()
     assert speaker(catalogue) == espeak_cards.ESPEAK_NG
     with pytest.raises(ModelNotInstalled, match=r"cannot run here: `pip install 'hearsay\[speech\]'`"):
         catalogue.load(catalogue.named("toy"))
     assert "pip install" in (catalogue.voice_upgrade_hint() or "")
-    monkeypatch.setattr(registry, "_is_there", lambda library: False)
+    monkeypatch.setattr(engine_spec, "is_installed", lambda package: False)
     with pytest.raises(ModelNotInstalled, match="cannot run here"):
         catalogue.load(catalogue.named("espeak-ng"))
 

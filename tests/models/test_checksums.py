@@ -1,4 +1,4 @@
-"""Folders of weights: which kind they are, what they can do, and damage of every sort."""
+"""Checksums of weights: damage of every sort, and the record of what was found intact."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from hearsay.domain import Task
-from hearsay.errors import ConfigurationError
+from hearsay.engines.whisper.weights.folder import damage
 from hearsay.models import checksums
-from hearsay.models.checksums import MANIFEST, Checks, Expected, is_intact, local_card
+from hearsay.models.checksums import MANIFEST, Checks, Expected, is_intact
 from tests.models.test_hub import REPOSITORY, fill_cache
-from tests.support import toy_whisper
 from tests.support.local_hub import git_id, toy_model
 
 
@@ -42,61 +40,6 @@ def checks(tmp_path: Path) -> Checks:
     return Checks(tmp_path / "state" / "checked.json")
 
 
-def test_tells_formats_apart(converted: Path, transformers: Path, tmp_path: Path) -> None:
-    assert checksums.is_converted(converted) and not checksums.is_transformers(converted)
-    assert checksums.is_transformers(transformers) and not checksums.is_converted(transformers)
-    (transformers / "config.json").write_text('{"model_type": "bert"}', encoding="utf-8")
-    assert not checksums.is_transformers(transformers)
-    assert not checksums.is_converted(tmp_path) and not checksums.is_transformers(tmp_path)
-
-
-def test_reads_languages_off_the_vocabulary(converted: Path) -> None:
-    card = local_card("mine", converted)
-    assert (card.id, card.engine, card.owner, card.context_window) == ("mine", "whisper", "local", 448)
-    assert card.languages == ("en", "de", "haw")
-    assert card.tasks == {Task.TRANSCRIBE, Task.TRANSLATE}
-    assert card.size_bytes == sum(map(len, toy_model(2000).values()))
-
-
-def test_callers_do_not_learn_where_own_models_lie(tmp_path: Path, converted: Path) -> None:
-    assert str(tmp_path) not in repr(local_card("mine", converted))
-
-
-def test_english_only_models_lack_translation(tmp_path: Path) -> None:
-    card = local_card("mine", make(tmp_path / "en", toy_model(2000, multilingual=False)))
-    assert card.languages == ("en",) and card.tasks == {Task.TRANSCRIBE}
-
-
-def test_reads_old_vocabularies_of_lines(converted: Path) -> None:
-    tokens = json.loads((converted / "vocabulary.json").read_text(encoding="utf-8"))
-    (converted / "vocabulary.json").unlink()
-    (converted / "vocabulary.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
-    assert local_card("mine", converted).languages == ("en", "de", "haw")
-
-
-def test_reads_languages_off_the_tokenizer_of_transformers(tmp_path: Path) -> None:
-    toy_whisper.write(tmp_path / "many", n_mels=128)
-    card = local_card("many", tmp_path / "many")
-    assert len(card.languages) == 100 and card.languages[-1] == "yue" and Task.TRANSLATE in card.tasks
-    (tmp_path / "many" / "generation_config.json").write_text('{"is_multilingual": false}', encoding="utf-8")
-    assert local_card("many", tmp_path / "many").languages == ("en",)
-    toy_whisper.write(tmp_path / "one", multilingual=False)
-    assert local_card("one", tmp_path / "one").languages == ("en",)
-    (tmp_path / "one" / "vocab.json").unlink()
-    with pytest.raises(ConfigurationError, match=r"no tokenizer\.json"):
-        local_card("one", tmp_path / "one")
-
-
-def test_folders_that_hold_no_whisper_are_named(tmp_path: Path, converted: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no such folder"):
-        local_card("mine", tmp_path / "missing")
-    with pytest.raises(ConfigurationError, match="holds no Whisper"):
-        local_card("mine", tmp_path)
-    (converted / "vocabulary.json").write_bytes(b"[")
-    with pytest.raises(ConfigurationError, match="not a vocabulary"):
-        local_card("mine", converted)
-
-
 def test_intact_means_size_and_checksum(tmp_path: Path) -> None:
     path = tmp_path / "f"
     assert not is_intact(path, Expected("f", None, None))
@@ -111,24 +54,15 @@ def test_intact_means_size_and_checksum(tmp_path: Path) -> None:
 
 
 def test_a_sound_folder_has_no_problems(converted: Path, transformers: Path, checks: Checks) -> None:
-    assert checks.damaged(converted) == [] and checks.damaged(transformers) == []
-    assert checks.damaged(converted, thorough=True) == []
+    assert checks.damaged(converted, damage) == [] and checks.damaged(transformers, damage) == []
+    assert checks.damaged(converted, damage, thorough=True) == []
 
 
-@pytest.mark.parametrize(
-    ("name", "data", "problem"),
-    [
-        ("model.bin", b"", "not a CTranslate2 Whisper"),
-        ("model.bin", b"\x06\0\0\0\xff\xff", "not a CTranslate2 Whisper"),
-        ("model.bin", b"\x06\0\0\0\x10\0TransformerSpec\0rest", "not a CTranslate2 Whisper"),
-        ("config.json", b"{", "not JSON"),
-    ],
-)
-def test_damage_shows_without_checksums(
-    converted: Path, checks: Checks, name: str, data: bytes, problem: str
+def test_what_shows_without_checksums_counts_where_there_is_no_manifest(
+    converted: Path, checks: Checks
 ) -> None:
-    (converted / name).write_bytes(data)
-    assert problem in " ".join(checks.damaged(converted))
+    assert checks.damaged(converted, lambda folder: [f"{folder.name} looks odd."]) == ["converted looks odd."]
+    assert checks.damaged(with_manifest(converted), lambda folder: ["It looks odd."]) == []
 
 
 def with_manifest(folder: Path) -> Path:

@@ -7,14 +7,18 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from hearsay.engines.engine_spec import FileSelection
+from hearsay.engines.sherpa.spec import SHERPA
+from hearsay.engines.whisper.spec import CONVERTED
 from hearsay.errors import DownloadFailed
 from hearsay.models.checksums import MANIFEST, Checks
-from hearsay.models.hub import PARTIAL, Hub, Progress
-from hearsay.models.repository_files import Selection
+from hearsay.models.hub import PARTIAL, Hub, Progress, is_safe
 from tests.support.local_hub import REVISION, LocalHub, serving, toy_model
 
 REPOSITORY = "Somebody/faster-whisper-toy"
@@ -40,7 +44,11 @@ def folder(tmp_path: Path) -> Path:
 def pull(local: LocalHub, folder: Path) -> list[tuple[int, int]]:
     told: list[tuple[int, int]] = []
     Hub(endpoint=local.address).download(
-        REPOSITORY, folder, lambda done, total: told.append((done, total)), pause=lambda seconds: None
+        REPOSITORY,
+        folder,
+        CONVERTED,
+        lambda done, total: told.append((done, total)),
+        pause=lambda seconds: None,
     )
     return told
 
@@ -78,7 +86,7 @@ def test_goes_on_where_a_stopped_pull_was(local: LocalHub, folder: Path) -> None
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Hub(endpoint=local.address).download(REPOSITORY, folder, stop)
+        Hub(endpoint=local.address).download(REPOSITORY, folder, CONVERTED, stop)
     assert not folder.exists()
     half = folder.with_name("toy.part") / f"model.bin{PARTIAL}"
     n_bytes = half.stat().st_size
@@ -100,7 +108,7 @@ def test_gives_up_when_nothing_comes_but_keeps_what_came(local: LocalHub, folder
     hub = Hub(endpoint=local.address)
     pauses: list[float] = []
     with pytest.raises(DownloadFailed, match="try again to go on"):
-        hub.download(REPOSITORY, folder, then_nothing, pause=pauses.append)
+        hub.download(REPOSITORY, folder, CONVERTED, then_nothing, pause=pauses.append)
     assert len(pauses) >= 4 and pauses == sorted(pauses)
     local.broken_answers = 0
     pull(local, folder)
@@ -204,7 +212,7 @@ def test_a_folder_that_cannot_be_written_is_named(local: LocalHub, tmp_path: Pat
 def test_nothing_is_asked_where_downloads_are_off(local: LocalHub, folder: Path) -> None:
     hub = Hub(endpoint=local.address, allowed=False)
     with pytest.raises(DownloadFailed, match="switched off"):
-        hub.download(REPOSITORY, folder)
+        hub.download(REPOSITORY, folder, CONVERTED)
     assert "switched off" in (hub.problem() or "")
     assert local.requests == []
 
@@ -220,7 +228,7 @@ def test_the_environment_alone_keeps_everybody_off_the_public_hub(
         monkeypatch.setenv("HEARSAY_DOWNLOADS", value)
         assert "switched off" in (Hub().problem() or "")
         with pytest.raises(DownloadFailed, match="switched off"):
-            Hub().download(REPOSITORY, folder)
+            Hub().download(REPOSITORY, folder, CONVERTED)
 
 
 def test_no_test_reaches_another_machine() -> None:
@@ -264,16 +272,16 @@ def test_a_proxy_that_cannot_be_used_is_a_reason_and_no_accident(
     hub = Hub(endpoint="http://hub.invalid")
     assert "proxy" in (hub.problem() or "")
     with pytest.raises(DownloadFailed, match="proxy"):
-        hub.download(REPOSITORY, folder)
+        hub.download(REPOSITORY, folder, CONVERTED)
 
 
 def test_finds_what_other_programs_left_in_the_cache(tmp_path: Path) -> None:
     cache = tmp_path / "hub"
-    assert Hub(cache=cache).cached(REPOSITORY) is None
+    assert Hub(cache=cache).cached(REPOSITORY, CONVERTED) is None
     snapshot = fill_cache(cache, REPOSITORY, toy_model())
-    assert Hub(cache=cache).cached(REPOSITORY) == snapshot
+    assert Hub(cache=cache).cached(REPOSITORY, CONVERTED) == snapshot
     (snapshot / "vocabulary.json").unlink()
-    assert Hub(cache=cache).cached(REPOSITORY) is None
+    assert Hub(cache=cache).cached(REPOSITORY, CONVERTED) is None
 
 
 def fill_cache(cache: Path, repository: str, files: dict[str, bytes]) -> Path:
@@ -298,7 +306,13 @@ def fill_cache(cache: Path, repository: str, files: dict[str, bytes]) -> Path:
 # Voices: files in sub-folders
 
 SPEAKER = "Somebody/voice-toy"
-VOICE = Selection(("*.onnx", "tokens.txt", "data/*"), ("model.onnx", "tokens.txt", "data/*"), "voice")
+VOICE = FileSelection(("*.onnx", "tokens.txt", "data/*"), ("model.onnx", "tokens.txt", "data/*"), "voice")
+
+
+def voice_damage(folder: Path) -> list[str]:
+    files = SHERPA.files
+    assert files is not None
+    return list(files.damage(folder))
 
 
 def toy_voice() -> dict[str, bytes]:
@@ -314,7 +328,7 @@ def toy_voice() -> dict[str, bytes]:
 
 
 def pull_voice(local: LocalHub, folder: Path, progress: Progress = lambda done, total: None) -> None:
-    Hub(endpoint=local.address).download(SPEAKER, folder, progress, wanted=VOICE, pause=lambda seconds: None)
+    Hub(endpoint=local.address).download(SPEAKER, folder, VOICE, progress, pause=lambda seconds: None)
 
 
 def below(folder: Path) -> dict[str, bytes]:
@@ -328,10 +342,10 @@ def test_fetches_folders_and_checks_all_that_is_in_them(local: LocalHub, folder:
     wanted = {name: data for name, data in toy_voice().items() if VOICE.wants(name)}
     assert below(folder) == wanted and len(wanted) == 5
     checks = Checks(folder.parent / "checked.json")
-    assert checks.damaged(folder, engine="sherpa") == []
+    assert checks.damaged(folder, voice_damage) == []
     (folder / "data" / "lang" / "gmw" / "en").unlink()
     (folder / "data" / "phontab").write_bytes(bytes(2560))
-    problems = checks.damaged(folder, engine="sherpa")
+    problems = checks.damaged(folder, voice_damage)
     assert len(problems) == 2 and all("data/" in problem for problem in problems)
     pull_voice(local, folder)
     assert below(folder) == wanted
@@ -381,7 +395,7 @@ def test_a_voice_in_the_hubs_cache_counts_once_it_is_complete(tmp_path: Path) ->
     snapshot = fill_cache(tmp_path, SPEAKER, toy_voice())
     assert hub.cached(SPEAKER, VOICE) == snapshot
     checks = Checks(tmp_path / "checked.json")
-    assert [p for p in checks.damaged(snapshot, engine="sherpa", thorough=True) if "data/" in p] == []
+    assert [p for p in checks.damaged(snapshot, voice_damage, thorough=True) if "data/" in p] == []
     blobs = snapshot.parents[1] / "blobs"
     (blobs / "abc.incomplete").write_bytes(b"")
     assert hub.cached(SPEAKER, VOICE) is None
@@ -392,6 +406,49 @@ def test_a_voice_in_the_hubs_cache_counts_once_it_is_complete(tmp_path: Path) ->
 
 
 def test_a_landmark_may_be_in_a_folder(tmp_path: Path) -> None:
-    wanted = Selection(("onnx/model.onnx",), ("onnx/model.onnx",), "voice")
+    wanted = FileSelection(("onnx/model.onnx",), ("onnx/model.onnx",), "voice")
     snapshot = fill_cache(tmp_path, SPEAKER, {"onnx/model.onnx": b"x"})
     assert Hub(allowed=False, cache=tmp_path).cached(SPEAKER, wanted) == snapshot
+
+
+# Names of files
+
+
+@pytest.mark.parametrize("name", ["config.json", "a/b/c", "voices/!v/Mr serious", ".gitattributes", "a..b/c"])
+def test_plain_names_are_safe(name: str) -> None:
+    assert is_safe(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "/etc/passwd",
+        "../x",
+        "a/../../x",
+        "a/..",
+        ".",
+        "a//b",
+        "a/",
+        "a\\..\\b",
+        "C:x",
+        "a/b:c",
+        "a\0b",
+        "... /x",
+    ],
+)
+def test_names_that_leave_the_folder_are_not_safe(name: str) -> None:
+    assert not is_safe(name)
+
+
+def test_our_own_names_are_reserved_everywhere() -> None:
+    assert not is_safe("hearsay.json", {"hearsay.json"}) and not is_safe("a/hearsay.json", {"hearsay.json"})
+
+
+@given(st.text("ab./\\: \0", max_size=12))
+def test_a_safe_name_is_below_its_folder_everywhere(name: str) -> None:
+    if is_safe(name):
+        for kind in (PurePosixPath, PureWindowsPath):
+            path = kind(name)
+            assert not path.is_absolute() and not path.drive and ".." not in path.parts
+            assert len(path.parts) == name.count("/") + 1

@@ -43,7 +43,9 @@ class Slow(FakeSynthesizer):
         self.piece = piece
         self.before: Callable[[], None] = lambda: None
 
-    def synthesize(self, text: str, options: SynthesisOptions) -> SynthesisStream:  # type: ignore[override]
+    def synthesize(  # type: ignore[override]
+        self, text: str, options: SynthesisOptions, *, is_awaited: bool = True
+    ) -> SynthesisStream:
         self.before()
         return self.piece
 

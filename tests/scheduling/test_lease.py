@@ -13,7 +13,7 @@ import pytest
 
 from hearsay.domain import ModelCard, SynthesisOptions, Task
 from hearsay.engines.fake import cards as fake_cards
-from hearsay.engines.fake.recognizer import FakeUtteranceRecognizer, FakeWindowRecognizer, Faults
+from hearsay.engines.fake.recognizer import FakeWindowRecognizer, Faults
 from hearsay.engines.fake.synthesizer import FakeSynthesizer
 from hearsay.engines.protocols import Engine, Synthesizer
 from hearsay.errors import Cancelled, EngineFailed, UnsupportedOption
@@ -21,6 +21,7 @@ from hearsay.scheduling.model_pool import Lease, ModelPool
 from hearsay.tts.synthesis import Synthesis
 from tests.scheduling.test_cancellable_synthesizer import WAIT, Mute, Slow
 from tests.scheduling.test_model_pool import Clock, until
+from tests.support.fake_stream import FakeUtteranceRecognizer
 
 HIGH = SynthesisOptions("high")
 

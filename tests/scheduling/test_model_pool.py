@@ -20,12 +20,14 @@ import pytest
 from hearsay.asr.transcription import Transcription
 from hearsay.domain import Audio, Chunking, ModelCard, Task, TranscribeOptions, Transcript
 from hearsay.engines.fake import cards as fake_cards
-from hearsay.engines.fake.recognizer import FakeUtteranceRecognizer, FakeWindowRecognizer
+from hearsay.engines.fake.recognizer import FakeWindowRecognizer
 from hearsay.engines.protocols import Recognizer
-from hearsay.engines.whisper import load as load_whisper
+from hearsay.engines.whisper.loading import load as load_whisper
 from hearsay.errors import Cancelled, EngineFailed, ModelNotFound, Overloaded
 from hearsay.media import decoding
+from hearsay.scheduling.admission import Admission
 from hearsay.scheduling.model_pool import BatchLimits, Lease, ModelPool
+from tests.support.fake_stream import FakeUtteranceRecognizer
 from tests.support.paths import DATA
 from tests.support.recognizers import WAIT, Machine, encode
 
@@ -168,7 +170,7 @@ def test_one_caller_who_leaves_does_not_take_the_model_from_the_others() -> None
 def test_more_than_may_wait_are_refused_at_once() -> None:
     async def scenario(shelf: Shelf) -> None:
         clock = Clock()
-        pool = ModelPool(shelf, max_waiting=1, clock=clock)
+        pool = ModelPool(shelf, admission=Admission(max_waiting=1), clock=clock)
         first, second = await pool.lease("a"), await pool.lease("a")
 
         def work() -> None:
@@ -195,7 +197,7 @@ def test_more_than_may_wait_are_refused_at_once() -> None:
 
 def test_unknown_models_take_no_permit() -> None:
     async def scenario(shelf: Shelf) -> None:
-        pool = ModelPool(shelf, max_waiting=0)
+        pool = ModelPool(shelf, admission=Admission(max_waiting=0))
         with pytest.raises(ModelNotFound):
             await pool.lease("unknown")
         assert pool.admitted() == 0
@@ -701,7 +703,7 @@ def test_fifty_callers_at_once_are_told_what_each_would_be_alone() -> None:
             return transcript
 
     async def scenario(shelf: Shelf) -> None:
-        pool = ModelPool(shelf, max_waiting=64)
+        pool = ModelPool(shelf, admission=Admission(max_waiting=64))
         together = await asyncio.gather(*(request(pool, *what) for what in asked))
         assert [one.text for one in together] == [one.text for one in alone]
         assert [one.language for one in together] == [one.language for one in alone]

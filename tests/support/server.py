@@ -32,6 +32,7 @@ from hearsay.engines.protocols import Engine, Recognizer, Synthesizer
 from hearsay.media import decoding
 from hearsay.models.catalogue import Catalogue
 from hearsay.models.hub import Hub
+from hearsay.scheduling.admission import Admission
 from hearsay.scheduling.model_pool import ModelPool
 
 
@@ -79,11 +80,11 @@ class InlineDecoders:
         """Do nothing."""
 
 
-class OpenDoor:
+class NoKeys:
     """Keys of a server that needs none."""
 
     def check(self, key: str | None) -> str | None:
-        """Let everyone in."""
+        """Let every request pass."""
         return None
 
 
@@ -154,9 +155,9 @@ class Stage:
     make: Callable[[], Recognizer] = FakeWindowRecognizer
     make_voice: Callable[[], Synthesizer] = FakeSynthesizer
     decoders: Decoders = field(default_factory=InlineDecoders)
-    keys: Keys = field(default_factory=OpenDoor)
+    keys: Keys = field(default_factory=NoKeys)
     limits: Limits = field(default_factory=Limits)
-    max_waiting: int = 32
+    admission: Admission = field(default_factory=Admission)
     default: str = "fake"
 
     def app(self) -> ASGIApp:
@@ -166,7 +167,7 @@ class Stage:
         spool.mkdir(exist_ok=True)
         return create_app(
             catalogue=catalogue,
-            pool=ModelPool(catalogue, max_waiting=self.max_waiting),
+            pool=ModelPool(catalogue, admission=self.admission),
             decoders=self.decoders,
             keys=self.keys,
             limits=self.limits,

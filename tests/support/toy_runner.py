@@ -1,59 +1,66 @@
-"""A child process that speaks for tests: each letter is a sample, each word a block.
+"""A child process for tests: each letter becomes a sample, each word a block of the response.
 
-Knows no speech; some words in capitals do something else, see `Mouth.say`.
+Does not know speech; some words in capitals do something else, see `Toy.run`.
 """
 
 from __future__ import annotations
 
 import array
+import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hearsay.engines.tts_worker.frames import AUDIO, HEADER
-from hearsay.engines.tts_worker.process import CannotSynthesize, EmitAudio, run
+from hearsay.processes.child import Emit, RequestRunner, serve
+from hearsay.processes.protocol import DATA, HEADER, RequestFailed
 
 
-class Mouth:
-    """Says the code points of letters, times the speed."""
+class Toy(RequestRunner):
+    """Returns the code points of letters, times the speed."""
 
-    def __init__(self, start: Mapping[str, Any]) -> None:
-        if "refuse" in start:
-            raise CannotSynthesize(start["refuse"])
-        if "die" in start:
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        if "refuse" in settings:
+            raise RequestFailed(settings["refuse"])
+        if "die" in settings:
             os._exit(3)
-        self._n_pieces = 0
-        self.is_spent = False
-        self.about: Mapping[str, Any] = {"sample_rate": 8000, "pid": os.getpid()}
+        self._n_requests = 0
+        self.about = {"sample_rate": 8000, "pid": os.getpid()}
 
-    def say(self, piece: Mapping[str, Any], give: EmitAudio) -> None:
-        """Say a piece word by word; a few words are told to do something else."""
-        self._n_pieces += 1
-        for word in piece["text"].split():
+    def run(self, request: bytes, descriptors: Sequence[int], emit: Emit) -> bytes:
+        """Emit a text word by word; a few words do something else."""
+        self._n_requests += 1
+        asked = json.loads(request)
+        for word in asked["text"].split():
             if word == "DIE":
                 os._exit(1)
             if word == "FAIL":
-                raise CannotSynthesize("It hurts.")
+                raise RequestFailed("It hurts.")
             if word == "RAVE":
-                os.write(0, HEADER.pack(AUDIO, 0xFFFFFFFF))
+                os.write(0, HEADER.pack(DATA, 0xFFFFFFFF))
             if word == "SPEND":
                 self.is_spent = True
+            if word == "WAIT":
+                time.sleep(0.3)
+                continue
             if word == "HANG":
                 time.sleep(3600)
+            if word == "COPY":
+                with os.fdopen(descriptors[0], "rb") as source, os.fdopen(descriptors[1], "wb") as target:
+                    target.write(source.read())
             if word == "ENDLESS":
-                while give(b"\1\0"):
+                while emit(b"\1\0"):
                     time.sleep(0.001)
-                return
-            said = {"COUNT": chr(self._n_pieces), "LONG": "x" * 100_000}.get(word, word)
-            samples = array.array("h", [int(ord(letter) * piece["speed"]) for letter in said])
-            is_wanted = give(samples.tobytes())
+                break
+            letters = {"COUNT": chr(self._n_requests), "LONG": "x" * 100_000}.get(word, word)
+            samples = array.array("h", letters.encode("utf-16-le"))
+            if (speed := asked.get("speed", 1)) != 1:
+                samples = array.array("h", [int(sample * speed) for sample in samples])
+            is_wanted = emit(samples.tobytes())
             if word == "LONG" and not is_wanted:  # after others it goes on, as some do
-                return
-
-    def rest(self) -> None:
-        """Do nothing."""
+                break
+        return b"%d" % self._n_requests
 
 
 if __name__ == "__main__":
-    run(Mouth)
+    serve(Toy)

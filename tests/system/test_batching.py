@@ -15,8 +15,8 @@ import jiwer
 import numpy as np
 import pytest
 
-from hearsay import wiring
 from hearsay.domain import SAMPLE_RATE, Hypothesis, Window
+from hearsay.engines import registry
 from hearsay.engines.fake.recognizer import FakeWindowRecognizer
 from hearsay.media import decoding
 from tests.compat.serving import Scene
@@ -120,7 +120,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         tmp_path_factory.mktemp("batching"),
         default=NAME,
         local={NAME: DATA / "fixture-whisper"},
-        detector=wiring.detector_for,
+        detector=registry.speech_detector,
     )
     with serving(scene.app()) as found:
         yield found

@@ -184,7 +184,7 @@ def test_hanging_up_while_fetching(stage: Stage) -> None:
 
 
 def test_json_begins_early_when_it_takes_long(stage: Stage, gate: Gate) -> None:
-    stage.limits = Limits(pulse_seconds=0.02)
+    stage.limits = Limits(keepalive_seconds=0.02)
     with stage.open() as server:
         files = {"file": speech(1.0)}
         with server.http.stream("POST", TRANSCRIBE, files=files) as answer:
@@ -197,7 +197,7 @@ def test_json_begins_early_when_it_takes_long(stage: Stage, gate: Gate) -> None:
 
 
 def test_a_stream_shows_that_it_is_alive(stage: Stage, gate: Gate) -> None:
-    stage.limits = Limits(pulse_seconds=0.02)
+    stage.limits = Limits(keepalive_seconds=0.02)
     with stage.open() as server:
         files, data = {"file": speech(1.0)}, {"stream": "true"}
         with server.http.stream("POST", TRANSCRIBE, files=files, data=data) as answer:
@@ -210,7 +210,7 @@ def test_a_stream_shows_that_it_is_alive(stage: Stage, gate: Gate) -> None:
 
 
 def test_plain_text_is_never_begun_early(stage: Stage, gate: Gate) -> None:
-    stage.limits = Limits(pulse_seconds=0.01)
+    stage.limits = Limits(keepalive_seconds=0.01)
     timer = threading.Timer(0.1, gate.opened.set)
     timer.start()
     with stage.open() as server:
@@ -222,7 +222,7 @@ def test_plain_text_is_never_begun_early(stage: Stage, gate: Gate) -> None:
 def test_an_error_after_the_beginning_cuts_the_connection(stage: Stage) -> None:
     gate = Gate()
     stage.make = lambda: FakeWindowRecognizer(mishaps=Faults(pause=gate, fail_after=0))
-    stage.limits = Limits(pulse_seconds=0.02)
+    stage.limits = Limits(keepalive_seconds=0.02)
     with (
         structlog.testing.capture_logs() as logs,
         stage.open() as server,

@@ -33,10 +33,10 @@ from hearsay.domain import (
     TranscribeOptions,
     Transcript,
 )
-from hearsay.engines import whisper
 from hearsay.engines.protocols import SpeechDetector, SpeechStream
 from hearsay.engines.silero import detector as silero
-from hearsay.engines.whisper import WhisperRecognizer
+from hearsay.engines.whisper import loading
+from hearsay.engines.whisper.recognizer import WhisperRecognizer
 from hearsay.media import decoding
 from hearsay.scheduling.batcher import Batcher
 from hearsay.vad.chunking import Chunk, stream_chunks
@@ -56,7 +56,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[WhisperRecognizer]:
-    recognizer = whisper.load(DATA / "fixture-whisper", device="cpu", compute_type="float32")
+    recognizer = loading.load(DATA / "fixture-whisper", device="cpu", compute_type="float32")
     yield recognizer
     recognizer.close()
 

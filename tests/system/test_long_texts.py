@@ -16,7 +16,7 @@ from hearsay.domain import BytesLike, SynthesisOptions
 from hearsay.engines.espeak import synthesizer as espeak
 from hearsay.engines.fake.synthesizer import FakeSynthesizer
 from hearsay.engines.protocols import Synthesizer
-from hearsay.media.encoding import Container, SoundFormat
+from hearsay.media.encoding import AudioFormat, Container
 from hearsay.text.sentences import split_utterances
 from hearsay.tts.synthesis import Synthesis, encoded
 from tests.support.paths import ROOT
@@ -36,9 +36,9 @@ class Book:
 
 
 def reading(book: Book, synthesizer: Synthesizer, voice: str, container: Container) -> Iterator[BytesLike]:
-    found = split_utterances(book, language="en", most=synthesizer.utterance_characters)
+    found = split_utterances(book, language="en", max_length=synthesizer.utterance_characters)
     synthesis = Synthesis(found, SynthesisOptions(voice), synthesizer)
-    return encoded(synthesis, synthesizer, SoundFormat(container, 24_000))
+    return encoded(synthesis, synthesizer, AudioFormat(container, 24_000))
 
 
 @pytest.mark.parametrize("container", [Container.WAV, Container.MP3])

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from hearsay.domain import Audio, DecodeSettings, Segment, Task, TranscribeOptions
-from hearsay.engines import whisper
-from hearsay.engines.whisper import WhisperRecognizer
+from hearsay.engines.whisper import loading
 from hearsay.engines.whisper.log_mel import LogMel
+from hearsay.engines.whisper.recognizer import WhisperRecognizer
 from hearsay.engines.whisper.window_loop import WindowLoop
 from hearsay.media import decoding
 from tests.support.paths import DATA
@@ -58,7 +58,7 @@ class Pair:
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[WhisperRecognizer]:
-    recognizer = whisper.load(WEIGHTS, device="cpu", compute_type="float32")
+    recognizer = loading.load(WEIGHTS, device="cpu", compute_type="float32")
     yield recognizer
     recognizer.close()
 

@@ -1,4 +1,4 @@
-"""Which language a text is in: right where an answer is given, and none where it cannot be told."""
+"""Language identification: correct where there is a result, and none where uncertain."""
 
 # ruff: noqa: E501  (sentences are as long as they are)
 

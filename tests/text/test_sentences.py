@@ -1,4 +1,4 @@
-"""Text made harmless and cut into pieces: nothing lost, nothing too long, no more read than is needed."""
+"""Text cleaning and splitting: nothing lost, no utterance too long, no text read ahead."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hearsay.text.sentences import MOST_MARKS, clean, split_utterances
+from hearsay.text.sentences import MAX_MARKS, clean, split_utterances
 
 NASTY = st.text(
     st.sampled_from(
@@ -31,7 +31,7 @@ def without_joiners(text: str) -> str:
 
 
 def cut(text: str, *, language: str | None = "en", most: int = 400, first: int = 120) -> list[str]:
-    return list(split_utterances(text, language=language, most=most, first=first))
+    return list(split_utterances(text, language=language, max_length=most, first_length=first))
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_text_becomes_harmless(text: str, harmless: str) -> None:
 
 
 def test_a_letter_carries_a_bounded_number_of_marks() -> None:
-    assert len(clean("x" + "\u0336" * 1000)) == 1 + MOST_MARKS
+    assert len(clean("x" + "\u0336" * 1000)) == 1 + MAX_MARKS
 
 
 @given(NASTY | st.text(st.characters()))
@@ -90,7 +90,7 @@ def test_nothing_is_lost_and_nothing_too_long(text: str, most: int, first: int) 
 
 @given(st.lists(NASTY.filter(lambda part: not any("\ud800" <= c <= "\udfff" for c in part)), max_size=12))
 def test_a_text_that_comes_in_parts_loses_nothing_either(parts: list[str]) -> None:
-    found = list(split_utterances(iter(parts), language="de", most=30))
+    found = list(split_utterances(iter(parts), language="de", max_length=30))
     assert without_joiners("".join(found)) == without_joiners(clean("".join(parts)))
 
 
@@ -178,7 +178,7 @@ def test_the_first_piece_needs_no_more_than_it_takes(n: int) -> None:
             n_read += 1
             yield "A line of a book that never ends, and that nobody has read. "
 
-    reading = split_utterances(lines(), language="en", most=400)
+    reading = split_utterances(lines(), language="en", max_length=400)
     assert next(reading).startswith("A line")
     assert n_read == 2
     for _ in range(min(n, 50)):
@@ -228,7 +228,7 @@ def test_memory_does_not_grow_with_the_text() -> None:
             yield f"This is line {number} of a long book.\n"
 
     tracemalloc.start()
-    n_pieces = sum(1 for _ in split_utterances(book(), language="en", most=400))
+    n_pieces = sum(1 for _ in split_utterances(book(), language="en", max_length=400))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert n_pieces > 500

@@ -1,4 +1,4 @@
-"""A text being spoken: pieces in order, no more than two in hand, and no more once the caller has gone."""
+"""Synthesis of a text: utterances in order, at most two in progress, none after cancellation."""
 
 from __future__ import annotations
 
@@ -18,24 +18,28 @@ from hearsay.engines.fake.synthesizer import (
     tone,
 )
 from hearsay.errors import Cancelled, EngineFailed, InvalidRequest, UnsupportedOption
-from hearsay.media.encoding import Container, SoundFormat
+from hearsay.media.encoding import AudioFormat, Container
 from hearsay.tts.synthesis import Synthesis, encoded
 
 LOW = SynthesisOptions("low")
 
 
 class Watched(FakeSynthesizer):
-    """Notes what it is asked to say, and what was stopped."""
+    """Records the utterances requested and stopped."""
 
     def __init__(self, mishaps: Faults | None = None) -> None:
         super().__init__(mishaps)
         self.asked: list[str] = []
+        self.awaited: list[bool] = []
         self.options: list[SynthesisOptions] = []
         self.begun: list[FakeSynthesisStream] = []
         self.stopped: list[str] = []
 
-    def synthesize(self, text: str, options: SynthesisOptions) -> FakeSynthesisStream:
+    def synthesize(
+        self, text: str, options: SynthesisOptions, *, is_awaited: bool = True
+    ) -> FakeSynthesisStream:
         self.asked.append(text)
+        self.awaited.append(is_awaited)
         self.options.append(options)
         speaking = FakeSynthesisStream(text, options, self.mishaps)
         stop = speaking.stop
@@ -65,6 +69,7 @@ def test_the_next_piece_is_begun_while_one_is_heard_and_no_other() -> None:
     for number in range(5):
         next(blocks)
         assert len(synthesizer.asked) == number + 2
+    assert synthesizer.awaited == [True] + [False] * 5
 
 
 def test_an_endless_text_can_be_left() -> None:
@@ -137,7 +142,7 @@ def test_what_a_model_cannot_do_is_left_to_stretching(speed: float, natural: flo
 def test_the_bytes_are_those_of_a_file_of_the_right_length(speed: float) -> None:
     synthesizer = FakeSynthesizer()
     synthesis = Synthesis(["one two three four", "five six"], SynthesisOptions("high", speed), synthesizer)
-    blocks = list(encoded(synthesis, synthesizer, SoundFormat(Container.RAW, SAMPLE_RATE)))
+    blocks = list(encoded(synthesis, synthesizer, AudioFormat(Container.RAW, SAMPLE_RATE)))
     assert all(blocks)
     seconds = len(b"".join(blocks)) / 2 / SAMPLE_RATE
     assert seconds == pytest.approx(6 * WORD_SECONDS / speed, rel=0.03)
@@ -146,6 +151,6 @@ def test_the_bytes_are_those_of_a_file_of_the_right_length(speed: float) -> None
 def test_bytes_come_while_more_is_being_said() -> None:
     synthesizer = Watched()
     endless = Synthesis((f"word{number}" for number in itertools.count()), LOW, synthesizer)
-    blocks = encoded(endless, synthesizer, SoundFormat(Container.WAV, SAMPLE_RATE))
+    blocks = encoded(endless, synthesizer, AudioFormat(Container.WAV, SAMPLE_RATE))
     assert bytes(next(blocks)).startswith(b"RIFF")
     assert len(synthesizer.asked) <= 3

@@ -1,4 +1,4 @@
-"""Who speaks: the model, the voice and the language that wishes lead to."""
+"""Voice selection: the model, voice and language for every request."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def chosen(
         shelf,
         model=model,
         voice=voice,
-        persona=vendor_voice(voice) if voice else None,
+        vendor_voice=vendor_voice(voice) if voice else None,
         language=language,
         text=text,
         fallback_language=fallback,
@@ -303,11 +303,11 @@ def test_whoever_misspells_another_name_for_a_voice_is_told(mistyped: str, meant
             ONLY_EMBEDDED,
             model=None,
             voice=mistyped,
-            persona=None,
+            vendor_voice=None,
             language=None,
             text="Hm.",
             aliases={"narrator": "de"},
-            nicknames=("alloy", "Fritz-PlayAI", "sage"),
+            vendor_names=("alloy", "Fritz-PlayAI", "sage"),
         )
     is_near = mistyped != "storyteler"
     assert (meant in caught.value.message) is is_near
@@ -405,7 +405,7 @@ def test_a_variant_of_unknown_gender_takes_its_part_in_silence() -> None:
         ONLY_EMBEDDED,
         model=None,
         voice="Somebody",
-        persona=VendorVoice("Somebody", FEMALE, None, {"espeak": "+max"}),
+        vendor_voice=VendorVoice("Somebody", FEMALE, None, ("+max",)),
         language="de",
         text="Hm.",
     )
@@ -417,7 +417,7 @@ def test_a_persona_without_parts_is_cast_by_gender() -> None:
         ONLY_EMBEDDED,
         model=None,
         voice="Somebody",
-        persona=VendorVoice("Somebody", FEMALE, None),
+        vendor_voice=VendorVoice("Somebody", FEMALE, None),
         language="de",
         text="Hm.",
     )

@@ -1,4 +1,4 @@
-"""Spans and stretches: Silero's own hysteresis, cuts in silence only, blocks as good as the whole."""
+"""Spans and chunks: Silero's hysteresis, cuts in silence only, blocks equal to the whole."""
 
 from __future__ import annotations
 
@@ -269,7 +269,7 @@ def test_stretches_hold_all_speech_and_cut_none(
 
 @given(recordings(), thresholds_used)
 def test_cuts_lie_well_within_silence(probabilities: NDArray[np.float32], thresholds: VadThresholds) -> None:
-    """Where a stretch begins or ends inside a recording, nobody speaks for 0.1 s on either side."""
+    """Chunks begin and end inside a recording with 0.1 s of silence on either side."""
     duration = len(probabilities) * FRAME
     found = cut(probabilities, thresholds)
     for seam in {edge for s in found for edge in (s.start, s.end)} - {0.0, duration}:

@@ -1,1 +1,1 @@
-"""The HTTP API: the only room that imports the web framework."""
+"""The HTTP API: the only package that imports the web framework."""

@@ -1,4 +1,4 @@
-"""The composition root: rooms are joined here into one ASGI app.
+"""The composition of the HTTP API: everything is joined here into one ASGI app.
 
 Knows no request. `from_settings` is, with the command line, the only reader of settings.
 """
@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
-from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -23,40 +22,25 @@ from starlette.types import Lifespan
 import hearsay
 from hearsay import wiring
 from hearsay.api import openapi
-from hearsay.api.middleware.auth import BEARER, AuthMiddleware, Keys
+from hearsay.api.middleware.auth import AuthMiddleware, Keys
 from hearsay.api.middleware.dialect_choice import DialectMiddleware
 from hearsay.api.middleware.drain_body import DrainBodyMiddleware
-from hearsay.api.middleware.error_responses import (
-    ErrorMiddleware,
-    answer_http_exception,
-    answer_validation_error,
-    format_traceback,
-)
+from hearsay.api.middleware.error_responses import ErrorMiddleware, answer_http_exception, format_traceback
 from hearsay.api.middleware.request_trace import EXPOSED, RequestTraceMiddleware
 from hearsay.api.request.multipart_form import FormLimits
 from hearsay.api.request.url_fetch import Fetcher, FetchPolicy
-from hearsay.api.routes import health, models, pages, speech, voices
-from hearsay.api.routes.raw_route import StraightRoute
+from hearsay.api.routes import health, models, pages, speech, transcriptions, voices
 from hearsay.api.routes.speech import SpeechDeps
-from hearsay.api.routes.transcriptions import (
-    Decoders,
-    Detector,
-    TranscriptionDeps,
-    TranscriptionJob,
-    no_detector,
-)
-from hearsay.dialects import PREFIX
-from hearsay.domain import DecodeSettings, Task
+from hearsay.api.routes.transcriptions import Decoders, Detector, TranscriptionDeps, no_detector
+from hearsay.api.startup import StartupTask
+from hearsay.domain import DecodeSettings
+from hearsay.engines import registry
 from hearsay.errors import ConfigurationError
 from hearsay.media.worker_pool import MediaDecoderPool
 from hearsay.models.catalogue import Catalogue
-from hearsay.scheduling.admission import Admission
 from hearsay.scheduling.model_pool import ModelPool
 from hearsay.settings import Settings
 from hearsay.storage.api_keys import KeyFile, Keyring
-
-StartupTask = Callable[[ModelPool], Awaitable[None]]
-"""Something to do beside serving, from the server's start; a failure is logged and ends only the chore."""
 
 _MEBIBYTE = 1 << 20
 _log = structlog.get_logger("hearsay.api")
@@ -64,18 +48,16 @@ _log = structlog.get_logger("hearsay.api")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What callers may ask of the server, and how it behaves towards them."""
+    """What clients may ask of the server, and how it behaves towards them."""
 
     form: FormLimits = field(default_factory=FormLimits)
     fetch: FetchPolicy = field(default_factory=FetchPolicy)
     cors_origins: tuple[str, ...] = ()
     """Web origins whose pages may call; by default no page may."""
-    max_requests: int = 256
-    """Requests for transcripts or speech that may be in hand at once, those being uploaded included."""
     speech_characters: int = 65_536
-    """Longest text that is spoken for one request."""
-    pulse_seconds: float = 20.0
-    """After how much silence an answer that takes long shows that it is alive."""
+    """Longest text that is synthesized for one request."""
+    keepalive_seconds: float = 20.0
+    """After how much silence an answer that takes long shows that it is being worked on."""
 
 
 def create_app(
@@ -90,37 +72,35 @@ def create_app(
     speech_language: str = "en",
     folder: Path | None = None,
     fetcher: Fetcher | None = None,
-    chores: Sequence[StartupTask] = (),
+    startup_tasks: Sequence[StartupTask] = (),
 ) -> FastAPI:
-    """Join everything into an app; its shutdown closes `pool` and `decoders`.
+    """Return the app; its shutdown closes `pool` and `decoders`.
 
-    `speech_language` is that of a text where nothing tells it, `folder` where uploads are spooled; `chores`
-    run beside serving, `fetcher` stands in for the one that `limits` make.
+    `speech_language` is that of a text where nothing tells it, `folder` where uploads are spooled;
+    `startup_tasks` run beside serving, `fetcher` stands in for the one that `limits` describe.
     """
     limits = limits or Limits()
-    admission = Admission(max_requests=limits.max_requests)
     deps = TranscriptionDeps(
         catalogue=catalogue,
         pool=pool,
         decoders=decoders,
-        admission=admission,
         fetcher=fetcher or Fetcher(limits.fetch),
         limits=limits.form,
         decode=decode or DecodeSettings(),
         detector=detector,
         folder=folder,
-        pulse_seconds=limits.pulse_seconds,
+        keepalive_seconds=limits.keepalive_seconds,
     )
     speech_deps = SpeechDeps(
-        catalogue, pool, admission, most_characters=limits.speech_characters, language=speech_language
+        catalogue, pool, max_characters=limits.speech_characters, language=speech_language
     )
-    app = _framework(lambda _: _life(pool, decoders, chores), _middleware(keys, limits))
+    app = _framework(lambda _: _lifespan(pool, decoders, startup_tasks), _middleware(keys, limits))
     for router in (
-        _audio_routes(deps),
+        transcriptions.routes(deps),
         speech.routes(speech_deps),
         voices.routes(catalogue),
-        models.models(catalogue),
-        health.state(catalogue, pool),
+        models.routes(catalogue),
+        health.routes(catalogue, pool),
         pages.routes(),
     ):
         # Not included but joined: a router within a router matches each path twice.
@@ -129,11 +109,11 @@ def create_app(
 
 
 def from_settings(
-    settings: Settings, *, catalogue: Catalogue | None = None, chores: Sequence[StartupTask] = ()
+    settings: Settings, *, catalogue: Catalogue | None = None, startup_tasks: Sequence[StartupTask] = ()
 ) -> FastAPI:
-    """Make the app that the settings describe. Raises: `ConfigurationError`.
+    """Return the app that the settings describe. Raises: `ConfigurationError`.
 
-    Chores that change a catalogue give theirs, so that requests see at once what they did.
+    `startup_tasks` that change a catalogue need that catalogue here, so that requests see their changes.
     """
     catalogue = catalogue or wiring.catalogue(settings)
     _make_folder(settings.work_folder)
@@ -146,7 +126,6 @@ def from_settings(
             allow_private=settings.fetch_allow_private,
         ),
         cors_origins=settings.cors_origins,
-        max_requests=settings.max_requests,
         speech_characters=settings.speech_limit_characters,
     )
     return create_app(
@@ -161,15 +140,15 @@ def from_settings(
         keys=Keyring(KeyFile(settings.keys_file), settings.all_api_keys),
         limits=limits,
         decode=wiring.decode_settings(settings),
-        detector=wiring.detector_for,
+        detector=registry.speech_detector,
         speech_language=settings.speech_language,
         folder=settings.work_folder,
-        chores=chores,
+        startup_tasks=startup_tasks,
     )
 
 
 def _make_folder(folder: Path | None) -> None:
-    """Make sure that uploads have a place to go to, before the first one comes."""
+    """Make the folder for uploads, and try it, before the first one comes. Raises: `ConfigurationError`."""
     if folder is None:
         return
     try:
@@ -190,10 +169,7 @@ def _framework(lifespan: Lifespan[FastAPI], middleware: Sequence[Middleware]) ->
         redirect_slashes=False,
         lifespan=lifespan,
         middleware=middleware,
-        exception_handlers={
-            HTTPException: answer_http_exception,
-            RequestValidationError: answer_validation_error,
-        },
+        exception_handlers={HTTPException: answer_http_exception},
     )
 
 
@@ -216,53 +192,25 @@ def _middleware(keys: Keys, limits: Limits) -> list[Middleware]:
     ]
 
 
-def _audio_routes(deps: TranscriptionDeps) -> APIRouter:
-    router = APIRouter(
-        prefix=f"{PREFIX}/audio", tags=["audio"], dependencies=[BEARER], route_class=StraightRoute
-    )
-
-    @router.post(
-        "/transcriptions",
-        operation_id="createTranscription",
-        responses=openapi.TRANSCRIPT,
-        openapi_extra=openapi.request_body(Task.TRANSCRIBE),
-        response_class=Response,
-    )
-    async def create_transcription(_: Request) -> Response:
-        """Write what is said in a recording, in the language in which it is said."""
-        return TranscriptionJob(deps, Task.TRANSCRIBE)
-
-    @router.post(
-        "/translations",
-        operation_id="createTranslation",
-        responses=openapi.TRANSCRIPT,
-        openapi_extra=openapi.request_body(Task.TRANSLATE),
-        response_class=Response,
-    )
-    async def create_translation(_: Request) -> Response:
-        """Write in English what is said in a recording."""
-        return TranscriptionJob(deps, Task.TRANSLATE)
-
-    return router
-
-
 @asynccontextmanager
-async def _life(pool: ModelPool, decoders: Decoders, chores: Sequence[StartupTask]) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(_watched(chore, pool)) for chore in chores]
+async def _lifespan(
+    pool: ModelPool, decoders: Decoders, startup_tasks: Sequence[StartupTask]
+) -> AsyncIterator[None]:
+    running = [asyncio.create_task(_logged(task, pool)) for task in startup_tasks]
     try:
         yield
     finally:
-        for task in tasks:
+        for task in running:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
         await pool.close()
         await decoders.close()
 
 
-async def _watched(chore: StartupTask, pool: ModelPool) -> None:
+async def _logged(task: StartupTask, pool: ModelPool) -> None:
+    """Run a task; log its failure, which ends nothing else."""
     try:
-        await chore(pool)
+        await task(pool)
     except Exception as error:
-        _log.error(
-            "chore failed", chore=getattr(chore, "__name__", str(chore)), traceback=format_traceback(error)
-        )
+        name = getattr(task, "__name__", str(task))
+        _log.error("startup task failed", task=name, traceback=format_traceback(error))

@@ -1,6 +1,6 @@
-"""What the OpenAPI document says beside what the framework finds out by itself: bodies, answers, errors.
+"""What the OpenAPI document has beside what the framework finds by itself: bodies, answers, errors.
 
-Knows no behaviour; the shapes come from `dialects.bodies`, which the renderers are typed with.
+Knows no behaviour; the shapes come from `dialects.schemas`, which the renderers are typed with.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from hearsay.dialects import ALIAS_PREFIX, PREFIX, chunking_strategy
+from hearsay.dialects import ALIAS_PREFIX, PREFIX, transcription_request
 from hearsay.dialects.schemas import ErrorBody, ModelBody, ModelList, TranscriptBody, VerboseBody, VoiceList
-from hearsay.dialects.speech_request import FORMATS, MEDIA_TYPES, OCTETS, SPEEDS
+from hearsay.dialects.speech_request import FORMATS, SPEEDS
 from hearsay.domain import Task
 from hearsay.media.formats import ANY_RATE, Encoding
 
@@ -56,14 +56,14 @@ _CHUNKING = {
     "(or a `server_vad` with its numbers): at pauses, all parts at once. `sequential`: by the model's own "
     "times, one window after the other.",
     "anyOf": [
-        {"type": "string", "enum": [chunking_strategy.AUTO, chunking_strategy.SEQUENTIAL]},
+        {"type": "string", "enum": [transcription_request.AUTO, transcription_request.SEQUENTIAL]},
         {
             "type": "object",
             "properties": {
-                "type": {"type": "string", "enum": [chunking_strategy.SERVER_VAD]},
+                "type": {"type": "string", "enum": [transcription_request.SERVER_VAD]},
                 **{
                     name: {"type": "number", "minimum": 0, "maximum": most}
-                    for name, most in chunking_strategy.LIMITS.items()
+                    for name, most in transcription_request.LIMITS.items()
                 },
             },
             "required": ["type"],
@@ -73,7 +73,7 @@ _CHUNKING = {
 
 
 def errors(*statuses: int) -> Responses:
-    """Describe error answers."""
+    """Return the descriptions of error answers."""
     return {status: {"description": _ERRORS[status], "model": ErrorBody} for status in statuses}
 
 
@@ -82,7 +82,7 @@ def _answer(description: str, content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schema(shape: Any) -> dict[str, Any]:
-    """Write out the JSON schema of a shape with its parts inside."""
+    """Return the JSON schema of a shape with its parts inside."""
     schema = TypeAdapter(shape).json_schema()
     parts = schema.pop("$defs", {})
     inlined: dict[str, Any] = _inlined(schema, parts)
@@ -99,7 +99,7 @@ def _inlined(schema: Any, parts: dict[str, Any]) -> Any:
     return schema
 
 
-READY: Responses = {503: {"description": _ERRORS[503], "model": ErrorBody}}
+READY = errors(503)
 
 MODELS: Responses = {
     200: _answer(
@@ -129,9 +129,9 @@ TRANSCRIPT: Responses = {
 
 _NAME: dict[str, Any] = {"name": "model", "schema": {"type": "string"}}
 MODEL_OF = {"parameters": [_NAME | {"in": "path", "required": True}]}
-"""Which model is asked about."""
+"""The parameter of `GET models/{id}`."""
 VOICES_OF = {"parameters": [_NAME | {"in": "query", "required": False}]}
-"""Whose voices are asked for."""
+"""The parameter of `GET voices`."""
 
 VOICES: Responses = {
     200: _answer("The voices.", {"application/json": {"schema": _schema(VoiceList)}}),
@@ -141,7 +141,7 @@ VOICES: Responses = {
 SPEECH: Responses = {
     200: _answer(
         "The sound, sent as it is made, in the format asked for; or events that hold it as base64.",
-        {kind: {"schema": _SOUND} for kind in sorted({*MEDIA_TYPES.values(), OCTETS})}
+        {kind: {"schema": _SOUND} for kind in sorted({media_type for *_, media_type in FORMATS.values()})}
         | {"text/event-stream": {"schema": _EVENT}},
     ),
     **errors(400, 401, 404, 413, 415, 429, 500, 503),
@@ -149,7 +149,7 @@ SPEECH: Responses = {
 
 
 def speech_body() -> dict[str, Any]:
-    """Describe the body of a request for speech."""
+    """Return the description of the body of a request for speech."""
     schema = {"type": "object", "properties": _speech_fields(), "required": ["input", "voice"]}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
@@ -207,7 +207,7 @@ def _speech_fields() -> dict[str, Any]:
 
 
 def request_body(task: Task) -> dict[str, Any]:
-    """Describe the body of a request to transcribe or translate."""
+    """Return the description of the body of a request to transcribe or translate."""
     fields = _fields(task)
     form = {"type": "object", "properties": {"file": _FILE, **fields}}
     document = {"type": "object", "properties": fields, "required": ["url"]}
@@ -250,7 +250,7 @@ def _fields(task: Task) -> dict[str, Any]:
         },
         "timestamp_granularities[]": _LIST
         | {"description": "`word` needs response_format verbose_json; only `word` leaves segments out."},
-        chunking_strategy.NAME: _CHUNKING,
+        transcription_request.NAME: _CHUNKING,
         "stream": {
             "type": "boolean",
             "default": False,

@@ -1,20 +1,19 @@
-"""How the app is put behind a socket: the server's configuration, and its answer to what is not even HTTP.
+"""The HTTP server: its configuration, its limits on headers, and its answer to what is not HTTP.
 
-Knows no route.
+Knows no route. Source: the callbacks of httptools' `HttpRequestParser`, which uvicorn's protocol implements.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hearsay.dialects.error_status import render_status
-from hearsay.dialects.json_bytes import encode
+from hearsay.dialects.rendering import encode_json
 
 MAX_HEADER_BYTES = 64 << 10
 """Most bytes of request line and headers together."""
@@ -23,12 +22,8 @@ HEADER_SECONDS = 30.0
 """How long request line and headers may take to arrive; then the connection is closed."""
 
 
-LARGE_BYTES = 64 << 10
-"""From here on a chunk of an answer is not copied to put its length before it."""
-
-
 class HttpProtocol(HttpToolsProtocol):
-    """The server's HTTP parser with limits on headers, our error body, and large chunks sent as they are."""
+    """The server's HTTP protocol with limits on headers and the error body of this API."""
 
     _n_header_bytes = 0
     _deadline: asyncio.TimerHandle | None = None
@@ -39,7 +34,7 @@ class HttpProtocol(HttpToolsProtocol):
         accepted = transport.get_extra_info("socket")
         if accepted is not None and accepted.family in (socket.AF_INET, socket.AF_INET6):
             # asyncio does so only for sockets made with the protocol spelt out. Without it the body of an
-            # answer waits for the caller to acknowledge the head, which callers put off for 40 ms.
+            # answer waits until the client acknowledges the head, which clients put off for 40 ms.
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._wait_for_headers()
 
@@ -69,11 +64,6 @@ class HttpProtocol(HttpToolsProtocol):
         self._count(len(name) + len(value) + len(": \r\n"))
         super().on_header(name, value)
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Serve a request."""
-        served: Any = _unjoined(cycle, app)
-        super()._start_asgi_task(cycle, served)
-
     def _count(self, n_bytes: int) -> None:
         self._n_header_bytes += n_bytes
         if self._n_header_bytes > MAX_HEADER_BYTES:
@@ -93,7 +83,7 @@ class HttpProtocol(HttpToolsProtocol):
         failure = render_status(
             400, "The request is not valid HTTP, or its headers are too long.", "invalid_http"
         )
-        body = encode(failure.body)
+        body = encode_json(failure.body)
         head = (
             "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
@@ -102,30 +92,10 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def _unjoined(cycle: RequestResponseCycle, app: ASGIApp) -> ASGIApp:
-    """Make an app whose large chunks go out as they are; uvicorn would copy each behind its length."""
-
-    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        async def sending(message: Message) -> None:
-            body = message.get("body", b"")
-            is_usual = len(body) < LARGE_BYTES or not message.get("more_body") or cycle.response_complete
-            if is_usual or not cycle.chunked_encoding:
-                await send(message)
-                return
-            if cycle.flow.write_paused and not cycle.disconnected:
-                await cycle.flow.drain()
-            if not cycle.disconnected:
-                cycle.transport.writelines((b"%x\r\n" % len(body), body, b"\r\n"))
-
-        await app(scope, receive, sending)
-
-    return serve
-
-
 def configure(
     app: ASGIApp, *, host: str = "127.0.0.1", port: int = 8000, keepalive: float = 75.0, drain: float = 30.0
 ) -> uvicorn.Config:
-    """Make the server's configuration; logging is left to whoever starts it."""
+    """Return the server's configuration; the caller configures logging."""
     return uvicorn.Config(
         app,
         host=host,

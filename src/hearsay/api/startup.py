@@ -1,4 +1,4 @@
-"""What the server does about its models beside serving: pull a better one, load the defaults beforehand.
+"""Startup tasks, which run beside serving: load the default models, and pull a better one.
 
 Knows no route. A pull runs in a thread that does not keep the process alive, and stops within a block when
 the server does.
@@ -15,7 +15,7 @@ from typing import TypeVar
 import structlog
 
 from hearsay.domain import Task
-from hearsay.engines.registry import EMBEDDED_ENGINES
+from hearsay.engines import registry
 from hearsay.errors import Cancelled, HearsayError, Overloaded
 from hearsay.models import hub
 from hearsay.models.catalogue import Catalogue
@@ -27,22 +27,23 @@ T = TypeVar("T")
 _log = structlog.get_logger("hearsay.models")
 
 StartupTask = Callable[[ModelPool], Awaitable[None]]
+"""What runs beside serving, from the server's start; a failure is logged and ends only the task."""
 
 
 def preload(catalogue: Catalogue) -> StartupTask:
-    """Load the default models, so that the first requests do not wait for them: first the one that listens.
+    """Return the task that loads the default models, the recognizer first, so that no request waits for them.
 
     Where the best installed one cannot be loaded, the next best becomes the default; one that the operator
-    has named stays it. A neural voice is loaded only where that makes no other model go.
+    has named stays it. A neural voice is loaded only where no other model has to be unloaded for it.
     """
 
     async def preload_defaults(pool: ModelPool) -> None:
         await _preload(catalogue, pool, Task.TRANSCRIBE)
-        speaker = await asyncio.to_thread(catalogue.card, None, Task.SYNTHESIZE)
-        if speaker.engine in EMBEDDED_ENGINES or pool.has_room():
+        card = await asyncio.to_thread(catalogue.card, None, Task.SYNTHESIZE)
+        if registry.spec(card).is_embedded or pool.has_room():
             await _preload(catalogue, pool, Task.SYNTHESIZE)
         # What the choice of a voice needs takes longer to load than the embedded voice itself.
-        await asyncio.to_thread(catalogue.voices, speaker)
+        await asyncio.to_thread(catalogue.voices, card)
         await asyncio.to_thread(language_id.prepare)
 
     return preload_defaults
@@ -57,7 +58,7 @@ async def _preload(catalogue: Catalogue, pool: ModelPool, task: Task) -> None:
                 _log.info("model loaded", model=card.id, seconds=seconds, advice=advice)
                 return
         except Overloaded:
-            return  # The server is shutting down, or callers have begun to load it already.
+            return  # The server is shutting down, or requests have begun to load it already.
         except HearsayError as error:
             _log.error("model not loaded", model=card.id, reason=error.message)
         catalogue.mark_unloadable(card)
@@ -66,11 +67,11 @@ async def _preload(catalogue: Catalogue, pool: ModelPool, task: Task) -> None:
 
 
 def upgrade(catalogue: Catalogue) -> StartupTask:
-    """Pull the model that suits this machine, if none does, and switch the default over to it."""
+    """Return the task that pulls the model that suits this machine, where none does, as the default."""
 
     async def pull_better_model(pool: ModelPool) -> None:
-        wanted = await asyncio.to_thread(catalogue.recommended_missing)
-        if wanted is None:
+        missing = await asyncio.to_thread(catalogue.recommended_missing)
+        if missing is None:
             return
         serving = catalogue.card().id
         problem = await asyncio.to_thread(catalogue.hub.problem)
@@ -85,31 +86,31 @@ def upgrade(catalogue: Catalogue) -> StartupTask:
         _log.info(
             "pulling a better model",
             serving=serving,
-            pulling=wanted.id,
-            size_mb=_megabytes(wanted.size_bytes),
+            pulling=missing.id,
+            size_mb=_megabytes(missing.size_bytes),
         )
         stopped = threading.Event()
-        tell = hub.progress_lines(wanted.id, lambda text: _log.info("pulling", progress=text))
+        log_progress = hub.progress_lines(missing.id, lambda text: _log.info("pulling", progress=text))
 
         def progress(done: int, total: int) -> None:
             if stopped.is_set():
                 raise Cancelled()
-            tell(done, total)
+            log_progress(done, total)
 
         try:
-            await _in_thread(lambda: catalogue.pull(wanted.id, progress))
+            await _in_thread(lambda: catalogue.pull(missing.id, progress))
         except asyncio.CancelledError:
             stopped.set()
             raise
         except HearsayError as error:
-            _log.error("pull failed", model=wanted.id, reason=error.message, serving=serving)
+            _log.error("pull failed", model=missing.id, reason=error.message, serving=serving)
             return
         try:
-            async with await pool.lease(wanted.id):
-                _log.info("switched over", serving=wanted.id, before=serving)
+            async with await pool.lease(missing.id):
+                _log.info("switched over", serving=missing.id, before=serving)
         except HearsayError as error:
-            catalogue.mark_unloadable(wanted)
-            _log.error("not switched over", model=wanted.id, reason=error.message, serving=serving)
+            catalogue.mark_unloadable(missing)
+            _log.error("not switched over", model=missing.id, reason=error.message, serving=serving)
 
     return pull_better_model
 

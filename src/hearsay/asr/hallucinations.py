@@ -1,21 +1,21 @@
-"""Text that nobody said: what stands over silence, and loops that repeat what stands before them.
+"""A filter of hallucinations: text over silence, and repetition loops.
 
-Knows no engine and no audio, only segments and where a detector heard speech. Whisper was trained on
-subtitles and fills silence with what subtitles say there; no list of such phrases is kept here, since people
-say them, too. What is left out is told as `DroppedText`.
+Knows no engine and no audio, only segments and the spans of speech that a detector found. Whisper was trained
+on subtitles and fills silence with what subtitles say there; no list of such phrases is kept here, since they
+are also said. What is left out is reported as `DroppedText`.
 
 Over silence. Whisper's times are loose: a segment may begin seconds early or reach seconds into a pause, but
-some of it lies on the speech that it writes down. So a segment is doubted only where not even the time around
-it, `MARGIN` on both sides, holds `LEAST_SPEECH` of speech. With the detector's own padding of 0.3 s that is
+some of it lies on the speech that it transcribes. So a segment is dropped only where not even the time around
+it, `MARGIN` on both sides, contains `MIN_SPEECH` of speech. With the detector's own padding of 0.3 s that is
 0.8 s of silence around all of it, more than the 0.5 s by which openai/whisper `timing.py` lets segments and
-words disagree before it mends them. A detector may miss quiet speech: where most of a window's text would go
-and the model is sure of that window, the text stays. Where only a lesser part would go the model's scores say
-nothing about that part, because they are those of the whole window.
+words disagree before it corrects them. A detector may miss quiet speech: where most of a window's text would
+be dropped and the model is confident of that window, the text stays. Where only a lesser part would be
+dropped the model's scores say nothing about that part, because they are those of the whole window.
 
-Loops. A segment that only repeats those before it, without a pause, is left out from the copy on that nobody
-is expected to say: `MOST_COPIES`, fewer where the window compressed too well even at the last temperature.
-Such a window's text is searched for loops within segments, too. A period of up to `LONGEST_PERIOD` segments
-counts as one copy. The first copies stay, so segments can be given as they come and need not be taken back.
+Loops. A segment that only repeats those before it, without a pause, is dropped after `MAX_COPIES` copies, or
+fewer where the window compressed too well even at the last temperature. Such a window's text is searched for
+loops within segments, too. A period of up to `MAX_PERIOD` segments counts as one copy. The first copies stay,
+so segments can be returned as they come and need not be withdrawn.
 """
 
 from __future__ import annotations
@@ -30,159 +30,160 @@ from itertools import accumulate
 from hearsay.domain import DecodeSettings, DroppedText, DropReason, Segment, SpeechSpan, Word
 
 MARGIN = 0.5
-"""Seconds on either side of a segment in which speech may have been what it writes down."""
+"""Seconds on either side of a segment in which its speech may lie."""
 
-LEAST_SPEECH = 0.1
-"""Seconds of speech that may be a sound's edge; a detector takes nothing shorter for speech."""
+MIN_SPEECH = 0.1
+"""Least seconds of speech: a detector takes nothing shorter for speech, and less may be a sound's edge."""
 
-SURE_LOGPROB = -0.5
-"""Mean log probability above which the model is sure of a window."""
+CONFIDENT_LOGPROB = -0.5
+"""Mean log probability above which the model is confident of a window."""
 
-SURE_NO_SPEECH = 0.2
-"""Probability of no speech up to which the model is sure that somebody speaks in a window."""
+CONFIDENT_NO_SPEECH = 0.2
+"""Probability of no speech up to which the model is confident that a window has speech."""
 
-MOST_COPIES = 8
-"""Copies of a text in a row that are believed: people chant, but seldom in equal segments for longer."""
+MAX_COPIES = 8
+"""Most copies of a text in a row: chants are seldom longer in equal segments."""
 
-MOST_DOUBTED_COPIES = 2
+MAX_REPETITIVE_COPIES = 2
 """The same in a window that compressed too well."""
 
-LONGEST_PERIOD = 3
-"""Segments that may repeat together."""
+MAX_PERIOD = 3
+"""Most segments that repeat together."""
 
-LONGEST_PAUSE = 3.0
-"""Seconds between segments from which a repetition is somebody saying the same thing once more."""
+MAX_PAUSE = 3.0
+"""Seconds between segments above which a repetition is taken for speech."""
 
-LEAST_LOOP_BYTES = 30
-"""UTF-8 bytes of a loop within a segment: numbers and laughter are shorter."""
+MIN_LOOP_BYTES = 30
+"""Least UTF-8 bytes of a loop within a segment: numbers and laughter are shorter."""
 
 _LOOP = re.compile(r"(.{2,200}?)\1{3,}", re.DOTALL)
 """Four copies or more, one right after the other, of the shortest text that repeats."""
 
-_UNHEARD = re.compile(r"[\W_]+")
+_NON_ALPHANUMERIC = re.compile(r"[\W_]+")
 
 
 class HallucinationFilter:
-    """Judges the windows of one recording in order of time."""
+    """Filters the windows of one recording in order of time."""
 
     def __init__(self, settings: DecodeSettings) -> None:
-        """Begin a recording in which nobody has listened for speech yet."""
+        """Begin a recording in which no speech detection has run yet."""
         self.spans: list[SpeechSpan] | None = None
-        """Speech heard so far, in order; None until somebody has listened."""
+        """Speech detected so far, in order; None before any detection."""
         self.dropped: list[DroppedText] = []
-        """What was left out so far."""
-        self._stretches: deque[tuple[int, Sequence[SpeechSpan]]] = deque()
+        """What was dropped so far."""
+        self._chunks: deque[tuple[int, Sequence[SpeechSpan]]] = deque()
+        """First frame (10 ms) and speech of each chunk of audio."""
         self._limit = settings.compression_ratio_threshold
-        self._said: deque[str] = deque(maxlen=LONGEST_PERIOD * MOST_COPIES)
+        self._recent_texts: deque[str] = deque(maxlen=MAX_PERIOD * MAX_COPIES)
         self._end = 0.0
 
     def add_speech(self, spans: Sequence[SpeechSpan], *, begin: float = 0.0) -> None:
-        """Learn where speech was detected in the next stretch, which begins there (seconds)."""
+        """Add the speech detected in the next chunk of audio, which begins at `begin` seconds."""
         if self.spans is None:
             self.spans = []
         self.spans.extend(spans)
-        self._stretches.append((round(begin * 100), spans))
+        self._chunks.append((round(begin * 100), spans))
 
     def filter(self, window: Sequence[Segment]) -> list[Segment]:
-        """Return what is to be believed of the segments of one window."""
-        believed = []
-        silent = over_silence(window, self._heard_in(window)) if self._stretches else [False] * len(window)
+        """Return the segments of one window without hallucinations."""
+        kept = []
+        silent = silence_flags(window, self._speech_in(window)) if self._chunks else [False] * len(window)
         for segment, is_silent in zip(window, silent, strict=True):
             if is_silent:
                 self._drop(segment, DropReason.SILENCE)
             elif self._repeats(segment):
                 self._drop(segment, DropReason.REPETITION)
             else:
-                believed.append(self._without_loops(segment))
-        return [segment for segment in believed if segment.text.strip()]
+                kept.append(self._without_loops(segment))
+        return [segment for segment in kept if segment.text.strip()]
 
-    def _heard_in(self, window: Sequence[Segment]) -> Sequence[SpeechSpan]:
-        """Return the speech of the stretch that a window lies in, since the model heard no other.
+    def _speech_in(self, window: Sequence[Segment]) -> Sequence[SpeechSpan]:
+        """Return the speech of a window's chunk, which is all audio that the model had.
 
-        What comes later may be known already or not; whether it is must make no difference.
+        Later chunks may be known already or not, which must make no difference.
         """
-        while window and len(self._stretches) > 1 and self._stretches[1][0] <= window[0].seek:
-            self._stretches.popleft()
-        return self._stretches[0][1]
+        while window and len(self._chunks) > 1 and self._chunks[1][0] <= window[0].seek:
+            self._chunks.popleft()
+        return self._chunks[0][1]
 
     def _drop(self, segment: Segment, reason: DropReason) -> None:
         self.dropped.append(DroppedText(segment.start, segment.end, segment.text.strip(), reason))
 
     def _repeats(self, segment: Segment) -> bool:
-        """Return whether a segment is one copy too many, and remember it."""
-        if segment.start - self._end > LONGEST_PAUSE:
-            self._said.clear()
+        """Return whether a segment is a copy beyond the limit, and remember its text."""
+        if segment.start - self._end > MAX_PAUSE:
+            self._recent_texts.clear()
         self._end = segment.end
-        text = _heard(segment.text)
-        most = MOST_DOUBTED_COPIES if self._is_doubted(segment) else MOST_COPIES
-        said = [*self._said, text]
-        self._said.append(text)
-        return bool(text) and any(copies(said, period) > most for period in range(1, LONGEST_PERIOD + 1))
+        text = _normalized(segment.text)
+        limit = MAX_REPETITIVE_COPIES if self._is_repetitive(segment) else MAX_COPIES
+        texts = [*self._recent_texts, text]
+        self._recent_texts.append(text)
+        return bool(text) and any(count_copies(texts, period) > limit for period in range(1, MAX_PERIOD + 1))
 
     def _without_loops(self, segment: Segment) -> Segment:
-        if not self._is_doubted(segment):
+        if not self._is_repetitive(segment):
             return segment
-        cut, dropped = cut_loops(segment)
+        shortened, dropped = remove_loops(segment)
         self.dropped += dropped
-        return cut
+        return shortened
 
-    def _is_doubted(self, segment: Segment) -> bool:
-        """Return whether its window compressed too well, also at the last temperature that there was."""
+    def _is_repetitive(self, segment: Segment) -> bool:
+        """Return whether its window compressed too well, even at the last temperature."""
         ratio = segment.compression_ratio
         return self._limit is not None and ratio is not None and ratio > self._limit
 
 
-def over_silence(window: Sequence[Segment], spans: Sequence[SpeechSpan]) -> list[bool]:
-    """Say for each segment of one window whether it is to go because nobody speaks there.
+def silence_flags(window: Sequence[Segment], spans: Sequence[SpeechSpan]) -> list[bool]:
+    """Return for each segment of one window whether it is to be dropped as over silence.
 
     `spans` are in order and do not overlap.
     """
-    silent = [_speech_around(segment, spans) < LEAST_SPEECH for segment in window]
-    n_letters = [len(_heard(segment.text)) for segment in window]
+    silent = [_speech_around(segment, spans) < MIN_SPEECH for segment in window]
+    n_letters = [len(_normalized(segment.text)) for segment in window]
     n_silent = sum(n for n, is_silent in zip(n_letters, silent, strict=True) if is_silent)
-    if 2 * n_silent >= sum(n_letters) and all(map(is_sure, window)):
+    if 2 * n_silent >= sum(n_letters) and all(map(is_confident, window)):
         return [False] * len(window)
     return silent
 
 
 def _speech_around(segment: Segment, spans: Sequence[SpeechSpan]) -> float:
-    """Return the seconds of speech around a segment, be it where the model wrote it or where its words are.
+    """Return the seconds of speech around a segment, by the model's timestamps and by its words together.
 
-    Words are easily misplaced beside a pause, and whoever asks for their times must not lose text by that.
+    Words are easily misplaced beside a pause, and a request for word times must not lose text by that.
     """
     start, end = segment.model_times or (segment.start, segment.end)
-    return speech_within(min(start, segment.start) - MARGIN, max(end, segment.end) + MARGIN, spans)
+    return speech_duration(min(start, segment.start) - MARGIN, max(end, segment.end) + MARGIN, spans)
 
 
-def speech_within(start: float, end: float, spans: Sequence[SpeechSpan]) -> float:
+def speech_duration(start: float, end: float, spans: Sequence[SpeechSpan]) -> float:
     """Return the seconds of speech between two times; `spans` are in order and do not overlap."""
-    heard = 0.0
-    place = bisect_right(spans, end, key=lambda span: span.start)
-    while place > 0 and spans[place - 1].end > start:
-        place -= 1
-        heard += min(spans[place].end, end) - max(spans[place].start, start)
-    return heard
+    duration = 0.0
+    i = bisect_right(spans, end, key=lambda span: span.start)
+    while i > 0 and spans[i - 1].end > start:
+        i -= 1
+        duration += min(spans[i].end, end) - max(spans[i].start, start)
+    return duration
 
 
-def is_sure(segment: Segment) -> bool:
-    """Return whether the model is sure of the text of a segment's window, and that somebody speaks there."""
+def is_confident(segment: Segment) -> bool:
+    """Return whether the model is confident of the text of a segment's window, and that it has speech."""
     logprob, no_speech = segment.avg_logprob, segment.no_speech_prob
-    return logprob is not None and logprob > SURE_LOGPROB and (no_speech or 0.0) <= SURE_NO_SPEECH
+    return logprob is not None and logprob > CONFIDENT_LOGPROB and (no_speech or 0.0) <= CONFIDENT_NO_SPEECH
 
 
-def copies(said: Sequence[str], period: int) -> int:
-    """Count how many times the last `period` texts stand there in a row, in whole copies but for the last.
+def count_copies(texts: Sequence[str], period: int) -> int:
+    """Return how many times the last `period` texts occur in a row, in whole copies but for the last.
 
     The last copy counts from its first text on: in `A B A B A` there are three.
     """
     n_equal = 0
-    while n_equal + period < len(said) and said[-1 - n_equal] == said[-1 - n_equal - period]:
+    while n_equal + period < len(texts) and texts[-1 - n_equal] == texts[-1 - n_equal - period]:
         n_equal += 1
     return 1 + -(-n_equal // period)
 
 
-def cut_loops(segment: Segment) -> tuple[Segment, list[DroppedText]]:
-    """Leave one copy of each loop within a segment; what goes has the times of its words, if known."""
+def remove_loops(segment: Segment) -> tuple[Segment, list[DroppedText]]:
+    """Return a segment with one copy of each loop, and the dropped copies at their words' times, if known."""
     loops = list(find_loops(segment.text))
     if not loops:
         return segment, []
@@ -203,14 +204,14 @@ def cut_loops(segment: Segment) -> tuple[Segment, list[DroppedText]]:
 
 
 def find_loops(text: str) -> Iterator[tuple[int, int]]:
-    """Find what follows the first copy of each loop: its first character, and the one after its last."""
+    """Yield what follows the first copy of each loop: its first character, and the one after its last."""
     for loop in _LOOP.finditer(text):
-        if len(loop[0].encode()) >= LEAST_LOOP_BYTES:
+        if len(loop[0].encode()) >= MIN_LOOP_BYTES:
             yield loop.end(1), loop.end()
 
 
 def _words_within(words: Sequence[Word], begin: int, end: int) -> list[Word]:
-    """Take the words that begin between two characters of the text that all words make."""
+    """Return the words that begin between two characters of the text of all words."""
     starts = accumulate((len(word.text) for word in words), initial=0)
     return [word for word, start in zip(words, starts, strict=False) if begin <= start < end]
 
@@ -219,6 +220,6 @@ def _times(words: Sequence[Word]) -> tuple[float, float] | None:
     return (words[0].start, words[-1].end) if words else None
 
 
-def _heard(text: str) -> str:
-    """Leave what can be heard of a text: letters and digits."""
-    return _UNHEARD.sub("", text).casefold()
+def _normalized(text: str) -> str:
+    """Return the letters and digits of a text without case."""
+    return _NON_ALPHANUMERIC.sub("", text).casefold()

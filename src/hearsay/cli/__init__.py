@@ -1,6 +1,7 @@
-"""The command `hearsay`: its subcommands, what all of them share, and how it ends.
+"""The command `hearsay`: its subcommands, common options and exit statuses.
 
-Knows what each subcommand is for, and imports it only when it is called: help and completion answer at once.
+Knows each subcommand's help text, and imports the subcommand only when it is called: help and completion are
+fast.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typer.core import TyperGroup
 from hearsay import __version__
 
 EXIT_FAILED, EXIT_USAGE, EXIT_NO_MODEL, EXIT_INTERRUPTED = 1, 2, 3, 130
-"""Exit statuses besides 0; every command means the same by them."""
+"""Exit statuses of every command besides 0."""
 
 EPILOG = """\
 First steps:
@@ -40,7 +41,7 @@ Exit status: 0 done, 1 failed, 2 a mistake in the command or the settings, 3 no 
 
 @dataclass(frozen=True, slots=True)
 class Subcommand:
-    """Where a subcommand is and what it does, known without importing it."""
+    """Location and help text of a subcommand, known without importing it."""
 
     module: str
     attribute: str
@@ -64,32 +65,32 @@ SUBCOMMANDS = {
 
 
 class Subcommands(TyperGroup):
-    """The subcommands, each imported when it is called and not before."""
+    """The subcommands, each imported when it is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Name the subcommands in the order of their use."""
+        """Return the subcommands' names in the order of their use."""
         return list(SUBCOMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a subcommand, as a stand-in that only knows its help text unless it was called before."""
-        known = SUBCOMMANDS.get(cmd_name)
-        if known is None or cmd_name in self.commands:
+        """Return a subcommand; before its import, a placeholder with its help text."""
+        subcommand = SUBCOMMANDS.get(cmd_name)
+        if subcommand is None or cmd_name in self.commands:
             return self.commands.get(cmd_name)
-        return TyperGroup(name=cmd_name, help=known.help)
+        return TyperGroup(name=cmd_name, help=subcommand.help)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Import the subcommand that is called."""
         name = args[0] if args else ""
         if name in SUBCOMMANDS and name not in self.commands:
-            self.commands[name] = _imported(name, SUBCOMMANDS[name])
+            self.commands[name] = _load(name, SUBCOMMANDS[name])
         elif name not in SUBCOMMANDS:
-            # Only so that a slip of the pen gets a suggestion.
+            # Placeholders let a misspelt name get a suggestion.
             self.commands.update({n: TyperGroup(name=n) for n in SUBCOMMANDS if n not in self.commands})
             self.commands.pop(name, None)
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a subcommand; what is wrong is said in a sentence, not in a traceback."""
+        """Run a subcommand; errors are printed as a sentence, not as a traceback."""
         from hearsay.errors import HearsayError
 
         try:
@@ -97,16 +98,15 @@ class Subcommands(TyperGroup):
         except HearsayError as error:
             fail(error)
         except BrokenPipeError:
-            # The reader of a pipe has seen enough; nothing more may be flushed to it.
+            # The pipe's reader has closed it; nothing more may be flushed to it.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(EXIT_FAILED) from None
-        except OSError as error:
-            # A full disk, a folder that may not be written: the place says more than where it was noticed.
+        except OSError as error:  # a full disk, a read-only folder: the message names the file
             fail(error)
 
 
 def fail(error: Exception) -> NoReturn:
-    """Say on standard error what is wrong, and end with the status that fits."""
+    """Print the error to standard error and exit with its status."""
     from hearsay.errors import ConfigurationError, InvalidRequest, ModelNotFound, ModelNotInstalled
 
     typer.echo(f"hearsay: {error}", err=True)
@@ -117,15 +117,15 @@ def fail(error: Exception) -> NoReturn:
     ) from error
 
 
-def _imported(name: str, known: Subcommand) -> Any:
-    found = getattr(importlib.import_module(known.module), known.attribute)
-    if isinstance(found, typer.Typer):
-        command = typer.main.get_command(found)
+def _load(name: str, subcommand: Subcommand) -> Any:
+    attribute = getattr(importlib.import_module(subcommand.module), subcommand.attribute)
+    if isinstance(attribute, typer.Typer):
+        command = typer.main.get_command(attribute)
     else:
         single = typer.Typer(
             add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
         )
-        single.command(name)(found)
+        single.command(name)(attribute)
         command = typer.main.get_command(single)
     command.name = name
     return command

@@ -1,6 +1,6 @@
-"""`hearsay config`: every setting, its value, and where that comes from.
+"""`hearsay config`: every setting, its value and its origin.
 
-Knows no setting by name; secrets are hidden by `settings.shown`.
+Knows no setting by name; secrets are hidden by `settings.masked`.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ def config(
 
         HEARSAY_MODEL=whisper-small hearsay config --json
     """
-    from hearsay.settings import Settings, default_file, shown
+    from hearsay.settings import Settings, default_file, masked
 
-    found = terminal.resolved()
-    values = shown(found.settings)
-    origins = {name: found.origins.get(name, "default") for name in values}
-    about = {name: field.description or "" for name, field in Settings.model_fields.items()}
+    resolved = terminal.resolved()
+    values = masked(resolved.settings)
+    origins = {name: resolved.origins.get(name, "default") for name in values}
+    descriptions = {name: field.description or "" for name, field in Settings.model_fields.items()}
     if as_json:
         terminal.print_json(
             {
-                name: {"value": value, "origin": origins[name], "about": about[name]}
+                name: {"value": value, "origin": origins[name], "about": descriptions[name]}
                 for name, value in values.items()
             }
         )
         return
     rows = [
-        (name, _text(value), origins[name], *([about[name]] if explain else []))
+        (name, _text(value), origins[name], *([descriptions[name]] if explain else []))
         for name, value in values.items()
     ]
     terminal.print_table(("Setting", "Value", "From", *(["What it is for"] if explain else [])), rows)
-    terminal.say(f"Settings file: {found.file or f'none; {default_file()} would be read'}")
+    terminal.say(f"Settings file: {resolved.file or f'none; {default_file()} would be read'}")
 
 
 def _text(value: Any) -> str:

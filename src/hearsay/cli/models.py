@@ -1,6 +1,6 @@
 """`hearsay models`: list what there is, install and remove weights.
 
-Knows how to ask the catalogue and how to show its answers; every decision is the catalogue's.
+Knows how the catalogue's answers are shown; every decision is the catalogue's.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from hearsay.models.catalogue import Catalogue
 
 _VERBS = {"transcribe": "transcribes", "translate": "translates", "speak": "speaks"}
-"""What a model does, by the name of the task."""
+"""What a model does, by the value of its task."""
 
 
 def _complete(incomplete: str) -> list[str]:
-    """Offer the names of all models that can be installed to the shell."""
+    """Return the names of the models that can be installed, for the shell's completion."""
     from hearsay.engines import registry
 
     known = (*registry.recognizer_cards(), *registry.synthesizer_cards())
@@ -49,7 +49,7 @@ def list_models(
         terminal.print_json(shown)
         return
     heading = ("Model", "State", "Size", "Languages", "Can", "About")
-    terminal.print_table(heading, [_row(model) for model in shown], asides=1)
+    terminal.print_table(heading, [_row(model) for model in shown], optional=1)
     for advice in (catalogue.upgrade_hint(catalogue.card()), catalogue.voice_upgrade_hint()):
         if advice:
             terminal.say(advice)

@@ -1,7 +1,7 @@
-"""How far the work has come, for people (a bar with the time left) or for logs (a line now and then).
+"""Progress and notices of a command: bars on a terminal, occasional lines in a log.
 
-Knows neither engines nor files. Everything goes to standard error but text that streams to a terminal: there
-the bar must step aside for it, so both go through one console.
+Knows neither engines nor files. Everything goes to standard error but streamed text; on one terminal both go
+through one console, which redraws the bars around the text.
 """
 
 from __future__ import annotations
@@ -10,68 +10,30 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import IO, Protocol
+from typing import IO
 
 _LINE_SECONDS = 20.0
 """Least time between two progress lines in a log."""
 _SPEED_SECONDS = 600.0
-"""How far back the estimate of the time left looks; one window of a slow model may take a minute."""
+"""Period of the speed estimate; one window of a slow model may take a minute."""
 
 
-class Track(Protocol):
-    """One piece of work under way."""
-
-    def update(self, done: float, total: float) -> None:
-        """Return how far it is, in seconds of audio or in bytes."""
-        ...
-
-    def end(self) -> None:
-        """Say that it is over, well or not."""
-        ...
-
-
-class Reporter(Protocol):
-    """Where progress and remarks go; a context manager."""
-
-    def begin(self, label: str) -> Track:
-        """Start to follow a piece of work."""
-        ...
-
-    def say(self, text: str) -> None:
-        """Remark something that the caller may want to know."""
-        ...
-
-    def error(self, text: str) -> None:
-        """Return what went wrong; never silenced."""
-        ...
-
-    def text(self, line: str) -> None:
-        """Return a line of transcript to standard output at once."""
-        ...
-
-    def __enter__(self) -> Reporter: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-
-def reporter(*, quiet: bool) -> Reporter:
-    """Choose by whether anybody watches: a bar where standard error is a terminal, lines elsewhere."""
+def open_reporter(*, quiet: bool) -> Reporter:
+    """Return bars where standard error is a terminal, else lines."""
     if sys.stderr.isatty() and not quiet:
         return Bars(with_stdout=sys.stdout.isatty())
     return Lines(sys.stderr, quiet=quiet)
 
 
-def clock_text(seconds: float) -> str:
-    """Write a duration as people do: `4:05`, `1:02:03`."""
+def format_duration(seconds: float) -> str:
+    """Return a duration such as `4:05` or `1:02:03`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class Lines:
-    """Plain lines, at most one every `_LINE_SECONDS` for each piece of work."""
+    """Plain lines, at most one every `_LINE_SECONDS` for each task."""
 
     def __init__(
         self, stream: IO[str], *, quiet: bool = False, clock: Callable[[], float] = time.monotonic
@@ -86,51 +48,53 @@ class Lines:
     ) -> None:
         self._stream.flush()
 
-    def begin(self, label: str) -> Track:
-        """Start to follow a piece of work; short ones never get a line."""
+    def begin(self, label: str) -> _LineTrack:
+        """Start the progress of a task; short ones print no line."""
         return _LineTrack(label, self.say, self._clock)
 
     def say(self, text: str) -> None:
-        """Write a remark, unless quiet."""
+        """Print a notice, unless quiet."""
         if not self._quiet:
             self.error(text)
 
     def error(self, text: str) -> None:
-        """Write a line in any case."""
+        """Print a line, even if quiet."""
         print(text, file=self._stream, flush=True)
 
     def text(self, line: str) -> None:
-        """Write a line of transcript."""
+        """Print a line of transcript to standard output."""
         print(line, flush=True)
 
 
 class _LineTrack:
+    """Progress of one task."""
+
     def __init__(self, label: str, say: Callable[[str], None], clock: Callable[[], float]) -> None:
         self._label, self._say, self._clock = label, say, clock
-        self._begun = self._last = clock()
+        self._started = self._last = clock()
 
     def update(self, done: float, total: float) -> None:
         now = self._clock()
         if now - self._last < _LINE_SECONDS or not 0 < done < total:
             return
         self._last = now
-        left = (now - self._begun) * (total - done) / done
-        self._say(f"{self._label}: {100 * done / total:.0f} %, about {clock_text(left)} left")
+        remaining = (now - self._started) * (total - done) / done
+        self._say(f"{self._label}: {100 * done / total:.0f} %, about {format_duration(remaining)} left")
 
     def end(self) -> None:
-        """Nothing stays on the screen that would have to go."""
+        """Do nothing: lines stay."""
 
 
 class Bars:
-    """A bar for each piece of work, on the terminal."""
+    """A bar for each task, on the terminal."""
 
     def __init__(self, *, with_stdout: bool) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-        # On one terminal, text written past rich would tear the bar; so text and bar share a console there.
+        # On one terminal, text that bypasses rich would break the bar, so both share a console.
         self._console = Console(stderr=not with_stdout)
-        self._shared = with_stdout
+        self._single_console = with_stdout
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -155,21 +119,21 @@ class Bars:
     ) -> None:
         self._progress.stop()
 
-    def begin(self, label: str) -> Track:
+    def begin(self, label: str) -> _BarTrack:
         """Start a bar."""
         return _BarTrack(self._progress, label)
 
     def say(self, text: str) -> None:
-        """Print a remark above the bars."""
+        """Print a notice above the bars."""
         self._console.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
 
     def error(self, text: str) -> None:
-        """Print what went wrong above the bars."""
+        """Print an error above the bars."""
         self._console.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
 
     def text(self, line: str) -> None:
-        """Print a line of transcript above the bars, or past them where standard output is elsewhere."""
-        if self._shared:
+        """Print a line of transcript above the bars, or to a standard output that is no terminal."""
+        if self._single_console:
             self._console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
         else:
             print(line, flush=True)
@@ -189,3 +153,7 @@ class _BarTrack:
 
     def end(self) -> None:
         self._progress.remove_task(self._task)
+
+
+Reporter = Lines | Bars
+"""Output of progress, notices, errors and text; a context manager."""

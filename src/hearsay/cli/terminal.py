@@ -1,4 +1,4 @@
-"""What the operator's commands print with: tables for people, plain lines for programs, a bar for downloads.
+"""Terminal output and shell completion of the commands: tables, JSON, notices, download progress.
 
 Knows no command. On a terminal a table has columns and colours; elsewhere it is tab-separated lines.
 """
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from hearsay.models.hub import Progress
     from hearsay.settings import Resolved
 
-_WIDE = 110
+_FULL_WIDTH = 110
 
 
 def resolved(**flags: Any) -> Resolved:
-    """Read the settings from file, environment and these flags. Raises: `ConfigurationError`."""
+    """Return the settings of file, environment and these flags. Raises: `ConfigurationError`."""
     from hearsay.settings import resolve
 
     return resolve(environment=os.environ, flags=flags)
 
 
 def print_json(data: Any) -> None:
-    """Print data for programs."""
+    """Print data as JSON."""
     typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
 
 
-def print_table(heading: Sequence[str], rows: Sequence[Sequence[str]], *, asides: int = 0) -> None:
+def print_table(heading: Sequence[str], rows: Sequence[Sequence[str]], *, optional: int = 0) -> None:
     """Print rows; columns on a terminal, tab-separated elsewhere.
 
-    The last `asides` columns are left out on terminals of less than `_WIDE` columns.
+    The last `optional` columns are left out on terminals narrower than `_FULL_WIDTH` characters.
     """
     if not sys.stdout.isatty():
         for row in rows:
@@ -48,11 +48,11 @@ def print_table(heading: Sequence[str], rows: Sequence[Sequence[str]], *, asides
     from rich.text import Text
 
     console = Console()
-    if asides and console.width < _WIDE:
-        heading, rows = heading[:-asides], [row[:-asides] for row in rows]
+    if optional and console.width < _FULL_WIDTH:
+        heading, rows = heading[:-optional], [row[:-optional] for row in rows]
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for i, title in enumerate(heading):
-        # A name that is cut off cannot be copied; everything after it may wrap.
+        # Names must stay whole for copying; other columns may wrap.
         width = max((len(row[0]) for row in rows), default=0) if i == 0 else None
         table.add_column(title, no_wrap=i == 0, min_width=width)
     for row in rows:
@@ -61,13 +61,13 @@ def print_table(heading: Sequence[str], rows: Sequence[Sequence[str]], *, asides
 
 
 def say(text: str) -> None:
-    """Say something on standard error."""
+    """Print a notice to standard error."""
     typer.echo(text, err=True)
 
 
 @contextmanager
 def download_bar(label: str) -> Iterator[Progress]:
-    """Show on standard error how far a download is: a bar on a terminal, a line every tenth elsewhere."""
+    """Yield a callback that shows a download's progress: a bar on a terminal, a line per tenth elsewhere."""
     if not sys.stderr.isatty():
         from hearsay.models.hub import progress_lines
 
@@ -93,35 +93,3 @@ def download_bar(label: str) -> Iterator[Progress]:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def complete_model(incomplete: str) -> list[str]:
-    """Offer model names to the shell."""
-    from hearsay.engines import registry
-
-    return [card.id for card in registry.recognizer_cards() if card.id.startswith(incomplete)]
-
-
-def complete_speaker(incomplete: str) -> list[str]:
-    """Offer the names of models that speak to the shell."""
-    from hearsay.engines import registry
-
-    return [card.id for card in registry.synthesizer_cards() if card.id.startswith(incomplete)]
-
-
-def complete_language(incomplete: str) -> list[tuple[str, str]]:
-    """Offer the codes of languages to the shell, with their names."""
-    from hearsay.text import languages
-
-    return [(code, name) for code, name in languages.NAMES.items() if code.startswith(incomplete)]
-
-
-def complete_voice(incomplete: str) -> list[str]:
-    """Offer the voices of what is installed to the shell, and the vendors' names that they stand in for."""
-    from hearsay import wiring
-    from hearsay.dialects.vendor_voices import VENDOR_VOICES
-
-    catalogue = wiring.catalogue(resolved().settings)
-    own = [voice.id for card in catalogue.synthesizers() for voice in catalogue.voices(card)]
-    names = dict.fromkeys((*own, *(part.name for part in VENDOR_VOICES.values())))
-    return [name for name in names if name.casefold().startswith(incomplete.casefold())]

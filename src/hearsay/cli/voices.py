@@ -1,17 +1,16 @@
-"""`hearsay voices`: who can speak here, which voices take the part of the vendors' own, what could be pulled.
+"""`hearsay voices`: the installed voices, which of them stand for vendors' voices, and what could be pulled.
 
-Knows how to ask the catalogue and how to show its answers; who takes a part is decided in `casting`.
+Knows how the catalogue's answers are shown; which voice stands for which is decided by `tts.voice_selection`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hearsay.cli import terminal
+from hearsay.cli import completion, terminal
 from hearsay.domain import Gender, ModelCard, Task, VendorVoice, Voice
 from hearsay.errors import InvalidRequest, UnsupportedOption
 from hearsay.text import languages
@@ -25,7 +24,10 @@ def voices(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help="Only the voices of this model.", autocompletion=terminal.complete_speaker
+            "--model",
+            "-m",
+            help="Only the voices of this model.",
+            autocompletion=completion.complete_synthesizer,
         ),
     ] = None,
     language: Annotated[
@@ -35,7 +37,7 @@ def voices(
             "-l",
             metavar="CODE",
             help="Only voices that speak this language, such as de or german.",
-            autocompletion=terminal.complete_language,
+            autocompletion=completion.complete_language,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -56,99 +58,70 @@ def voices(
     catalogue = wiring.catalogue(terminal.resolved().settings)
     code = _code(language)
     cards = [catalogue.card(model, Task.SYNTHESIZE)] if model else catalogue.synthesizers()
-    own = [_Own(card, voice) for card in cards for voice in catalogue.voices(card) if _speaks(voice, code)]
+    own = [_own(card, voice) for card in cards for voice in catalogue.voices(card) if _speaks(voice, code)]
     aliases = list(_aliases(catalogue, model, code))
-    parts = list(_parts(catalogue, model, code))
+    stand_ins = list(_stand_ins(catalogue, model, code))
     better = [card.id for card in catalogue.cards() if _is_better(catalogue, card, code)]
     if as_json:
-        lists: dict[str, Sequence[_Own | _Part]] = {"voices": own, "aliases": aliases, "stand_ins": parts}
-        told = {name: [each.told() for each in found] for name, found in lists.items()}
-        terminal.print_json({**told, "pull": better})
+        lists = {"voices": own, "aliases": aliases, "stand_ins": stand_ins}
+        found = {name: [data for data, _ in listed] for name, listed in lists.items()}
+        terminal.print_json({**found, "pull": better})
         return
     heading = ("Voice", "Model", "Languages", "Gender", "Name")
-    rows = [each.row() for each in own] + [each.row() for each in (*aliases, *parts)]
-    terminal.print_table(heading, rows)
+    terminal.print_table(heading, [row for _, row in (*own, *aliases, *stand_ins)])
     if better:
         more = " `hearsay models list` shows others." if len(better) > 1 else ""
         terminal.say(f"`hearsay models pull {better[0]}` installs better voices.{more}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Own:
-    """A voice that is installed."""
-
-    card: ModelCard
-    voice: Voice
-
-    def told(self) -> dict[str, Any]:
-        return {
-            "id": self.voice.id,
-            "model": self.card.id,
-            "name": self.voice.name,
-            "languages": list(self.voice.languages),
-            "gender": self.voice.gender,
-        }
-
-    def row(self) -> tuple[str, ...]:
-        voice = self.voice
-        return voice.id, self.card.id, " ".join(voice.languages), voice.gender or "-", voice.name
+_Listed = tuple[dict[str, Any], tuple[str, ...]]
+"""A voice as JSON and as a row of the table."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A name that is no voice of ours, and the voice that speaks for who says it."""
-
-    name: str
-    language: str | None
-    """Code of the only language that it stands for; None for one that has another voice in each."""
-    gender: Gender | None
-    card: ModelCard
-    voice: Voice
-    why: str
-    """What the voice has to do with the name, in words that follow its id."""
-
-    def told(self) -> dict[str, Any]:
-        return {
-            "id": self.name,
-            "language": self.language,
-            "gender": self.gender,
-            "model": self.card.id,
-            "voice": self.voice.id,
-        }
-
-    def row(self) -> tuple[str, ...]:
-        known = self.language or "*", self.gender or "-"
-        return self.name, self.card.id, *known, f"{self.voice.id} {self.why}"
+def _own(card: ModelCard, voice: Voice) -> _Listed:
+    """Return an installed voice as it is listed."""
+    data = {"id": voice.id, "model": card.id, "name": voice.name, "languages": list(voice.languages)}
+    row = voice.id, card.id, " ".join(voice.languages), voice.gender or "-", voice.name
+    return data | {"gender": voice.gender}, row
 
 
-def _aliases(catalogue: Catalogue, model: str | None, language: str | None) -> Iterator[_Part]:
-    """Return the operator's own names; who meant something that is not there is told on the side."""
+def _other_name(
+    name: str, language: str | None, gender: Gender | None, chosen: VoiceChoice, why: str
+) -> _Listed:
+    """Return a name that selects one of the voices; a language of None selects one in each language."""
+    model, voice = chosen.card.id, chosen.voice.id
+    data = {"id": name, "language": language, "gender": gender, "model": model, "voice": voice}
+    return data, (name, model, language or "*", gender or "-", f"{voice} {why}")
+
+
+def _aliases(catalogue: Catalogue, model: str | None, language: str | None) -> Iterator[_Listed]:
+    """Return the operator's own names for voices; those that lead nowhere are told on standard error."""
     for name in catalogue.voice_aliases:
         try:
-            found = _cast(catalogue, name, model=model)
+            chosen = _select(catalogue, name, model=model)
         except InvalidRequest as error:
             terminal.say(f"{name}: {error.message}")
             continue
-        if _speaks(found.voice, language):
-            yield _Part(name, found.language, found.voice.gender, found.card, found.voice, "is meant")
+        if _speaks(chosen.voice, language):
+            yield _other_name(name, chosen.language, chosen.voice.gender, chosen, "is meant")
 
 
-def _parts(catalogue: Catalogue, model: str | None, language: str | None) -> Iterator[_Part]:
+def _stand_ins(catalogue: Catalogue, model: str | None, language: str | None) -> Iterator[_Listed]:
+    """Return the names of vendors' voices of which an installed voice speaks the language."""
     from hearsay.dialects.vendor_voices import VENDOR_VOICES
 
-    for persona in VENDOR_VOICES.values():
-        if language and persona.language not in (None, language):
+    for each in VENDOR_VOICES.values():
+        if language and each.language not in (None, language):
             continue
-        wanted = language or persona.language
         try:
-            found = _cast(catalogue, persona.name, model=model, persona=persona, language=wanted)
+            wanted = language or each.language
+            chosen = _select(catalogue, each.name, model=model, persona=each, language=wanted)
         except UnsupportedOption:
-            continue  # No voice that is installed speaks this language.
-        known = persona.language, persona.gender
-        yield _Part(persona.name, *known, found.card, found.voice, "takes this part")
+            continue
+        yield _other_name(each.name, each.language, each.gender, chosen, "takes this part")
 
 
-def _cast(
+def _select(
     catalogue: Catalogue,
     voice: str,
     *,
@@ -160,7 +133,7 @@ def _cast(
 
     aliases = catalogue.voice_aliases
     return select_voice(
-        catalogue, model=model, voice=voice, persona=persona, language=language, text="", aliases=aliases
+        catalogue, model=model, voice=voice, vendor_voice=persona, language=language, text="", aliases=aliases
     )
 
 

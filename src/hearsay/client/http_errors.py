@@ -1,7 +1,6 @@
-"""Refusals of transcription servers → our errors, with the server's own words, and how long to wait for a
-better answer.
+"""Error responses of transcription servers → `HearsayError`, with the server's message; retry delays.
 
-Knows no particular server. Waiting follows the clients of the public services: `x-should-retry`,
+Knows no particular server. Delays follow the clients of the public services: `x-should-retry`,
 `retry-after-ms`, `retry-after`, else exponential backoff with jitter.
 """
 
@@ -26,25 +25,26 @@ from hearsay.errors import (
     Unauthorized,
 )
 
-_RETRIED = frozenset({408, 409, 429, *range(500, 600)})
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
+_RETRYABLE = frozenset({408, 409, 429, *range(500, 600)})
+_FIRST_DELAY, _MAX_DELAY = 0.5, 8.0
 _TOO_LONG = re.compile(r"longer than (\d+(?:\.\d+)?) seconds")
-_OUT_OF_MONEY = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+_QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
 
 class AudioTooLong(InvalidRequest):
     """The server takes no recording of this length."""
 
     code = "audio_too_long"
+    param = "file"
 
     def __init__(self, message: str, *, limit: float) -> None:
-        super().__init__(message, param="file")
+        super().__init__(message)
         self.limit = limit
-        """Seconds that the server says it takes."""
+        """Longest recording that the server accepts, seconds."""
 
 
-def failure(response: httpx.Response) -> HearsayError:
-    """Translate a refusal; the message is the server's."""
+def error_from_response(response: httpx.Response) -> HearsayError:
+    """Return the error that a response means, with the server's message."""
     detail = _detail(response)
     message, code, param = _message(detail, response), _text(detail.get("code")), _text(detail.get("param"))
     status = response.status_code
@@ -61,8 +61,8 @@ def failure(response: httpx.Response) -> HearsayError:
             f"There is no transcription API at {address} (404): {message}", code="unreachable"
         )
     if response.is_redirect:
-        place = response.headers.get("location", "elsewhere")
-        return EngineFailed(f"The server has moved to {place}; use that address.", code="unreachable")
+        location = response.headers.get("location", "elsewhere")
+        return EngineFailed(f"The server has moved to {location}; use that address.", code="unreachable")
     if status == 413:
         return PayloadTooLarge(message, code=code)
     if status == 429:
@@ -72,36 +72,36 @@ def failure(response: httpx.Response) -> HearsayError:
     return EngineFailed(f"The server failed ({status}): {message}", code=code)
 
 
-def pause(response: httpx.Response | None, attempt: int) -> float | None:
-    """Return the seconds to wait before try number `attempt + 1`, or None where no other try will help."""
+def retry_delay(response: httpx.Response | None, attempt: int) -> float | None:
+    """Return the seconds to wait before attempt `attempt + 1`, or None where a retry cannot help."""
     if response is None:
         return _backoff(attempt)
     advice = response.headers.get("x-should-retry", "").lower()
-    worthwhile = response.status_code in _RETRIED if advice not in ("true", "false") else advice == "true"
-    if not worthwhile or _detail(response).get("code") in _OUT_OF_MONEY:
+    retryable = response.status_code in _RETRYABLE if advice not in ("true", "false") else advice == "true"
+    if not retryable or _detail(response).get("code") in _QUOTA_CODES:
         return None
-    told = _told(response.headers)
-    return _backoff(attempt) if told is None else told
+    requested = _requested_delay(response.headers)
+    return _backoff(attempt) if requested is None else requested
 
 
 def _backoff(attempt: int) -> float:
-    return min(_FIRST_PAUSE * 2.0**attempt, _LONGEST_PAUSE) * random.uniform(0.75, 1.0)
+    return min(_FIRST_DELAY * 2.0**attempt, _MAX_DELAY) * random.uniform(0.75, 1.0)
 
 
-def _told(headers: Mapping[str, str]) -> float | None:
-    """Read how long the server asks to wait: milliseconds, seconds or a date."""
+def _requested_delay(headers: Mapping[str, str]) -> float | None:
+    """Parse the delay that the server asks for: milliseconds, seconds or a date."""
     try:
         return max(0.0, float(headers["retry-after-ms"]) / 1000)
     except (KeyError, ValueError):
-        pass  # absent or not a number: the coarser header may be there
+        pass  # absent or not a number: try the coarser header
     text = headers.get("retry-after", "")
     try:
         return max(0.0, float(text))
     except ValueError:
-        return _until(text)
+        return _seconds_until(text)
 
 
-def _until(text: str) -> float | None:
+def _seconds_until(text: str) -> float | None:
     try:
         date = parsedate_to_datetime(text)
     except (TypeError, ValueError):
@@ -111,7 +111,7 @@ def _until(text: str) -> float | None:
 
 
 def _detail(response: httpx.Response) -> Mapping[str, Any]:
-    """Find the object that describes the error, in the shapes that are about."""
+    """Return the object that describes the error, from `{"error": {}}`, `{"error": ""}` or a flat body."""
     try:
         body = response.json()
     except ValueError:
@@ -123,8 +123,8 @@ def _detail(response: httpx.Response) -> Mapping[str, Any]:
 
 
 def _message(detail: Mapping[str, Any], response: httpx.Response) -> str:
-    said = detail.get("message") or detail.get("detail") or response.text.strip()[:300]
-    return str(said) or f"{response.status_code} {response.reason_phrase}"
+    text = detail.get("message") or detail.get("detail") or response.text.strip()[:300]
+    return str(text) or f"{response.status_code} {response.reason_phrase}"
 
 
 def _text(value: Any) -> str | None:

@@ -1,7 +1,7 @@
-"""Answers of transcription servers → segments and words, whatever they leave out.
+"""JSON responses of transcription servers → segments and words, with any field absent.
 
-Knows neither HTTP nor which server it was. Servers list words beside the segments and without punctuation or
-spaces; here every word goes to the segment in whose time it lies and gets back the space that the text shows.
+Knows neither HTTP nor which server it was. Servers list words apart from the segments, without punctuation or
+spaces; here each word is assigned to a segment by time and regains the space that the text shows.
 """
 
 from __future__ import annotations
@@ -10,31 +10,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hearsay.client.seam_search import unspaced
+from hearsay.client.seam_search import is_unspaced
 from hearsay.domain import Segment, Word
 from hearsay.errors import EngineFailed, InvalidRequest
 from hearsay.text import languages
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a server said about one upload; times count from the start of that upload."""
+class UploadTranscript:
+    """The transcript of one upload; times are seconds from the start of that upload."""
 
     text: str
     segments: tuple[Segment, ...] = ()
-    """Empty where the server gave no times (or heard nothing)."""
+    """Empty without times or without speech."""
     language: str | None = None
-    """ISO 639-1 code, None where the server did not say."""
+    """ISO 639-1 code, None if not reported."""
     duration: float | None = None
     model: str | None = None
-    """What the server says that it really used; None where it does not."""
+    """The model that the server reports to have used, None if not reported."""
     warnings: tuple[str, ...] = ()
     timed: bool = False
-    """Whether the server gives times at all."""
+    """Whether the response has times."""
 
 
-def parse_answer(body: Any) -> Answer:
-    """Read a JSON answer of any kind. Raises `EngineFailed` where it is not a transcript."""
+def parse_response(body: Any) -> UploadTranscript:
+    """Parse a JSON response. Raises `EngineFailed` where it is not a transcript."""
     if not isinstance(body, Mapping) or not isinstance(body.get("text"), str):
         raise EngineFailed("The server's answer is not a transcript: it has no text.")
     try:
@@ -43,24 +43,24 @@ def parse_answer(body: Any) -> Answer:
         raise EngineFailed(f"The server's answer is not a transcript that can be read: {error!r}.") from error
 
 
-def _parse(body: Mapping[str, Any]) -> Answer:
-    ours = body.get("x_hearsay") or {}
-    unknown = frozenset(ours.get("unknown") or ())
-    listed = body.get("segments")
+def _parse(body: Mapping[str, Any]) -> UploadTranscript:
+    extension = body.get("x_hearsay") or {}
+    unknown = frozenset(extension.get("unknown") or ())
+    items = body.get("segments")
     words = None if body.get("words") is None else [_word(word) for word in body["words"]]
-    segments = [_segment(item, unknown) for item in listed or ()]
+    segments = [_segment(item, unknown) for item in items or ()]
     if not segments and words:
         segments = [Segment(words[0].start, words[-1].end, body["text"])]
     if words is not None:
-        segments = share(segments, words)
-    return Answer(
+        segments = assign_words(segments, words)
+    return UploadTranscript(
         text=body["text"].strip(),
-        segments=tuple(spaced(segments)),
-        language=_language(body, ours),
+        segments=tuple(with_leading_spaces(segments)),
+        language=_language(body, extension),
         duration=_duration(body),
-        model=ours.get("model"),
-        warnings=tuple(ours.get("warnings") or ()),
-        timed=listed is not None or words is not None,
+        model=extension.get("model"),
+        warnings=tuple(extension.get("warnings") or ()),
+        timed=items is not None or words is not None,
     )
 
 
@@ -95,15 +95,15 @@ def _word(item: Mapping[str, Any]) -> Word:
     )
 
 
-def _language(body: Mapping[str, Any], ours: Mapping[str, Any]) -> str | None:
-    if "language" in ours:
-        code = ours["language"]
+def _language(body: Mapping[str, Any], extension: Mapping[str, Any]) -> str | None:
+    if "language" in extension:
+        code = extension["language"]
         return str(code) if code else None
-    named = body.get("language")
+    name = body.get("language")
     try:
-        return languages.parse(str(named)) if named else None
+        return languages.parse(str(name)) if name else None
     except InvalidRequest:
-        return None  # a language that only this server knows; the text is none the worse for it
+        return None  # a language that only this server knows; the text stays valid
 
 
 def _duration(body: Mapping[str, Any]) -> float | None:
@@ -114,38 +114,38 @@ def _duration(body: Mapping[str, Any]) -> float | None:
     return None if seconds is None else float(seconds)
 
 
-def share(segments: Sequence[Segment], words: Sequence[Word]) -> list[Segment]:
-    """Return each word to the segment that its middle lies in, or to the nearest one."""
-    shares: list[list[Word]] = [[] for _ in segments]
+def assign_words(segments: Sequence[Segment], words: Sequence[Word]) -> list[Segment]:
+    """Return the segments with each word in the segment that contains its centre, or in the nearest one."""
+    assigned: list[list[Word]] = [[] for _ in segments]
     for word in words:
         centre = (word.start + word.end) / 2
         distances = [max(s.start - centre, centre - s.end, 0.0) for s in segments]
-        shares[distances.index(min(distances))].append(word)
+        assigned[distances.index(min(distances))].append(word)
     return [
-        replace(segment, words=tuple(_with_spaces(segment.text, mine)))
-        for segment, mine in zip(segments, shares, strict=True)
+        replace(segment, words=tuple(_restore_spaces(segment.text, own)))
+        for segment, own in zip(segments, assigned, strict=True)
     ]
 
 
-def _with_spaces(text: str, words: Sequence[Word]) -> list[Word]:
-    """Put back before each word the space that precedes it in `text`; words not found there get one."""
+def _restore_spaces(text: str, words: Sequence[Word]) -> list[Word]:
+    """Return words with the space that precedes each in `text`; words not found there get one."""
     result: list[Word] = []
     position = 0
     for word in words:
-        bare = word.text.strip()
-        found = text.find(bare, position)
+        stripped = word.text.strip()
+        found = text.find(stripped, position)
         before = text[position:found] if found >= 0 else " "
-        glued = found >= 0 and position > 0 and not any(letter.isspace() for letter in before)
-        result.append(replace(word, text=bare if glued else f" {bare}"))
-        position = found + len(bare) if found >= 0 else position
+        attached = found >= 0 and position > 0 and not any(letter.isspace() for letter in before)
+        result.append(replace(word, text=stripped if attached else f" {stripped}"))
+        position = found + len(stripped) if found >= 0 else position
     return result
 
 
-def spaced(segments: Sequence[Segment]) -> list[Segment]:
-    """Begin every segment with a space, as Whisper's own do, unless its script writes none."""
+def with_leading_spaces(segments: Sequence[Segment]) -> list[Segment]:
+    """Return segments that begin with a space, as Whisper's do, unless the script writes none."""
     return [
         segment
-        if not segment.text or segment.text[0].isspace() or unspaced(segment.text)
+        if not segment.text or segment.text[0].isspace() or is_unspaced(segment.text)
         else replace(segment, text=f" {segment.text}")
         for segment in segments
     ]

@@ -1,6 +1,6 @@
-"""Uploads to a transcription server, sent again while that may help.
+"""HTTP uploads to a transcription server, with retries.
 
-Knows neither which server it is nor what the fields and answers mean.
+Knows neither which server it is nor what fields and responses mean.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from hearsay.client.http_errors import failure, pause
+from hearsay.client.http_errors import error_from_response, retry_delay
 from hearsay.errors import EngineFailed, HearsayError
 
 _CONNECT_SECONDS = 15.0
@@ -22,34 +22,34 @@ _CONNECT_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When to give up."""
+    """Limits to the attempts for one request."""
 
     retries: int
-    """New tries of one request."""
-    waiting: float
-    """Seconds that the tries of one request may wait altogether."""
+    """Attempts after the first."""
+    max_wait: float
+    """Total delay between the attempts, seconds."""
     timeout: float
-    """Seconds that the server may take to answer."""
+    """Read timeout, seconds."""
 
 
 class Transport:
-    """A connection to a server."""
+    """An HTTP client that posts one file at a time."""
 
     def __init__(
         self,
         headers: Mapping[str, str],
-        patience: RetryPolicy,
+        policy: RetryPolicy,
         *,
         transport: httpx.AsyncBaseTransport | None,
         sleep: Callable[[float], Awaitable[None]],
         note: Callable[[str], None],
     ) -> None:
-        """Prepare to send; `note` is told about every wait.
+        """Open a client; `note` receives a sentence about every delay.
 
-        Raises: `EngineFailed` where the environment names a proxy of a kind that is not supported.
+        Raises: `EngineFailed` where the environment names a proxy of an unsupported kind.
         """
-        self._patience, self._sleep, self._note = patience, sleep, note
-        timeout = httpx.Timeout(patience.timeout, connect=_CONNECT_SECONDS)
+        self._policy, self._sleep, self._note = policy, sleep, note
+        timeout = httpx.Timeout(policy.timeout, connect=_CONNECT_SECONDS)
         try:
             self._client = httpx.AsyncClient(headers=dict(headers), timeout=timeout, transport=transport)
         except (ImportError, ValueError) as error:
@@ -57,51 +57,51 @@ class Transport:
             raise EngineFailed(text, code="unreachable") from error
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         await self._client.aclose()
 
     async def post(self, url: str, form: Mapping[str, Any], name: str, content: Path | bytes) -> Any:
-        """Send a form with one file and give the JSON answer.
+        """Post a form with one file and return the parsed JSON response.
 
-        Raises: the last failure, with the server's words.
+        Raises: the error of the last attempt.
         """
         waited = 0.0
-        for attempt in range(self._patience.retries + 1):
-            answer, wait = await self._try(url, form, name, content, attempt)
-            if isinstance(answer, httpx.Response):
-                return _json(answer)
-            last = attempt == self._patience.retries
-            if wait is None or last or waited + wait > self._patience.waiting:
-                raise answer
-            self._note(f"{answer.message} Trying again in {wait:.0f} s.")
-            await self._sleep(wait)
-            waited += wait
-        raise AssertionError("unreachable: the last try returns or raises")
+        for attempt in range(self._policy.retries + 1):
+            result, delay = await self._try(url, form, name, content, attempt)
+            if isinstance(result, httpx.Response):
+                return _json(result)
+            last = attempt == self._policy.retries
+            if delay is None or last or waited + delay > self._policy.max_wait:
+                raise result
+            self._note(f"{result.message} Trying again in {delay:.0f} s.")
+            await self._sleep(delay)
+            waited += delay
+        raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _try(
         self, url: str, form: Mapping[str, Any], name: str, content: Path | bytes, attempt: int
     ) -> tuple[httpx.Response | HearsayError, float | None]:
-        """Send once; give the answer, or the failure and the seconds to wait before the next try, if any."""
+        """Post once; return the response, or the error and the delay before a retry (None: no retry)."""
         host = urlsplit(url).netloc
         try:
-            with _opened(content) as body:
+            with _open(content) as body:
                 response = await self._client.post(url, data=form, files={"file": (name, body)})
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            backoff = pause(None, attempt) if attempt == 0 else None
+            backoff = retry_delay(None, attempt) if attempt == 0 else None
             reason = str(error) or type(error).__name__
             return EngineFailed(f"{host} cannot be reached: {reason}.", code="unreachable"), backoff
         except httpx.TimeoutException:
-            text = f"{host} did not answer within {self._patience.timeout:.0f} s."
+            text = f"{host} did not answer within {self._policy.timeout:.0f} s."
             return EngineFailed(text, code="timeout"), None
         except httpx.TransportError as error:
             text = f"The connection to {host} broke: {error or type(error).__name__}."
-            return EngineFailed(text, code="connection_broken"), pause(None, attempt)
+            return EngineFailed(text, code="connection_broken"), retry_delay(None, attempt)
         if response.is_success:
             return response, None
-        return failure(response), pause(response, attempt)
+        return error_from_response(response), retry_delay(response, attempt)
 
 
-def _opened(content: Path | bytes) -> IO[bytes]:
+def _open(content: Path | bytes) -> IO[bytes]:
     return io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
 
 

@@ -1,11 +1,12 @@
-"""The vendors' accents: the only room that spells a vendor's name.
+"""The vendors' dialects: the only package that spells a vendor's name.
 
-Knows no web framework: it turns plain fields into options, and records into plain bodies. Which accent a
-caller hears depends on the path and the `User-Agent`, unless the caller names one.
+Knows no web framework: it turns plain fields into options, and records into plain bodies. The dialect of a
+request depends on its path and its `User-Agent`, unless it names one.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from hearsay.dialects import groq, openai, together
@@ -15,39 +16,31 @@ from hearsay.errors import InvalidRequest
 DIALECTS: Mapping[str, Dialect] = {
     dialect.name: dialect for dialect in (openai.OPENAI, groq.GROQ, together.TOGETHER)
 }
-"""Every accent by its name."""
+"""Every dialect by its name."""
 
 PREFIX = openai.PREFIX
-"""Where the routes are; every other way to write the path is turned into this one."""
+"""Where the routes are; every other way to write the path becomes this one."""
 
 ALIAS_PREFIX = groq.PREFIX
 """The other prefix under which clients look for the same routes."""
 
+_PREFIXES = re.compile(rf"(?:(?:{ALIAS_PREFIX}|{PREFIX})(?=/|\Z))+")
+
 
 def canonical_path(path: str) -> tuple[str, bool]:
-    """Turn any prefix, also a repeated one, into `PREFIX`; tell whether `ALIAS_PREFIX` was among them.
+    """Turn any prefix, also a repeated one, into `PREFIX`; return whether `ALIAS_PREFIX` was among them.
 
-    A slash at the end is dropped.
-
-    Clients append their own prefix to a base URL that already has one, so `/openai/v1/openai/v1/models` and
-    `/v1/v1/models` are what users' mistakes look like on the wire.
+    Clients append their own prefix to a base URL that already has one, so that `/openai/v1/openai/v1/models`
+    and `/v1/v1/models` come too. A slash at the end is dropped.
     """
-    rest, aliased, found = path, False, False
-    while True:
-        if _begins(rest, ALIAS_PREFIX):
-            rest, aliased, found = rest[len(ALIAS_PREFIX) :], True, True
-        elif _begins(rest, PREFIX):
-            rest, found = rest[len(PREFIX) :], True
-        else:
-            return (PREFIX + rest.rstrip("/") if found else path), aliased
+    prefixes = _PREFIXES.match(path)
+    if prefixes is None:
+        return path, False
+    return PREFIX + path[prefixes.end() :].rstrip("/"), ALIAS_PREFIX in prefixes[0]
 
 
 def choose(*, aliased: bool, user_agent: str, named: str | None) -> Dialect:
-    """Pick the accent of a request.
-
-    Raises:
-        InvalidRequest: `named` is no accent that we speak.
-    """
+    """Return the dialect of a request. Raises `InvalidRequest` where `named` is none."""
     if named:
         dialect = DIALECTS.get(named.strip().lower())
         if dialect is None:
@@ -61,10 +54,6 @@ def choose(*, aliased: bool, user_agent: str, named: str | None) -> Dialect:
     if together.USER_AGENT in user_agent:
         return together.TOGETHER
     return openai.OPENAI
-
-
-def _begins(path: str, prefix: str) -> bool:
-    return path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/")
 
 
 __all__ = ["ALIAS_PREFIX", "DIALECTS", "PREFIX", "Dialect", "canonical_path", "choose"]

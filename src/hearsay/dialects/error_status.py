@@ -1,4 +1,4 @@
-"""Errors → status, headers and the one body that every vendor's client can read.
+"""Errors: their status, headers and the one body that every vendor's client can read.
 
 Knows no web framework. `code` is always a string or null and `error` always an object: anything else
 breaks clients. Permanent failures with a status that clients retry say so in `x-should-retry`. Source:
@@ -35,14 +35,14 @@ STATUS: Mapping[type[HearsayError], tuple[int, str]] = MappingProxyType(
         errors.HearsayError: (500, _SERVER),
     }
 )
-"""Status and type of each class of errors; a subclass without an entry has its nearest ancestor's."""
+"""Status and type of each class of errors; a subclass without an entry has those of its nearest ancestor."""
 
 _RETRIED = frozenset({408, 409, 429})
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorResponse:
-    """An answer that says what went wrong."""
+    """The answer to a request that failed."""
 
     status: int
     body: ErrorBody
@@ -50,7 +50,7 @@ class ErrorResponse:
 
 
 def render_error(error: HearsayError) -> ErrorResponse:
-    """Answer one of our own errors."""
+    """Return the answer to an error of this server."""
     status, kind = next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
     headers: dict[str, str] = {}
     if isinstance(error, Overloaded):
@@ -67,13 +67,13 @@ def render_error(error: HearsayError) -> ErrorResponse:
 def render_status(
     status: int, message: str, code: str, *, headers: Mapping[str, str] | None = None
 ) -> ErrorResponse:
-    """Answer a failure of the protocol rather than of the work: unknown paths, wrong methods, bad framing."""
+    """Return the answer to a failure of the protocol: an unknown path, a wrong method, bad framing."""
     kind = _SERVER if status >= 500 else _INVALID
     return ErrorResponse(status, _body(message, kind, None, code), dict(headers or {}))
 
 
 def render_unexpected(request_id: str) -> ErrorResponse:
-    """Answer a defect of ours without telling anything about the inside."""
+    """Return the answer to a defect of the server; it has no details but the id of the request."""
     message = f"Something went wrong in the server. Its log says more under request id {request_id}."
     return ErrorResponse(500, _body(message, _SERVER, None, "internal_error"), {"x-should-retry": "false"})
 

@@ -43,7 +43,7 @@ class FormFields:
         }
         text = self.one(name)
         if text is not None and text.lstrip().startswith("{"):
-            found |= {key: _text(value) for key, value in _object(text, name).items() if value is not None}
+            found |= {key: _as_text(value) for key, value in _object(text, name).items() if value is not None}
         return MappingProxyType(found)
 
     def flag(self, name: str) -> bool:
@@ -83,7 +83,7 @@ def _items(value: str, name: str) -> list[str]:
         return [item.strip(" \t\"'") for item in value.strip("[]").split(",") if item.strip(" \t\"'")]
     if not isinstance(items, list):
         raise InvalidRequest(f"{name} must be a list.", param=name)
-    return [_text(item) for item in items]
+    return [_as_text(item) for item in items]
 
 
 def _object(text: str, name: str) -> dict[str, object]:
@@ -96,7 +96,7 @@ def _object(text: str, name: str) -> dict[str, object]:
     return found
 
 
-def _text(value: object) -> str:
+def _as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -105,13 +105,15 @@ def _shown(text: str) -> str:
 
 
 def flatten(found: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Turn a JSON body into the pairs that a form with the same meaning would have had; nulls are absent."""
+    """Return the pairs that a form with the meaning of a JSON body has; nulls are absent."""
     pairs: list[tuple[str, str]] = []
     for key, value in found.items():
         if isinstance(value, list):
-            pairs += [(f"{key}[]", _text(item)) for item in value]
+            pairs += [(f"{key}[]", _as_text(item)) for item in value]
         elif isinstance(value, dict):
-            pairs += [(f"{key}[{inner}]", _text(item)) for inner, item in value.items() if item is not None]
+            pairs += [
+                (f"{key}[{inner}]", _as_text(item)) for inner, item in value.items() if item is not None
+            ]
         elif value is not None:
-            pairs.append((key, _text(value)))
+            pairs.append((key, _as_text(value)))
     return pairs

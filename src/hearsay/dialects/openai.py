@@ -1,4 +1,4 @@
-"""OpenAI's accent, the base of the others.
+"""OpenAI's dialect, the base of the others.
 
 Knows only flags. Source: OpenAI's API reference and its Python client 3.52.
 """

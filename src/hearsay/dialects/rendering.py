@@ -1,4 +1,4 @@
-"""Transcripts and models → the bodies that vendors' clients read.
+"""The bodies that vendors' clients read, made from transcripts, models and voices.
 
 Knows neither HTTP nor JSON encoding. Times are rounded to milliseconds here, once. A number that a client
 demands and the model cannot know gets its `NEUTRAL` value, and the name of the field is listed in
@@ -7,17 +7,15 @@ demands and the model cannot know gets its `NEUTRAL` value, and the name of the 
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from hearsay.dialects.dialect import Dialect
 from hearsay.dialects.schemas import (
-    DroppedBody,
-    FallbackBody,
     FlaggedBody,
     ModelBody,
     ModelList,
-    ModelVoices,
     Pricing,
     ReportBody,
     SegmentBody,
@@ -25,13 +23,12 @@ from hearsay.dialects.schemas import (
     TranscriptBody,
     Usage,
     VerboseBody,
+    VoiceBody,
     VoiceList,
     WordBody,
 )
 from hearsay.dialects.transcription_request import TranscriptionRequest
 from hearsay.domain import (
-    DroppedText,
-    Fallback,
     ModelCard,
     Segment,
     Task,
@@ -47,18 +44,18 @@ NEUTRAL = {"temperature": 0.0, "avg_logprob": 0.0, "compression_ratio": 1.0, "no
 """Values that no usual threshold objects to, for numbers that the model cannot know."""
 
 UNKNOWN_LANGUAGE = "unknown"
-"""What verbose answers say where nobody can know the language."""
+"""The language in verbose answers where the model cannot know it."""
 
 
 def render_json(transcript: Transcript, request_id: str) -> TranscriptBody:
-    """Make the short answer."""
+    """Return the short answer."""
     return {"text": transcript.text, "usage": usage(transcript.duration), "x_groq": {"id": request_id}}
 
 
 def render_verbose(
     transcript: Transcript, asked: TranscriptionRequest, dialect: Dialect, request_id: str
 ) -> VerboseBody:
-    """Make the long answer, with segments and words as asked for."""
+    """Return the long answer, with segments and words as asked for."""
     body: VerboseBody = {
         "id": request_id,
         "task": "translate" if transcript.task is Task.TRANSLATE else "transcribe",
@@ -77,7 +74,7 @@ def render_verbose(
 
 
 def usage(duration: float) -> Usage:
-    """Count what a recording of `duration` seconds used."""
+    """Return what a recording of `duration` seconds used."""
     return {"type": "duration", "seconds": _ms(duration)}
 
 
@@ -103,20 +100,31 @@ def render_quality(segments: Sequence[Segment]) -> list[FlaggedBody]:
 
 
 def render_report(report: TranscriptionReport) -> ReportBody:
-    """Return how a recording was worked through, and what was decided about its text."""
+    """Return how a recording was transcribed, and what was decided about its text."""
     return {
         "chunking": report.chunking.value,
         "windows": report.n_windows,
         "speech_seconds": (
             None if report.speech is None else _ms(sum(span.end - span.start for span in report.speech))
         ),
-        "dropped": [_dropped(dropped) for dropped in report.dropped],
-        "fallbacks": [_fallback(fallback) for fallback in report.fallbacks],
+        "dropped": [
+            {"start": _ms(each.start), "end": _ms(each.end), "text": each.text, "reason": each.reason.value}
+            for each in report.dropped
+        ],
+        "fallbacks": [
+            {
+                "start": _ms(each.start),
+                "end": _ms(each.end),
+                "temperature": each.temperature,
+                "reason": each.reason.value,
+            }
+            for each in report.fallbacks
+        ],
     }
 
 
 def render_model(card: ModelCard, *, installed: bool, default: bool) -> ModelBody:
-    """Describe one model for every vendor's clients at once."""
+    """Return the description of one model, for every vendor's clients at once."""
     return {
         "id": card.id,
         "object": "model",
@@ -143,28 +151,24 @@ def render_model(card: ModelCard, *, installed: bool, default: bool) -> ModelBod
 
 
 def render_models(models: Sequence[ModelBody], dialect: Dialect) -> ModelList | list[ModelBody]:
-    """List models in the caller's accent."""
+    """Return the list of models in the dialect of a request."""
     return list(models) if dialect.bare_model_list else {"object": "list", "data": list(models)}
 
 
 def render_voices(voices: Mapping[str, Sequence[Voice]]) -> VoiceList:
-    """List voices by the ids of their models."""
-    return {"object": "list", "data": [_voices(model, found) for model, found in voices.items()]}
-
-
-def _voices(model: str, voices: Iterable[Voice]) -> ModelVoices:
+    """Return the list of voices by the ids of their models."""
     return {
-        "model": model,
-        "voices": [
-            {
-                "id": voice.id,
-                "name": voice.name,
-                "languages": ",".join(voice.languages),
-                "gender": voice.gender or "",
-            }
-            for voice in voices
+        "object": "list",
+        "data": [
+            {"model": model, "voices": [_voice(voice) for voice in found]} for model, found in voices.items()
         ],
     }
+
+
+def _voice(voice: Voice) -> VoiceBody:
+    languages_spoken = ",".join(voice.languages)
+    gender = voice.gender or ""
+    return {"id": voice.id, "name": voice.name, "languages": languages_spoken, "gender": gender}
 
 
 def _language(transcript: Transcript, dialect: Dialect) -> str:
@@ -174,9 +178,8 @@ def _language(transcript: Transcript, dialect: Dialect) -> str:
     return code if dialect.language_codes else languages.name(code)
 
 
-def _unknown(segments: Iterable[Segment]) -> list[str]:
-    listed = list(segments)
-    return [name for name in NEUTRAL if any(_value(segment, name) is None for segment in listed)]
+def _unknown(segments: Sequence[Segment]) -> list[str]:
+    return [name for name in NEUTRAL if any(_value(segment, name) is None for segment in segments)]
 
 
 def _value(segment: Segment, name: str) -> float | None:
@@ -204,27 +207,18 @@ def _segment(number: int, segment: Segment) -> SegmentBody:
     }
 
 
-def _dropped(dropped: DroppedText) -> DroppedBody:
-    return {
-        "start": _ms(dropped.start),
-        "end": _ms(dropped.end),
-        "text": dropped.text,
-        "reason": dropped.reason.value,
-    }
-
-
-def _fallback(fallback: Fallback) -> FallbackBody:
-    return {
-        "start": _ms(fallback.start),
-        "end": _ms(fallback.end),
-        "temperature": fallback.temperature,
-        "reason": fallback.reason.value,
-    }
-
-
 def _word(word: Word) -> WordBody:
     return {"word": word.text.strip(), "start": _ms(word.start), "end": _ms(word.end)}
 
 
 def _ms(seconds: float) -> float:
     return round(float(seconds), 3)
+
+
+def encode_json(body: object) -> bytes:
+    """Return `body` as JSON in UTF-8, as every client parses it.
+
+    Half a surrogate pair, which JSON can smuggle in, becomes `?`. Raises ValueError for NaN and infinity.
+    """
+    text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace")

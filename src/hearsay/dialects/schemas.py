@@ -1,4 +1,4 @@
-"""The shapes of bodies on the wire; types for the renderers, and the source of the OpenAPI document.
+"""The JSON bodies on the wire: their shapes, for the renderers and the OpenAPI document, and their encoding.
 
 Knows no values. One superset serves every vendor's clients: unknown fields are safe everywhere, wrong
 types are not (Together's 1.x client validates). Source: the response classes of the vendors' clients.
@@ -46,7 +46,7 @@ class DroppedBody(TypedDict):
     end: float
     text: str
     reason: Literal["silence", "repetition"]
-    """Nobody speaks where it was heard, or it only repeats what stands before it."""
+    """There is no speech where it was recognised, or it only repeats the text before it."""
 
 
 class FallbackBody(TypedDict):
@@ -77,7 +77,7 @@ class ReportBody(TypedDict):
     windows: int
     """Windows decoded, retries not counted."""
     speech_seconds: float | None
-    """How much of the recording is speech; null where nobody listened for it."""
+    """How much of the recording is speech; null where no speech detector ran."""
     dropped: list[DroppedBody]
     fallbacks: list[FallbackBody]
 
@@ -92,7 +92,7 @@ class Serving(TypedDict):
     """Segment fields that the model cannot know; they hold neutral values."""
     warnings: list[str]
     quality: list[FlaggedBody]
-    """Segments worth a second look; of those that are not listed nothing bad is known."""
+    """Segments worth a second look."""
     report: ReportBody | None
     """Null where the model does not work by windows."""
 
@@ -198,7 +198,7 @@ class VoiceBody(TypedDict):
     """One voice of a model; every value is a string, because some clients take nothing else."""
 
     id: str
-    """What to say as `voice`."""
+    """The value of `voice` in a request."""
     name: str
     languages: str
     """Tags of what it speaks, best first, with commas between them."""
@@ -252,7 +252,7 @@ class ModelBody(TypedDict):
     context_length: int
     public_apps: None
     type: Literal["transcribe", "audio"]
-    """Whether it listens or speaks."""
+    """Whether it transcribes or synthesizes."""
     display_name: str
     organization: str
     link: str | None

@@ -1,4 +1,4 @@
-"""The body of a request for speech in any vendor's spelling → what the rest of the house understands.
+"""The body of a request for speech, in any vendor's spelling, parsed into options.
 
 Knows neither HTTP nor which models and voices there are. Types are those of JSON, but numbers and flags may
 also come as text. Source: OpenAI's, Groq's and Together's API references and their clients.
@@ -17,37 +17,26 @@ from hearsay.dialects import vendor_voices
 from hearsay.dialects.dialect import Dialect
 from hearsay.domain import VendorVoice
 from hearsay.errors import InvalidRequest
-from hearsay.media.formats import RATES, Container, Encoding, SoundFormat, bit_rates, check
+from hearsay.media.formats import RATES, AudioFormat, Container, Encoding, bit_rates, check
 from hearsay.text import languages
 
 SPEEDS = (0.25, 5.0)
 """Slowest and fastest speech that may be asked for; the vendors' ranges together."""
 
-FORMATS: Mapping[str, tuple[Container, Encoding]] = {
-    "mp3": (Container.MP3, Encoding.PCM_S16LE),
-    "opus": (Container.OPUS, Encoding.PCM_S16LE),
-    "aac": (Container.AAC, Encoding.PCM_S16LE),
-    "flac": (Container.FLAC, Encoding.PCM_S16LE),
-    "wav": (Container.WAV, Encoding.PCM_S16LE),
-    "pcm": (Container.RAW, Encoding.PCM_S16LE),
-    "ogg": (Container.OGG, Encoding.PCM_S16LE),
-    "mulaw": (Container.RAW, Encoding.MULAW),
-    "raw": (Container.RAW, Encoding.PCM_S16LE),
-}
-"""What each `response_format` is."""
-
 OCTETS = "application/octet-stream"
-MEDIA_TYPES: Mapping[str, str] = {
-    "mp3": "audio/mpeg",
-    "opus": "audio/ogg",  # RFC 7845 has no other for a file; audio/opus is for packets on a wire.
-    "aac": "audio/aac",
-    "flac": "audio/flac",
-    "wav": "audio/wav",
-    "pcm": "audio/pcm",
-    "ogg": "audio/ogg",
-    "mulaw": "audio/basic",
-    "raw": OCTETS,
+FORMATS: Mapping[str, tuple[Container, Encoding, str]] = {
+    "mp3": (Container.MP3, Encoding.PCM_S16LE, "audio/mpeg"),
+    # RFC 7845 has no other type for a file; audio/opus is for packets on a wire.
+    "opus": (Container.OPUS, Encoding.PCM_S16LE, "audio/ogg"),
+    "aac": (Container.AAC, Encoding.PCM_S16LE, "audio/aac"),
+    "flac": (Container.FLAC, Encoding.PCM_S16LE, "audio/flac"),
+    "wav": (Container.WAV, Encoding.PCM_S16LE, "audio/wav"),
+    "pcm": (Container.RAW, Encoding.PCM_S16LE, "audio/pcm"),
+    "ogg": (Container.OGG, Encoding.PCM_S16LE, "audio/ogg"),
+    "mulaw": (Container.RAW, Encoding.MULAW, "audio/basic"),
+    "raw": (Container.RAW, Encoding.PCM_S16LE, OCTETS),
 }
+"""What each `response_format` is: container, encoding of samples, content type."""
 
 _ENCODED = frozenset({"wav", "raw", "pcm"})
 """Formats whose samples `response_encoding` chooses."""
@@ -56,7 +45,6 @@ _BASIC_RATE = 8000
 _KNOWN = frozenset(
     {
         "bit_rate",
-        "extra_params",
         "input",
         "instructions",
         "language",
@@ -75,36 +63,36 @@ _KINDS = {bool: "true or false", int: "a number", float: "a number", list: "a li
 _SHOWN = 40
 _LONGEST_NAME = 200
 _LARGEST = 10**9
-_MOST_TOLD = 5
+_MOST_LISTED = 5
 
 
 class Framing(StrEnum):
-    """How the bytes of the sound reach the caller."""
+    """How the bytes of the audio are sent."""
 
     BYTES = "bytes"
     """As they are."""
     EVENTS = "events"
-    """As base64 in events that end with one that counts."""
+    """As base64 in events; the last one counts what was used."""
     CHUNKS = "chunks"
-    """As base64 in chunks that a word ends."""
+    """As base64 in chunks, until `[DONE]`."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
-    """What a caller wants to hear."""
+    """One request for speech, parsed."""
 
     text: str
-    """As it came, unclean."""
+    """As it came, not normalised."""
     model: str | None
-    """The name as the caller spelt it; None for the default."""
+    """The name as the client spelt it; None for the default."""
     voice: str | None
-    """The name as the caller spelt it; None for the default."""
-    persona: VendorVoice | None
-    """The voice of a vendor that the name means, if it is one's."""
+    """The name as the client spelt it; None for the default."""
+    vendor_voice: VendorVoice | None
+    """The vendor's voice that the name means, if any."""
     language: str | None
-    """Tag in lower case; None leaves it to the voice and the text."""
+    """BCP 47 tag in lower case; None leaves it to the voice and the text."""
     speed: float
-    format: SoundFormat
+    format: AudioFormat
     media_type: str
     """Content type of the bytes, without parameters."""
     framing: Framing = Framing.BYTES
@@ -113,29 +101,29 @@ class SpeechRequest:
     """What was asked for that changes nothing, one sentence each."""
 
 
-def parse_speech(body: Mapping[str, Any], *, dialect: Dialect, most_characters: int) -> SpeechRequest:
-    """Read a request for speech.
+def parse_speech(body: Mapping[str, Any], *, dialect: Dialect, max_characters: int) -> SpeechRequest:
+    """Parse a request for speech.
 
     Raises:
         InvalidRequest: a value that cannot be right; `param` names the field.
-        UnsupportedOption: sound that cannot be written as asked for.
+        UnsupportedOption: audio that cannot be encoded as asked for.
     """
     asked = {name: value for name, value in body.items() if value is not None}
-    said = {name: value for name, value in asked.items() if dialect.unasked.get(name) != value}
+    said = {name: value for name, value in asked.items() if dialect.unasked_fields.get(name) != value}
     voice = _voice(said, dialect)
     name, wanted, ignored = _format(asked, said, dialect)
     return SpeechRequest(
-        text=_input(asked, most_characters),
+        text=_input(asked, max_characters),
         model=_name(asked, "model"),
         voice=voice,
-        persona=None if voice is None else vendor_voices.vendor_voice(voice),
+        vendor_voice=None if voice is None else vendor_voices.vendor_voice(voice),
         language=_language(said),
         speed=_speed(asked),
         format=wanted,
         media_type=_media_type(name, wanted, dialect),
         framing=_framing(asked, dialect),
         instructions=_text(asked, "instructions"),
-        warnings=(*ignored, *_unheeded(asked)),
+        warnings=(*ignored, *_ignored_fields(asked)),
     )
 
 
@@ -198,14 +186,13 @@ def _speed(asked: Mapping[str, Any]) -> float:
 
 def _format(
     asked: Mapping[str, Any], said: Mapping[str, Any], dialect: Dialect
-) -> tuple[str, SoundFormat, list[str]]:
-    """Return the name of the format, what it is, and what was said about it that changes nothing."""
-    name = _choice(asked, "response_format", tuple(FORMATS)) or dialect.sound
-    container, encoding = FORMATS[name]
+) -> tuple[str, AudioFormat, list[str]]:
+    """Return the name of the format, the format, and warnings about options that change nothing."""
+    name = _choice(asked, "response_format", tuple(FORMATS)) or dialect.speech_format
+    container, encoding, _ = FORMATS[name]
     ignored = []
-    # Bare samples do not say what they are: there even a client that asks by itself gets what it asks for.
-    telling = asked if container is Container.RAW else said
-    named = _choice(telling, "response_encoding", tuple(Encoding))
+    # Bare samples do not say what they are: there even the values that a client sends by itself count.
+    named = _choice(asked if container is Container.RAW else said, "response_encoding", tuple(Encoding))
     if named is not None and name in _ENCODED:
         encoding = Encoding(named)
     elif named is not None and encoding != named and "response_encoding" in said:
@@ -214,15 +201,15 @@ def _format(
     if bit_rate is not None and not bit_rates(container, dialect.sample_rate):
         ignored.append(f"bit_rate was ignored; {name} has no choice of it.")
         bit_rate = None
-    wanted = SoundFormat(container, dialect.sample_rate if rate is None else rate, encoding, bit_rate)
+    wanted = AudioFormat(container, dialect.sample_rate if rate is None else rate, encoding, bit_rate)
     if rate is None:
-        wanted = _with_room(wanted)
+        wanted = _fitted_to_bit_rate(wanted)
     check(wanted)
     return name, wanted, ignored
 
 
-def _with_room(wanted: SoundFormat) -> SoundFormat:
-    """Raise a sample rate that nobody named to one that the bit rate goes with, if there is one."""
+def _fitted_to_bit_rate(wanted: AudioFormat) -> AudioFormat:
+    """Raise a sample rate that was not asked for to one that the bit rate goes with, if there is one."""
     if wanted.bit_rate is None:
         return wanted
     rates = (rate for rate in RATES[wanted.container] if rate >= wanted.sample_rate)
@@ -230,14 +217,14 @@ def _with_room(wanted: SoundFormat) -> SoundFormat:
     return replace(wanted, sample_rate=next(fitting, wanted.sample_rate))
 
 
-def _media_type(name: str, wanted: SoundFormat, dialect: Dialect) -> str:
-    if dialect.opaque_sound and wanted.container not in (Container.WAV, Container.MP3):
+def _media_type(name: str, wanted: AudioFormat, dialect: Dialect) -> str:
+    if dialect.opaque_audio and wanted.container not in (Container.WAV, Container.MP3):
         return OCTETS
     if name == "mulaw" and wanted.sample_rate != _BASIC_RATE:
         return OCTETS
     if name == "pcm" and wanted.encoding is not Encoding.PCM_S16LE:
         return OCTETS
-    return MEDIA_TYPES[name]
+    return FORMATS[name][-1]
 
 
 def _framing(asked: Mapping[str, Any], dialect: Dialect) -> Framing:
@@ -248,14 +235,14 @@ def _framing(asked: Mapping[str, Any], dialect: Dialect) -> Framing:
     return Framing.EVENTS if stream_format == "sse" else Framing.BYTES
 
 
-def _unheeded(asked: Mapping[str, Any]) -> list[str]:
-    """Tell of fields that nobody here reads."""
-    names = sorted(name for name in asked if name not in _KNOWN or name == "extra_params")
+def _ignored_fields(asked: Mapping[str, Any]) -> list[str]:
+    """Return a warning that lists the fields that are not read, if there are any."""
+    names = sorted(name for name in asked if name not in _KNOWN)
     if not names:
         return []
-    told = ", ".join(name[:_SHOWN] for name in names[:_MOST_TOLD]).encode("utf-8", "replace").decode()
-    more = f" and {len(names) - _MOST_TOLD} more" if len(names) > _MOST_TOLD else ""
-    return [f"{told}{more}: not supported and ignored."]
+    listed = ", ".join(name[:_SHOWN] for name in names[:_MOST_LISTED]).encode("utf-8", "replace").decode()
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return [f"{listed}{more}: not supported and ignored."]
 
 
 def _text(asked: Mapping[str, Any], name: str) -> str | None:

@@ -1,7 +1,7 @@
-"""A stream of segments, or of sound → server-sent events.
+"""Server-sent events of a stream of segments, or of audio.
 
 Knows neither sockets nor engines. Events have no `event:` lines, which some clients drop. The deltas of a
-stream, joined, are exactly the text of its last event; those of sound, decoded and joined, are the file.
+stream, joined, are exactly the text of its last event; those of audio, decoded and joined, are the file.
 Source: OpenAI's reference of streaming transcription and speech events, Together's of its speech chunks.
 """
 
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import base64
 
-from hearsay.dialects.json_bytes import encode
-from hearsay.dialects.rendering import serving, usage
+from hearsay.dialects.rendering import encode_json, serving, usage
 from hearsay.dialects.schemas import (
     DeltaEvent,
     DoneEvent,
@@ -22,13 +21,13 @@ from hearsay.dialects.schemas import (
 from hearsay.domain import BytesLike, Transcript
 
 DONE = b"data: [DONE]\n\n"
-"""What ends every stream."""
+"""What ends a stream whose last event does not say itself that it is the last."""
 
 PING = b": ping\n\n"
 """A comment that keeps an idle connection open and that clients skip."""
 
 TOKEN_SECONDS = 0.02
-"""Sound that counts as one token."""
+"""Audio that counts as one token."""
 
 
 class Deltas:
@@ -40,7 +39,7 @@ class Deltas:
         self._space = ""
 
     def add(self, text: str) -> DeltaEvent | None:
-        """Take the text of one segment; None where it adds nothing to see."""
+        """Return the event that adds the text of one segment; None where that is only white space."""
         body = text.rstrip()
         if not body:
             self._space += text
@@ -52,7 +51,7 @@ class Deltas:
 
 
 def render_done(transcript: Transcript, text: str, request_id: str) -> DoneEvent:
-    """Make the last event of a stream."""
+    """Return the last event of a stream of text."""
     return {
         "type": "transcript.text.done",
         "text": text,
@@ -62,13 +61,13 @@ def render_done(transcript: Transcript, text: str, request_id: str) -> DoneEvent
     }
 
 
-def render_speech_delta(sound: BytesLike) -> SpeechDeltaEvent:
-    """Make an event of some bytes of sound."""
-    return {"type": "speech.audio.delta", "audio": base64.b64encode(sound).decode("ascii")}
+def render_speech_delta(block: BytesLike) -> SpeechDeltaEvent:
+    """Return the event that adds a block of audio."""
+    return {"type": "speech.audio.delta", "audio": base64.b64encode(block).decode("ascii")}
 
 
 def render_speech_done(*, n_characters: int, seconds: float) -> SpeechDoneEvent:
-    """Make the last event of a stream of sound."""
+    """Return the last event of a stream of audio."""
     n_output = round(seconds / TOKEN_SECONDS)
     return {
         "type": "speech.audio.done",
@@ -80,9 +79,9 @@ def render_speech_done(*, n_characters: int, seconds: float) -> SpeechDoneEvent:
     }
 
 
-def render_speech_chunk(sound: BytesLike, model: str) -> SpeechChunk:
-    """Make a chunk of some bytes of sound."""
-    encoded = base64.b64encode(sound).decode("ascii")
+def render_speech_chunk(block: BytesLike, model: str) -> SpeechChunk:
+    """Return the chunk that adds a block of audio."""
+    encoded = base64.b64encode(block).decode("ascii")
     return {
         "object": "audio.tts.chunk",
         "model": model,
@@ -93,9 +92,9 @@ def render_speech_chunk(sound: BytesLike, model: str) -> SpeechChunk:
 
 
 Event = DeltaEvent | DoneEvent | SpeechDeltaEvent | SpeechDoneEvent | SpeechChunk | ErrorBody
-"""Whatever a stream may hold."""
+"""What a stream may hold."""
 
 
 def frame(event: Event) -> bytes:
-    """Put an event on one `data:` line."""
-    return b"data: " + encode(event) + b"\n\n"
+    """Return an event on one `data:` line."""
+    return b"data: " + encode_json(event) + b"\n\n"

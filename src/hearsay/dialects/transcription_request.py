@@ -1,24 +1,23 @@
-"""Fields of a request in any vendor's spelling → what the rest of the house understands.
+"""Fields of a request to transcribe or translate, in any vendor's spelling, parsed into options.
 
-Knows neither multipart nor HTTP. Source: OpenAI's, Groq's and Together's API references and their
-clients.
+Knows neither multipart nor HTTP. Source: OpenAI's, Groq's and Together's API references and their clients.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from hearsay.dialects.chunking_strategy import parse_chunking
 from hearsay.dialects.dialect import Dialect
 from hearsay.dialects.form_fields import FormFields
-from hearsay.domain import Task, TranscribeOptions
+from hearsay.domain import Chunking, Task, TranscribeOptions, VadThresholds
 from hearsay.errors import InvalidRequest, UnsupportedOption
 from hearsay.text import languages
 
 
 class ResponseFormat(StrEnum):
-    """What the answer shall look like."""
+    """The format of the answer."""
 
     JSON = "json"
     TEXT = "text"
@@ -33,29 +32,29 @@ _IGNORED = {
     "known_speaker_names": "speakers are not told apart",
     "known_speaker_references": "speakers are not told apart",
 }
-"""Hints that vendors know and that change nothing here, with what to do instead."""
+"""Hints that vendors know and that change nothing here, with the advice in the warning."""
 
 _SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionRequest:
-    """What a caller asked for about one recording."""
+    """One request to transcribe or translate, parsed."""
 
     model: str | None
-    """The name as the caller spelt it; None for the default."""
+    """The name as the client spelt it; None for the default."""
     options: TranscribeOptions
     response_format: ResponseFormat = ResponseFormat.JSON
     stream: bool = False
-    """Whether the text is wanted as it is recognised."""
+    """Whether the text is sent as it is recognised."""
     segments: bool = True
-    """Whether a verbose answer lists segments."""
+    """Whether a verbose answer has segments."""
     warnings: tuple[str, ...] = ()
     """What was asked for that changes nothing, one sentence each."""
 
 
 def parse_transcription(fields: FormFields, *, task: Task, dialect: Dialect) -> TranscriptionRequest:
-    """Read a request to transcribe or translate.
+    """Parse a request to transcribe or translate.
 
     Raises:
         InvalidRequest: a value that cannot be right; `param` names the field.
@@ -66,7 +65,7 @@ def parse_transcription(fields: FormFields, *, task: Task, dialect: Dialect) -> 
     granularities = _granularities(fields, response_format)
     stream = _stream(fields, response_format)
     words = "word" in granularities
-    wish = parse_chunking(fields)
+    cutting = parse_chunking(fields)
     return TranscriptionRequest(
         model=fields.one("model"),
         options=TranscribeOptions(
@@ -75,13 +74,13 @@ def parse_transcription(fields: FormFields, *, task: Task, dialect: Dialect) -> 
             prompt=fields.one("prompt"),
             temperature=_temperature(fields),
             words=words,
-            chunking=wish.chunking,
-            vad=wish.vad,
+            chunking=cutting.chunking,
+            vad=cutting.vad,
         ),
         response_format=response_format,
         stream=stream,
         segments=dialect.keeps_segments or not words or "segment" in granularities,
-        warnings=(*_warnings(fields), *wish.warnings),
+        warnings=(*_warnings(fields), *cutting.warnings),
     )
 
 
@@ -142,7 +141,7 @@ def _language(fields: FormFields, task: Task, dialect: Dialect) -> str | None:
         return None
     language = languages.parse(text)
     if task is Task.TRANSLATE and language == "en":
-        return None  # Clients name here what shall be written; what is spoken is to be detected.
+        return None  # Clients name the language to write; the one that is spoken is detected.
     if task is Task.TRANSLATE and dialect.language_is_target and language is not None:
         raise InvalidRequest("Translations are into English only; leave language out.", param="language")
     return language
@@ -163,3 +162,85 @@ def _warnings(fields: FormFields) -> list[str]:
         for name, advice in _IGNORED.items()
         if fields.many(name)
     ]
+
+
+NAME = "chunking_strategy"
+
+
+AUTO, SERVER_VAD, SEQUENTIAL = "auto", "server_vad", "sequential"
+
+
+LIMITS: Mapping[str, float] = {"threshold": 1.0, "silence_duration_ms": 30_000, "prefix_padding_ms": 30_000}
+"""The numbers of a `server_vad` and the largest value of each; none may be negative."""
+
+
+_SHOWN = 40
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkingOptions:
+    """How a request wants its recording cut."""
+
+    chunking: Chunking | None = None
+    """None leaves that to the operator."""
+    vad: VadThresholds | None = None
+    """None leaves that to the operator."""
+    warnings: tuple[str, ...] = ()
+    """What was asked for that changes nothing, one sentence each."""
+
+
+def parse_chunking(fields: FormFields) -> ChunkingOptions:
+    """Parse the field: a word, or an object in brackets or as JSON; the vendor's defaults fill it up.
+
+    Raises: `InvalidRequest`; `param` names the field, and the part of the object after a dot.
+    """
+    settings = fields.mapping(NAME)
+    if settings:
+        return _parse_object(settings)
+    text = (fields.one(NAME) or "").strip()
+    match text.lower():
+        case "":
+            return ChunkingOptions()
+        case "auto":
+            return ChunkingOptions(Chunking.VAD)
+        case "server_vad":
+            return ChunkingOptions(Chunking.VAD, VadThresholds())
+        case "sequential":
+            return ChunkingOptions(Chunking.SEQUENTIAL)
+    raise InvalidRequest(
+        f"{NAME} must be {AUTO}, {SEQUENTIAL} or an object of type {SERVER_VAD}, not {text[:_SHOWN]!r}.",
+        param=NAME,
+    )
+
+
+def _parse_object(settings: Mapping[str, str]) -> ChunkingOptions:
+    kind = settings.get("type", "").strip().lower()
+    if kind not in (AUTO, SERVER_VAD, SEQUENTIAL):
+        raise InvalidRequest(f"{NAME} must have the type {SERVER_VAD}.", param=f"{NAME}.type")
+    known = LIMITS if kind == SERVER_VAD else {}
+    unused = sorted(settings.keys() - known.keys() - {"type"})
+    warnings = tuple(f"{NAME}.{key[:_SHOWN]} is not supported and was ignored." for key in unused)
+    if kind != SERVER_VAD:
+        return ChunkingOptions(Chunking.VAD if kind == AUTO else Chunking.SEQUENTIAL, warnings=warnings)
+    return ChunkingOptions(Chunking.VAD, _thresholds(settings), warnings)
+
+
+def _thresholds(settings: Mapping[str, str]) -> VadThresholds:
+    numbers = FormFields((f"{NAME}.{key}", value) for key, value in settings.items())
+    usual = VadThresholds()
+    threshold = _bounded(numbers, "threshold")
+    silence_ms = _bounded(numbers, "silence_duration_ms")
+    padding_ms = _bounded(numbers, "prefix_padding_ms")
+    return VadThresholds(
+        threshold=usual.threshold if threshold is None else threshold,
+        min_silence=usual.min_silence if silence_ms is None else silence_ms / 1000,
+        padding=usual.padding if padding_ms is None else padding_ms / 1000,
+    )
+
+
+def _bounded(numbers: FormFields, key: str) -> float | None:
+    name, most = f"{NAME}.{key}", LIMITS[key]
+    value = numbers.number(name)
+    if value is not None and not 0 <= value <= most:
+        raise InvalidRequest(f"{name} must lie between 0 and {most:g}, not {value:g}.", param=name)
+    return value

@@ -1,14 +1,14 @@
-"""The vendors' voices by name, and which of ours take their parts.
+"""The vendors' voices by name, and which installed voice stands for each.
 
-Nobody else has a vendor's voices, so that a client which names one is answered by another: of the same
-gender, the same voice whenever it is asked for, and, of those of one vendor and gender, each another one.
-The table is stable: what stands here once keeps its part. Knows neither requests nor what is installed.
+Only a vendor has its voices, so that a request which names one gets another: of the same gender, always the
+same voice, and, of those of one vendor and gender, each another one. The table is stable: an entry never
+changes. Knows neither requests nor what is installed.
 
-A part is the voice's id for engines whose voices have names, and for `espeak` what is put to the voice of
-the language that is spoken. Sources: the vendors' references for the names; for the genders their
-descriptions and those of client software, all of which agree, but for voices that are called neutral
-(alloy, fable, Indigo, Quinn): those have the gender of the open voice of the same name, or the one that
-most lists give.
+The part of a voice is the id of the one that stands for it, for engines whose voices have names, and for
+`espeak` the variant of the voice of the language that is spoken. Sources: the vendors' references for the
+names; for the genders their descriptions and those of client software, all of which agree, but for voices
+that are called neutral (alloy, fable, Indigo, Quinn): those have the gender of the open voice of the same
+name, or the one that most lists give.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ man, sportsman, stern french man, storyteller lady, sweet lady, swedish calm lad
 teacher lady, turkish calm man, turkish narrator man, tutorial man, wise guide man, wise lady, wise man,
 wizardman, yogaman, young spanish-speaking woman
 """
-"""Names that say themselves what they sound like; of those that do not, one is so usual that it is below."""
+"""Names that describe the voice; of those that do not, one is so usual that it is below."""
 
 _SIDEKICK = "friendly sidekick"
 
@@ -146,7 +146,7 @@ _NATIONS = {
     "swedish": "sv",
     "turkish": "tr",
 }
-"""Words in a name that tell the voice's language; any other voice speaks whatever is written."""
+"""Words in a name that give the voice's language; any other voice speaks every language."""
 
 _FEMALE = re.compile(r"woman|lady|female|girl|princess|madame")
 
@@ -160,14 +160,13 @@ _LOTS: Mapping[Gender, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("am_michael", "am_fenrir", "bm_george", "am_puck", "am_echo", "am_onyx", "bm_fable", "am_liam"),
     ),
 }
-"""Parts for voices of which there are too many: each draws its own by its name."""
+"""Parts for voices of which there are too many: the checksum of the name chooses."""
 
 
 def _rows(table: str, language: str | None) -> Iterator[VendorVoice]:
     for line in table.split("\n")[1:-1]:
         name, gender, variant, *kokoro = line.split()
-        parts = {"espeak": f"+{variant}"} | ({"sherpa": kokoro[0]} if kokoro else {})
-        yield VendorVoice(name, Gender(gender), language, MappingProxyType(parts))
+        yield VendorVoice(name, Gender(gender), language, (*kokoro, f"+{variant}"))
 
 
 def _sonic() -> Iterator[VendorVoice]:
@@ -176,8 +175,8 @@ def _sonic() -> Iterator[VendorVoice]:
         variants, kokoro = _LOTS[gender]
         at = zlib.crc32(name.encode()) % len(variants)
         language = next((_NATIONS[word] for word in re.split("[ -]", name) if word in _NATIONS), None)
-        parts = {"espeak": f"+{variants[at]}"} | ({} if language else {"sherpa": kokoro[at]})
-        yield VendorVoice(name, gender, language, MappingProxyType(parts))
+        parts = (() if language else (kokoro[at],)) + (f"+{variants[at]}",)
+        yield VendorVoice(name, gender, language, parts)
 
 
 FAMILIES: Mapping[str, tuple[VendorVoice, ...]] = {
@@ -200,5 +199,5 @@ NAMES = tuple(each.name for each in VENDOR_VOICES.values())
 
 
 def vendor_voice(name: str) -> VendorVoice | None:
-    """Find a vendor's voice by its name, in any case; None where no vendor has one of that name."""
+    """Return a vendor's voice by its name, in any case; None where no vendor has one of that name."""
     return VENDOR_VOICES.get(" ".join(name.casefold().split()))

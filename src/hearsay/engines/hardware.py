@@ -1,16 +1,17 @@
-"""What this machine can carry: cores, memory, GPU memory, and which Whisper suits it.
+"""What this machine offers to models: cores, memory, and GPUs with their memory.
 
-Knows no model files and downloads nothing. The thresholds are ours, with their reasons beside them.
+Knows no model. What GPUs have is read through NVML (NVIDIA Management Library, `nvidia-ml-py`), which counts
+all of a machine's; those that CUDA hides from this process are left out here.
 """
 
 from __future__ import annotations
 
-import ctypes
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 GIB = 1 << 30
 
@@ -27,34 +28,94 @@ class Machine:
     """Memory of the largest usable GPU; 0 without one."""
 
 
+@dataclass(frozen=True, slots=True)
+class GpuMemory:
+    """Memory of one GPU, in bytes."""
+
+    total: int
+    free: int
+
+
 def detect(device: str = "auto", gpu_memory: Callable[[], int] | None = None) -> Machine:
-    """Look at this machine; with `device` `cpu` a GPU does not count."""
+    """Measure this machine; with `device` `cpu` a GPU does not count."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     cores = min(cores, container_cores(Path("/sys/fs/cgroup/cpu.max")) or cores)
-    usable = 0 if device == "cpu" else (gpu_memory or cuda_memory)()
+    usable = 0 if device == "cpu" else (gpu_memory or largest_gpu_memory)()
     return Machine(cores, _memory(), usable)
 
 
-def cuda_memory() -> int:
-    """Ask the CUDA driver for the memory of the largest GPU in bytes; 0 where there is no driver or no GPU.
+def largest_gpu_memory() -> int:
+    """Return the memory of the largest GPU that CUDA can use, in bytes; 0 without a driver or a GPU."""
+    return max((memory.total for memory in gpu_memories() if memory), default=0)
 
-    Source: CUDA driver API, `cuInit`, `cuDeviceGetCount`, `cuDeviceTotalMem_v2`.
+
+def free_gpu_memory(index: int) -> int | None:
+    """Return the free memory in bytes of the GPU that CUDA gives an index; None where that is not known."""
+    found = gpu_memories()
+    memory = found[index] if index < len(found) else None
+    return memory.free if memory else None
+
+
+def gpu_memories() -> list[GpuMemory | None]:
+    """Return the memory of each GPU that CUDA can use, by CUDA's index; None for one that does not tell.
+
+    In a machine with GPUs of different kinds, both count alike under `CUDA_DEVICE_ORDER=PCI_BUS_ID` only.
     """
+    import pynvml
+
     try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return 0
-    count = ctypes.c_int()
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-        return 0
-    return max((_device_memory(driver, index) for index in range(count.value)), default=0)
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return []
+    try:
+        pynvml.nvmlSystemGetCudaDriverVersion_v2()  # fails where the driver comes without CUDA's library
+        return [_memory_of(handle) for handle in _visible(os.environ.get("CUDA_VISIBLE_DEVICES"))]
+    except pynvml.NVMLError:
+        return []
+    finally:
+        pynvml.nvmlShutdown()
 
 
-def _device_memory(driver: ctypes.CDLL, index: int) -> int:
-    device, total = ctypes.c_int(), ctypes.c_size_t()
-    if driver.cuDeviceGet(ctypes.byref(device), index) != 0:
-        return 0
-    return total.value if driver.cuDeviceTotalMem_v2(ctypes.byref(total), device) == 0 else 0
+def _visible(listed: str | None) -> Iterator[Any]:
+    """Return NVML's handles of the GPUs that CUDA sees: all, or those listed before the first unknown one.
+
+    Source: CUDA C++ programming guide, "CUDA environment variables": indices, `GPU-` with the beginning of a
+    UUID, `MIG-` with a whole one.
+    """
+    import pynvml
+
+    handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+    if listed is None:
+        yield from handles
+        return
+    by_name = {str(index): handle for index, handle in enumerate(handles)}
+    by_name |= {pynvml.nvmlDeviceGetUUID(handle): handle for handle in handles}
+    for name in (each.strip() for each in listed.split(",")):
+        if name.startswith("MIG-"):
+            try:
+                yield pynvml.nvmlDeviceGetHandleByUUID(name)
+            except pynvml.NVMLError:
+                return
+            continue
+        known = [key for key in by_name if key == name or (name.startswith("GPU-") and key.startswith(name))]
+        if not known:
+            return
+        yield by_name[known[0]]
+
+
+def _memory_of(handle: Any) -> GpuMemory | None:
+    import pynvml
+
+    try:
+        if pynvml.nvmlDeviceGetMigMode(handle)[0]:  # Of a GPU that is divided, CUDA sees the first part.
+            handle = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, 0)
+    except pynvml.NVMLError:
+        pass  # It cannot be divided, or is a part itself.
+    try:
+        found = pynvml.nvmlDeviceGetMemoryInfo(handle)
+    except pynvml.NVMLError:
+        return None
+    return GpuMemory(int(found.total), int(found.free))
 
 
 def _memory() -> int:

@@ -1,8 +1,8 @@
-"""OpenVINO, brought in so that it tells nobody.
+"""OpenVINO, imported without its telemetry.
 
-Knows no model. Importing the package as it comes sends an event to its makers' analytics and leaves a file
-with an id in the home folder, without asking (`openvino/tools/ovc/__init__.py`, 2026.4). All of Hearsay
-therefore comes to it through here, and `tests/engines/test_openvino_runtime.py` watches over that.
+Knows no model. A plain import sends an event to the makers' analytics and writes a file with an id into the
+home folder, without asking (`openvino/tools/ovc/__init__.py`, 2026.4). All of Hearsay therefore imports it
+through here, which `tests/engines/test_openvino_runtime.py` checks.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 _TELEMETRY = "openvino_telemetry"
-"""The package that sends; without it OpenVINO does nothing in its place."""
+"""The package that sends; OpenVINO works without it."""
 
 _CONVERTER = "openvino.tools.ovc"
-"""What sends on import: a converter of models, which takes as long to import as all the rest."""
+"""The module that sends on import: a converter of models, as slow to import as all the rest."""
 
 _importing = threading.Lock()
 
@@ -42,7 +42,7 @@ def module() -> Any:
 
 
 def opset() -> Any:
-    """Return the operations from which graphs are built."""
+    """Return the operators from which graphs are built."""
     module()
     from openvino import opset15
 
@@ -50,7 +50,7 @@ def opset() -> Any:
 
 
 def bfloat16(array: NDArray[np.float32]) -> Any:
-    """Make a constant of bfloat16, rounded to the nearest even; numpy does it far faster than OpenVINO."""
+    """Return a constant of bfloat16, rounded to nearest even; numpy converts far faster than OpenVINO."""
     bits = np.ascontiguousarray(array).view(np.uint32)
     rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
     ov = module()
@@ -58,9 +58,9 @@ def bfloat16(array: NDArray[np.float32]) -> Any:
 
 
 def widened(constant: Any) -> Any:
-    """Return a constant as float32 to compute with, while what is kept in memory stays as narrow as it is.
+    """Return a constant as float32 to compute with, which stays in its own type in memory.
 
-    Without the mark, OpenVINO would keep the float32 as well (`ov::Decompression`, its name for the mark).
+    Without the attribute (`ov::Decompression`), OpenVINO would keep the float32 as well.
     """
     node = opset().convert(constant, module().Type.f32)
     node.get_rt_info()["decompression_0"] = ""
@@ -69,15 +69,15 @@ def widened(constant: Any) -> Any:
 
 @cache
 def core() -> Any:
-    """Return the one entry to all devices that this process has. Raises `ImportError`."""
+    """Return the `Core` of this process. Raises `ImportError`."""
     return module().Core()
 
 
 @cache
 def computes_in(precision: str) -> bool:
-    """Return whether the processor has instructions for a number format by OpenVINO's name; for `f32` it has.
+    """Return whether the processor has instructions for a number format by OpenVINO's name, as for `f32`.
 
-    Without them OpenVINO makes do: with several of f32 for each of bf16, and with f32 in place of f16.
+    Without them OpenVINO emulates bf16 with several instructions of f32, and computes f32 in place of f16.
     """
     capability = {"bf16": "BF16", "f16": "FP16", "f32": "FP32"}[precision]
     return capability in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -93,3 +93,12 @@ def is_usable() -> bool:
     except (ImportError, RuntimeError):
         return False
     return True
+
+
+def best_precision() -> str:
+    """Return the number format that OpenVINO chooses on this processor: `f32`, `bf16` or `f16`.
+
+    `bf16` only with AVX-512's instructions, which paged attention in bf16 requires.
+    """
+    name = core().get_property("CPU", "INFERENCE_PRECISION_HINT").get_type_name()
+    return str(name) if name in ("f32", "bf16", "f16") else "f32"

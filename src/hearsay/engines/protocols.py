@@ -230,11 +230,12 @@ class Synthesizer(Protocol):
     utterance_characters: int
     """Most characters of an utterance; also what it holds in memory of one request."""
 
-    def synthesize(self, text: str, options: SynthesisOptions) -> SynthesisStream:
+    def synthesize(self, text: str, options: SynthesisOptions, *, is_awaited: bool = True) -> SynthesisStream:
         """Begin to synthesize one utterance; returns at once, from any thread.
 
-        Utterances of all requests are begun in order, those that a client waits for first. Text that holds
-        nothing to pronounce (a dash) gives no samples. Raises: `UnsupportedOption` for a voice that it lacks.
+        Utterances of all requests are begun in order, those that are awaited first: the others follow audio
+        that is still being played. Text that holds nothing to pronounce (a dash) gives no samples.
+        Raises: `UnsupportedOption` for a voice that it lacks.
         """
         ...
 

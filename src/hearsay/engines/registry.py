@@ -1,167 +1,124 @@
-"""From a card and a folder to a model in memory: what each engine has to be told, and what it needs to run.
+"""The table of engines, and what is asked of the engine of a model: what it needs, its voices, loading it.
 
-Knows no names and no hub; weights are there and sound when these functions are called. Engines are imported
-when a model of theirs is wanted, and not before.
+Knows neither names of models nor the hub. Runtimes are imported when a model is loaded, not before.
 """
 
 from __future__ import annotations
 
-import importlib.util
-from contextlib import nullcontext
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from filelock import FileLock
-
-from hearsay.domain import ModelCard, Voice
-from hearsay.engines.espeak import cards as espeak_cards
-from hearsay.engines.pocketsphinx import cards as pocketsphinx_cards
-from hearsay.engines.protocols import Engine, Recognizer, Synthesizer, WindowRecognizer
-from hearsay.engines.sherpa import cards as sherpa_cards
-from hearsay.engines.whisper import cards as whisper_cards
-from hearsay.engines.whisper.weights.folder import is_transformers
+from hearsay.domain import ModelCard, Task, Voice
+from hearsay.engines.engine_spec import EngineSpec, ModelFiles, Runtime
+from hearsay.engines.espeak.spec import ESPEAK
+from hearsay.engines.fake.spec import FAKE_RECOGNIZER, FAKE_SYNTHESIZER
+from hearsay.engines.pocketsphinx.spec import POCKETSPHINX
+from hearsay.engines.protocols import Engine, Recognizer, SpeechDetector, Synthesizer
+from hearsay.engines.sherpa.spec import SHERPA
+from hearsay.engines.silero import detector
+from hearsay.engines.whisper.spec import WHISPER
 from hearsay.errors import ConfigurationError, UnsupportedOption
 
-EMBEDDED_ENGINES = frozenset({"sphinx", "espeak", "fake", "fake_voice"})
-"""Those whose models come with the program: there is nothing to download."""
-
-_LIBRARIES = {"espeak": ("espeakng_loader",), "sherpa": ("sherpa_onnx", "espeakng_loader")}
-"""What must be importable besides, by engine; not every platform or installation has it."""
-
-_REMEDIES = {
-    "espeak": "the package `espeakng-loader` is not installed",
-    "sherpa": "`pip install 'hearsay[speech]'` installs what runs neural voices",
-}
+ENGINES: tuple[EngineSpec, ...] = (WHISPER, POCKETSPHINX, SHERPA, ESPEAK, FAKE_RECOGNIZER, FAKE_SYNTHESIZER)
+"""Every engine, the better default first; a new one is a folder and an entry here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Runtime:
-    """How models are run."""
+def spec(card: ModelCard) -> EngineSpec:
+    """Return the engine that runs a model. Raises: `LookupError` where the table has none of that name."""
+    for engine in ENGINES:
+        if engine.name == card.engine:
+            return engine
+    raise LookupError(f"{card.id} is a model of {card.engine}, which is no engine.")
 
-    device: str = "auto"
-    device_indices: tuple[int, ...] = (0,)
-    """GPUs, each of which holds a copy of a model."""
-    compute_type: str = "default"
-    cpu_threads: int = 0
-    """0 lets the engine choose."""
-    encoder: str = "auto"
-    decoder: str = "auto"
-    speech_processes: int = 0
-    """Processes that speak with the embedded engine; 0 is one per core."""
+
+def files(card: ModelCard) -> ModelFiles:
+    """Return how the files of a model are stored. Raises: `LookupError` for an embedded model."""
+    found = spec(card).files
+    if found is None:
+        raise LookupError(f"{card.id} has no files.")
+    return found
 
 
 def recognizer_cards() -> tuple[ModelCard, ...]:
-    """Return the cards of all models that transcribe, smallest Whisper first."""
-    return (*whisper_cards.known(), pocketsphinx_cards.embedded())
+    """Return the cards of all models that transcribe but the test engine's, smallest Whisper first."""
+    return _cards(Task.TRANSCRIBE)
 
 
 def synthesizer_cards() -> tuple[ModelCard, ...]:
-    """Return the cards of all models that synthesize speech, best first."""
-    return (*sherpa_cards.known(), espeak_cards.embedded())
+    """Return the cards of all models that synthesize speech but the test engine's, best first."""
+    return _cards(Task.SYNTHESIZE)
+
+
+def embedded(task: Task) -> ModelCard:
+    """Return the model that serves where no other is installed; for translation, one that refuses it."""
+    cards = _cards(Task.SYNTHESIZE if task is Task.SYNTHESIZE else Task.TRANSCRIBE)
+    return next(card for card in cards if spec(card).is_embedded)
 
 
 def is_runnable(card: ModelCard) -> bool:
-    """Return whether what runs a model is installed; whether its weights are is another question."""
-    return all(_is_there(library) for library in _LIBRARIES.get(card.engine, ()))
+    """Return whether a model's engine can run here; its weights may still be missing."""
+    return not spec(card).missing()
 
 
 def remedy(card: ModelCard) -> str:
-    """Return why a model cannot run that is not runnable."""
-    return _REMEDIES[card.engine]
+    """Return what helps where a model is not runnable, as part of a sentence."""
+    return spec(card).remedy
 
 
 def voices(card: ModelCard) -> tuple[Voice, ...]:
-    """List the voices of a model without loading it, best first; none for one that does not speak."""
-    if card.engine == "espeak" and is_runnable(card):
-        from hearsay.engines.espeak import synthesizer as espeak
-
-        return espeak.voices()
-    return card.voices
+    """Return the voices of a model without loading it, best first; none for a recogniser."""
+    engine = spec(card)
+    return engine.voices() if engine.voices and is_runnable(card) else card.voices
 
 
 def variants(card: ModelCard) -> tuple[Voice, ...]:
-    """List what may follow the id of each voice and a plus sign, to make another voice of it."""
-    if card.engine == "espeak" and is_runnable(card):
-        from hearsay.engines.espeak import synthesizer as espeak
-
-        return espeak.variants()
-    return ()
+    """Return what may follow the id of each voice and a plus sign, to make another voice of it."""
+    return spec(card).variants() if is_runnable(card) else ()
 
 
-def load_embedded(card: ModelCard, runtime: Runtime, *, cores: int) -> Engine:
-    """Load a model that has no weights of its own. Raises: `EngineFailed`."""
-    if card.engine == "sphinx":
-        from hearsay.engines.pocketsphinx import recognizer as sphinx
+def describe(name: str, folder: Path) -> ModelCard:
+    """Describe an operator's own model from the small files in its folder.
 
-        return sphinx.load()
-    if card.engine == "espeak":
-        from hearsay.engines.espeak import synthesizer as espeak
-
-        return espeak.load(n_processes=runtime.speech_processes or cores)
-    if card.engine == "fake_voice":
-        from hearsay.engines.fake.synthesizer import FakeSynthesizer
-
-        return FakeSynthesizer()
-    from hearsay.engines.fake.recognizer import FakeWindowRecognizer
-
-    return FakeWindowRecognizer()
+    Raises: `ConfigurationError` where no engine recognises the folder.
+    """
+    if not folder.is_dir():
+        raise ConfigurationError(f"The model {name} should be in {folder}, but there is no such folder.")
+    known = [engine.files for engine in ENGINES if engine.files]
+    for each in known:
+        if each.is_model(folder):
+            return each.describe(name, folder)
+    formats = ", and ".join(f"no {each.formats}" for each in known)
+    raise ConfigurationError(f"The folder {folder} of the model {name} holds {formats}.")
 
 
-def load_from(folder: Path, card: ModelCard, runtime: Runtime, *, cores: int, conversions: Path) -> Engine:
-    """Load a model from its weights; converted ones are kept in `conversions`. Raises: `EngineFailed`."""
-    if card.engine == "sherpa":
-        from hearsay.engines.sherpa import synthesizer as sherpa
-
-        return sherpa.load(folder, card, n_threads=runtime.cpu_threads or cores)
-    return _whisper(folder, runtime, cores=cores, conversions=conversions)
+def load(card: ModelCard, folder: Path | None, runtime: Runtime) -> Engine:
+    """Load a model, from its folder where it has one. Raises: `EngineFailed`, and what its engine names."""
+    load_embedded = spec(card).load_embedded
+    if load_embedded is not None:
+        return load_embedded(runtime)
+    if folder is None:
+        raise LookupError(f"{card.id} is loaded from a folder.")
+    return files(card).load(folder, card, runtime)
 
 
 def recognizer(engine: Engine, card: ModelCard) -> Recognizer:
-    """Take a loaded model for one that listens. Raises: `UnsupportedOption` for one that does not."""
+    """Return a loaded model as a recogniser. Raises: `UnsupportedOption` for a synthesizer."""
     if isinstance(engine, Synthesizer):
         raise UnsupportedOption(f"The model `{card.id}` speaks; it cannot transcribe.", param="model")
     return engine
 
 
 def synthesizer(engine: Engine, card: ModelCard) -> Synthesizer:
-    """Take a loaded model for one that speaks. Raises: `UnsupportedOption` for one that does not."""
+    """Return a loaded model as a synthesizer. Raises: `UnsupportedOption` for a recogniser."""
     if not isinstance(engine, Synthesizer):
         raise UnsupportedOption(f"The model `{card.id}` transcribes; it cannot speak.", param="model")
     return engine
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder for models. Raises: `ConfigurationError` where that is not possible."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"The folder {folder} cannot be made: {error.strerror}.") from error
+def _cards(task: Task) -> tuple[ModelCard, ...]:
+    engines = (engine for engine in ENGINES if not engine.is_test)
+    return tuple(card for engine in engines for card in engine.cards() if task in card.tasks)
 
 
-@cache
-def _is_there(library: str) -> bool:
-    return importlib.util.find_spec(library) is not None
-
-
-def _whisper(folder: Path, runtime: Runtime, *, cores: int, conversions: Path) -> WindowRecognizer:
-    from hearsay.engines import whisper
-
-    # A folder in Hugging Face format is converted by the first who loads it; others wait for that.
-    with _locked(conversions) if is_transformers(folder) else nullcontext():
-        return whisper.load(
-            folder,
-            device=runtime.device,
-            device_index=runtime.device_indices,
-            compute_type=runtime.compute_type,
-            # The machine's cores, which a container may have fewer of than this process may run on.
-            cpu_threads=runtime.cpu_threads or min(cores, whisper.MOST_THREADS),
-            conversions=conversions,
-            encoder=runtime.encoder,
-            decoder=runtime.decoder,
-        )
-
-
-def _locked(conversions: Path) -> FileLock:
-    make_folder(conversions)
-    return FileLock(conversions / ".lock")
+def speech_detector(card: ModelCard) -> SpeechDetector | None:
+    """Return the speech detector for a model; None for engines that want none. Raises: `EngineFailed`."""
+    return detector.shared() if spec(card).wants_speech_detection else None

@@ -1,10 +1,9 @@
-"""Bytes of any container to mono 16 kHz sound and back, through libav.
+"""Bytes of any container to mono 16 kHz audio and back, through libav.
 
-Knows no engine and no server. Hostile files are the business of `decoders`, which runs `decode_file` in a
-process of its own; here they are only kept from reaching any other file: libav may open nothing but the one
-descriptor that it is given, and only with demuxers that read their own bytes. Downmix and resampling are
-those of `ffmpeg -ac 1 -ar 16000`, as in openai/whisper's `audio.py`; unlike there, holes in the timeline are
-filled with silence, so that times stay those of the recording.
+Knows no engine and no server. `worker_pool` isolates hostile files in a process; here libav is only kept from
+other files: it may open a single descriptor, with demuxers that read their own bytes. Downmix and resampling
+are those of `ffmpeg -ac 1 -ar 16000`, as in openai/whisper's `audio.py`; unlike there, gaps in the timeline
+are filled with silence, so that times stay those of the recording.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ from av.stream import Discard
 from hearsay.domain import MIN_DURATION, SAMPLE_RATE, Audio, Samples
 from hearsay.errors import AudioTooShort, InvalidAudio
 from hearsay.media.track import Track
-from hearsay.media.truncation import declared_end, looks_cut, refusal
+from hearsay.media.truncation import declared_end, is_truncated, rejection_reason
 
 DEMUXERS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,dtshd,eac3,flac,flv,iff,ircam,loas,matroska,mlp,mov,mp3,mpc,mpc8,"
     "mpeg,mpegts,mxf,nistsphere,nut,ogg,oma,qoa,rm,sox,tak,truehd,tta,voc,w64,wav,wtv,wv,xwma"
 )
-"""What libav may take a file for: containers that describe themselves and read only their own bytes.
+"""Allowed demuxers: containers that describe themselves and read only their own bytes.
 
 No playlist (concat, hls, dash), no image sequence, no device, no session description, no raw samples.
 """
@@ -48,22 +47,20 @@ CONTAINERS = {
     "mp3": ("mp3", "libmp3lame", 64_000),
     "m4a": ("ipod", "aac", 64_000),
 }
-"""What `encode` writes: name → libav's muxer, encoder and bits per second (None where it is lossless)."""
-
-_IN_MEMORY_BYTES = 4 * 1024 * 1024
+"""Containers of `encode`: name → libav's muxer, encoder and bit rate (None: lossless)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What `decode` made of a file."""
+    """Facts about a decoded file."""
 
     n_samples: int
     container: str
     """libav's name of the container."""
     codec: str
-    """libav's name of the codec of the track that was read."""
+    """libav's name of the decoded track's codec."""
     warnings: tuple[str, ...] = ()
-    """What was wrong with the file, one sentence each."""
+    """Damage in the file, one sentence each."""
 
 
 def load(path: Path, *, max_duration: float | None = None) -> Audio:
@@ -71,20 +68,20 @@ def load(path: Path, *, max_duration: float | None = None) -> Audio:
     with tempfile.TemporaryFile() as pcm:
         with path.open("rb") as source:
             decoded = decode_file(source, pcm, max_duration=max_duration)
-        return map_pcm(pcm, decoded)
+        return Audio.map(pcm, decoded.n_samples, decoded.warnings)
 
 
 def decode(source: Path, pcm: Path, *, max_duration: float | None = None) -> Decoded:
-    """Decode a file into another, as mono 16 kHz signed 16-bit little-endian samples; see `decode_file`."""
+    """Decode a file into another, as mono 16 kHz `s16le` samples; see `decode_file`."""
     with source.open("rb") as source_file, pcm.open("wb") as pcm_file:
         return decode_file(source_file, pcm_file, max_duration=max_duration)
 
 
 def decode_file(source: BinaryIO, pcm: BinaryIO | IO[bytes], *, max_duration: float | None = None) -> Decoded:
-    """Decode one real file into another, in memory that does not grow with their lengths.
+    """Decode one real file into another, in constant memory.
 
-    Raises `InvalidAudio` for what is no recording, holds nothing that can be decoded, or is longer than
-    `max_duration` seconds, and `AudioTooShort` under 0.01 s.
+    Raises `InvalidAudio` for a file that is no recording, cannot be decoded, or is longer than `max_duration`
+    seconds, and `AudioTooShort` under 0.01 s.
     """
     if os.fstat(source.fileno()).st_size == 0:
         raise InvalidAudio("The file is empty.", code="empty_file")
@@ -94,23 +91,13 @@ def decode_file(source: BinaryIO, pcm: BinaryIO | IO[bytes], *, max_duration: fl
             track = Track(pcm, max_duration, _timeline_start(container, stream))
             track.read(container, stream)
             pcm.flush()
-            return _verdict(source.fileno(), container, stream, track)
+            return _checked(source.fileno(), container, stream, track)
     except (FFmpegError, ValueError, OverflowError, MemoryError) as error:
         raise InvalidAudio(f"The file could not be decoded: {_reason(error)}.") from error
 
 
-def map_pcm(pcm: BinaryIO | IO[bytes], decoded: Decoded) -> Audio:
-    """Make an `Audio` of what `decode_file` wrote; the caller may then close and unlink the file."""
-    n_samples = decoded.n_samples
-    if n_samples * 2 <= _IN_MEMORY_BYTES:
-        pcm.seek(0)
-        return Audio(np.frombuffer(pcm.read(n_samples * 2), "<i2"), decoded.warnings)
-    mapped = np.memmap(pcm, "<i2", mode="r", shape=(n_samples,))
-    return Audio(np.asarray(mapped), decoded.warnings)
-
-
 def encode(samples: Samples, container: str) -> bytes:
-    """Write `float32[n_samples]` in [-1, 1] at 16 kHz as one of `CONTAINERS`."""
+    """Return `float32[n_samples]` in [-1, 1] at 16 kHz in one of `CONTAINERS`."""
     muxer, codec, bit_rate = CONTAINERS[container]
     pcm = (np.clip(samples, -1.0, 1.0 - 2**-15) * 32768.0).round().astype(np.int16)
     buffer = io.BytesIO()
@@ -128,7 +115,7 @@ def encode(samples: Samples, container: str) -> bytes:
 
 @cache
 def _audio_decoders() -> str:
-    """List every audio decoder, so that no video decoder ever meets the file."""
+    """Return the names of all audio decoders, which excludes video decoders."""
     names = []
     for name in sorted(av.codecs_available):
         try:
@@ -141,7 +128,7 @@ def _audio_decoders() -> str:
 
 
 def _open(descriptor: int) -> InputContainer:
-    """Sniff and open without any path: nothing can be guessed from a name, nothing opened beside it."""
+    """Open a descriptor by its content; without a path libav cannot guess from a name or open other files."""
     options = {
         "fd": str(descriptor),
         "protocol_whitelist": "fd",
@@ -152,11 +139,11 @@ def _open(descriptor: int) -> InputContainer:
         return av.open("fd:", "r", options=options, metadata_errors="replace")
     except FFmpegError as error:
         head = os.pread(descriptor, 4096, 0)
-        raise InvalidAudio(refusal(head)) from error
+        raise InvalidAudio(rejection_reason(head)) from error
 
 
 def _first_track(container: InputContainer) -> AudioStream:
-    """Choose the first audio track that there is a decoder for, and have all others skipped."""
+    """Return the first audio track with a decoder, and discard all others."""
     tracks = container.streams.audio
     if not tracks:
         raise InvalidAudio("The file has no audio track.", code="no_audio_track")
@@ -171,14 +158,14 @@ def _first_track(container: InputContainer) -> AudioStream:
 
 
 def _timeline_start(container: InputContainer, stream: AudioStream) -> float | None:
-    """Return when a film begins; None for sound alone, which begins with its first sample."""
+    """Return the start of a container with several streams; None for a single one (its first sample)."""
     if len(container.streams) == 1 or container.start_time is None:
         return None
     return float(container.start_time / av.time_base)
 
 
-def _verdict(descriptor: int, container: InputContainer, stream: AudioStream, track: Track) -> Decoded:
-    """Judge what was read against what should have been there. Raises `InvalidAudio`, `AudioTooShort`."""
+def _checked(descriptor: int, container: InputContainer, stream: AudioStream, track: Track) -> Decoded:
+    """Return the result, with warnings about damage. Raises `InvalidAudio`, `AudioTooShort`."""
     if track.n_samples == 0 and track.n_damaged:
         raise InvalidAudio("The recording is damaged: nothing in it could be decoded.", code="damaged_audio")
     if track.n_samples < MIN_DURATION * SAMPLE_RATE:
@@ -191,13 +178,13 @@ def _verdict(descriptor: int, container: InputContainer, stream: AudioStream, tr
             f"it should last {declared:.2f} seconds, "
             f"{max(track.end, 0.0):.2f} could be read."
         )
-    elif looks_cut(container.format.name, descriptor):
+    elif is_truncated(container.format.name, descriptor):
         warnings.append("The recording is cut short: its end is missing.")
     if track.n_damaged:
         warnings.append("Parts of the recording are damaged and were left out.")
-    if track.filled:
+    if track.filled_seconds:
         warnings.append(
-            f"{track.filled:.2f} seconds are missing inside the recording; silence stands for them."
+            f"{track.filled_seconds:.2f} seconds are missing inside the recording; silence stands for them."
         )
     if track.n_jumps:
         warnings.append("The recording's clock jumps; the times after a jump count on from before it.")

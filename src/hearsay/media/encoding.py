@@ -1,7 +1,7 @@
-"""Samples as they are made → the bytes of a file or stream: mp3, opus, aac, flac, ogg, wav and bare samples.
+"""Streaming audio encoder: mp3, opus, aac, flac, ogg, wav and headerless samples.
 
-Knows neither where the samples come from nor where the bytes go. Nothing is ever rewritten: each byte is
-final when it is given. What can be asked for stands in `sound_formats`.
+Knows neither the source of the samples nor the destination of the bytes. Nothing is rewritten: each returned
+byte is final. `formats` lists the valid combinations.
 """
 
 from __future__ import annotations
@@ -9,53 +9,55 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hearsay.domain import BytesLike, Pcm
-from hearsay.media.formats import Container, Encoding, SoundFormat, check
+from hearsay.media.formats import AudioFormat, Container, Encoding, check
 from hearsay.media.libav_encoder import LibavWriter
 from hearsay.media.mp3 import Mp3Writer
 from hearsay.media.resampling import RateTempoChanger
 from hearsay.media.wav import WavWriter
 
-__all__ = ["TEMPI", "Container", "Encoding", "SoundEncoder", "SoundFormat", "check"]
+__all__ = ["TEMPO_RANGE", "AudioEncoder", "AudioFormat", "Container", "Encoding", "check"]
 
-TEMPI = (0.05, 20.0)
-"""How much slower and quicker a sound can be made."""
+TEMPO_RANGE = (0.05, 20.0)
+"""Slowest and fastest tempo."""
 
 
-class SoundEncoder:
-    """One file being written; one thread at a time may use it."""
+class AudioEncoder:
+    """Encodes one file; not thread-safe."""
 
-    def __init__(self, wanted: SoundFormat, *, source_rate: int, tempo: float = 1.0) -> None:
-        """Prepare. Raises `UnsupportedOption` for what a container cannot hold."""
-        check(wanted)
-        slowest, quickest = TEMPI
-        if not slowest <= tempo <= quickest:
-            raise ValueError(f"A tempo lies between {slowest} and {quickest}, not at {tempo}.")
-        self._retiming: RateTempoChanger | None = None
-        if tempo != 1.0 or source_rate != wanted.sample_rate:
-            self._retiming = RateTempoChanger(source_rate=source_rate, rate=wanted.sample_rate, tempo=tempo)
-        self._writer = _writer(wanted)
+    def __init__(self, audio_format: AudioFormat, *, source_rate: int, tempo: float = 1.0) -> None:
+        """Open the encoder. Raises `UnsupportedOption` for a format that the container cannot hold."""
+        check(audio_format)
+        slowest, fastest = TEMPO_RANGE
+        if not slowest <= tempo <= fastest:
+            raise ValueError(f"A tempo lies between {slowest} and {fastest}, not at {tempo}.")
+        self._changer: RateTempoChanger | None = None
+        if tempo != 1.0 or source_rate != audio_format.sample_rate:
+            self._changer = RateTempoChanger(
+                source_rate=source_rate, rate=audio_format.sample_rate, tempo=tempo
+            )
+        self._writer = _writer(audio_format)
 
     def feed(self, pcm: Pcm) -> BytesLike:
-        """Take `int16[n_samples]`, not to be changed any more, and give the bytes that are ready, if any."""
-        if self._retiming is None:
+        """Encode `int16[n_samples]`, immutable from now on, and return the bytes that are ready, if any."""
+        if self._changer is None:
             return self._writer.feed(pcm)
-        return self._written(self._retiming.feed(pcm)) if len(pcm) else self._writer.feed(pcm)
+        return self._write(self._changer.feed(pcm)) if len(pcm) else self._writer.feed(pcm)
 
     def finish(self) -> bytes:
-        """Return the rest."""
-        rest = self._written(self._retiming.finish()) if self._retiming else b""
+        """Return the remaining bytes."""
+        rest = self._write(self._changer.finish()) if self._changer else b""
         return rest + self._writer.finish()
 
-    def _written(self, blocks: Iterable[Pcm]) -> bytes:
+    def _write(self, blocks: Iterable[Pcm]) -> bytes:
         return b"".join(self._writer.feed(block) for block in blocks)
 
 
-def _writer(wanted: SoundFormat) -> WavWriter | Mp3Writer | LibavWriter:
-    match wanted.container:
+def _writer(audio_format: AudioFormat) -> WavWriter | Mp3Writer | LibavWriter:
+    match audio_format.container:
         case Container.WAV | Container.RAW:
-            bare = wanted.container is Container.RAW
-            return WavWriter(wanted.encoding, wanted.sample_rate, bare=bare)
+            headerless = audio_format.container is Container.RAW
+            return WavWriter(audio_format.encoding, audio_format.sample_rate, headerless=headerless)
         case Container.MP3:
-            return Mp3Writer(wanted.sample_rate, wanted.bit_rate)
+            return Mp3Writer(audio_format.sample_rate, audio_format.bit_rate)
         case _:
-            return LibavWriter(wanted)
+            return LibavWriter(audio_format)

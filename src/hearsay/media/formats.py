@@ -1,8 +1,8 @@
-"""What sound can be written as: containers, encodings of a sample, and the rates that each container holds.
+"""Audio formats: containers, sample encodings, and the rates of each container.
 
-Knows no encoder: these are facts that a request can be checked against before anything is made. Rates and bit
-rates of mp3 are in ISO/IEC 11172-3, 13818-3 and in what is called MPEG 2.5; those of Opus in RFC 6716 and in
-the limits of its encoder; those of AAC in ISO/IEC 13818-7, which allows 6144 bits for 1024 samples.
+Knows no encoder: requests are checked against these facts before encoding. Sources of rates and bit rates:
+ISO/IEC 11172-3, 13818-3 and MPEG 2.5 for mp3; RFC 6716 and its encoder's limits for Opus; ISO/IEC 13818-7,
+which allows 6144 bits for 1024 samples, for AAC.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hearsay.errors import UnsupportedOption
 
 
 class Container(StrEnum):
-    """How the samples are wrapped."""
+    """The file or stream format."""
 
     MP3 = "mp3"
     OPUS = "opus"
@@ -27,7 +27,7 @@ class Container(StrEnum):
 
 
 class Encoding(StrEnum):
-    """How one sample is written, where a container leaves that open (wav, raw)."""
+    """The sample format, where a container leaves it open (wav, raw)."""
 
     PCM_S16LE = "pcm_s16le"
     PCM_F32LE = "pcm_f32le"
@@ -36,20 +36,20 @@ class Encoding(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SoundFormat:
-    """What a caller wants to get."""
+class AudioFormat:
+    """The format of an audio output."""
 
     container: Container
     sample_rate: int
-    """Samples per second."""
+    """Hz."""
     encoding: Encoding = Encoding.PCM_S16LE
-    """Heeded by wav and raw only."""
+    """Applies to wav and raw only."""
     bit_rate: int | None = None
-    """Bits per second, for mp3, opus and aac; None leaves it to us."""
+    """Bits per second of mp3, opus and aac; None: the default."""
 
 
 ANY_RATE = range(8000, 48_001)
-"""What the containers that hold any rate are offered at."""
+"""Accepted rates of the containers that hold any rate."""
 
 RATES: Mapping[Container, Sequence[int]] = {
     Container.MP3: (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
@@ -60,11 +60,11 @@ RATES: Mapping[Container, Sequence[int]] = {
     Container.WAV: ANY_RATE,
     Container.RAW: ANY_RATE,
 }
-"""Samples per second that each container can hold, in rising order."""
+"""Sample rates of each container, Hz, ascending."""
 
 
 def bit_rates(container: Container, sample_rate: int) -> Sequence[int]:
-    """Return the bits per second that can be asked for, in rising order; none where nothing can be chosen."""
+    """Return the allowed bit rates, ascending; none where the format has no bit rate."""
     match container:
         case Container.MP3 if sample_rate >= 32_000:
             kilobits: Sequence[int] = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
@@ -81,14 +81,14 @@ def bit_rates(container: Container, sample_rate: int) -> Sequence[int]:
 
 
 def closest_rate(container: Container, sample_rate: int) -> int:
-    """Return the lowest rate that the container holds and that keeps all of a sound at `sample_rate`."""
+    """Return the container's lowest rate of at least `sample_rate`, else its highest."""
     rates = RATES[container]
     return next((rate for rate in rates if rate >= sample_rate), rates[-1])
 
 
-def check(wanted: SoundFormat) -> None:
-    """Raises `UnsupportedOption`, with what could be asked for, where a container cannot hold this."""
-    container, rate, bit_rate = wanted.container, wanted.sample_rate, wanted.bit_rate
+def check(audio_format: AudioFormat) -> None:
+    """Raise `UnsupportedOption`, with the allowed values, for a format that its container cannot hold."""
+    container, rate, bit_rate = audio_format.container, audio_format.sample_rate, audio_format.bit_rate
     rates = RATES[container]
     if rate not in rates:
         raise UnsupportedOption(
@@ -97,16 +97,16 @@ def check(wanted: SoundFormat) -> None:
         )
     if bit_rate is None:
         return
-    offered = bit_rates(container, rate)
-    if not offered:
+    allowed = bit_rates(container, rate)
+    if not allowed:
         raise UnsupportedOption(
             f"{container} has no bit rate to choose. Leave it out, or ask for mp3, opus or aac.",
             param="bit_rate",
         )
-    if bit_rate not in offered:
+    if bit_rate not in allowed:
         raise UnsupportedOption(
             f"{container} at {rate} samples per second cannot be made at {bit_rate} bits per second. "
-            f"Choose {_choice(offered)}.",
+            f"Choose {_choice(allowed)}.",
             param="bit_rate",
         )
 

@@ -1,8 +1,9 @@
-"""Samples of 16 bits → samples of 8 bits, as telephones have them: mu-law and A-law of ITU-T G.711.
+"""Samples of 16 bits → samples of 8 bits, as in telephony: mu-law and A-law of ITU-T G.711.
 
-Knows no container. Both laws are tables of all 65,536 samples, made from the segments that G.711 describes:
-eight per sign, each twice as coarse as the one before. What comes out is what the ITU's own software tools
-(G.191) give: samples below the middle get the codes of those as far above it, but for the sign.
+Knows no container. Both laws are tables, made from the segments that G.711 describes: eight per sign,
+each twice as coarse as the one before. The bytes are those of the ITU's own software tools (G.191): negative
+samples have the codes of `~sample`, but for the sign. (Not `audioop`, which left Python in 3.13 and rounds
+negative mu-law samples away from zero.)
 """
 
 from __future__ import annotations
@@ -29,34 +30,20 @@ def alaw(pcm: Pcm) -> Codes:
 
 @cache
 def _mulaw() -> Codes:
-    """Code 14 bits, with 33 added so that every segment begins at a power of two; then invert all bits."""
-    size, positive = _parted()
-    biased = np.minimum((size >> 2) + 33, 0x1FFF)
-    segment = _n_bits(biased) - 6
-    code = segment << 4 | biased >> segment + 1 & 0xF
-    return _bytes(~(code | np.where(positive, 0, 0x80)) & 0xFF)
+    """Compute codes of 14 bits, with 33 added so that segments begin at powers of two; then invert all."""
+    biased = np.minimum((np.arange(32_768) >> 2) + 33, 0x1FFF)
+    segment = np.frexp(biased)[1] - 6
+    return _table(segment << 4 | biased >> segment + 1 & 0xF, 0x7F)
 
 
 @cache
 def _alaw() -> Codes:
-    """Code 13 bits, the two lowest segments being equally fine; then invert every other bit."""
-    size, positive = _parted()
-    coarse = size >> 4
-    segment = np.maximum(_n_bits(coarse) - 4, 0)
-    code = segment << 4 | coarse >> np.maximum(segment - 1, 0) & 0xF
-    return _bytes((code | np.where(positive, 0x80, 0)) ^ 0x55)
+    """Compute codes of 13 bits, the two lowest segments being equally fine; then invert every other bit."""
+    coarse = np.arange(32_768) >> 4
+    segment = np.maximum(np.frexp(coarse)[1] - 4, 0)
+    return _table(segment << 4 | coarse >> np.maximum(segment - 1, 0) & 0xF, 0x55)
 
 
-def _parted() -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the magnitude of each 16-bit sample and whether it is positive, by its bit pattern."""
-    samples = np.arange(65_536, dtype=np.uint16).view(np.int16).astype(np.int64)
-    return np.where(samples < 0, ~samples, samples), samples >= 0
-
-
-def _bytes(codes: NDArray[np.int64]) -> Codes:
-    return np.asarray(codes, np.uint8)
-
-
-def _n_bits(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    n_bits: NDArray[np.int64] = np.ceil(np.log2(numbers + 1.0)).astype(np.int64)
-    return n_bits
+def _table(codes: NDArray[np.int64], inverted: int) -> Codes:
+    """Return the code of each bit pattern of a sample, from those of the magnitudes, `int64[32768]`."""
+    return (np.concatenate([codes | 0x80, codes[::-1]]) ^ inverted).astype(np.uint8)

@@ -1,6 +1,6 @@
-"""One audio track on its way from packets to mono 16 kHz samples in a file.
+"""Decoding of one audio track: packets to mono 16 kHz samples in a file.
 
-Knows no container format and no policy: what damage means, and whether it matters, is told by `audio`.
+Knows no container format and no policy: `decoding` decides what damage means.
 """
 
 from __future__ import annotations
@@ -21,48 +21,48 @@ from hearsay.domain import SAMPLE_RATE
 from hearsay.errors import InvalidAudio
 
 MIN_GAP, MAX_GAP = 0.1, 60.0
-"""Seconds; shorter holes in the timeline are rounding, longer ones are clocks that jump."""
+"""Seconds; shorter gaps in the timeline are rounding, longer ones are clock jumps."""
 
 MAX_SILENCE_RATIO = 20.0
-"""Seconds of silence that may stand for holes for every second of sound, beyond the first minute."""
+"""Limit of gap filling: seconds of silence per second of audio, beyond the first minute."""
 
 _TARGET = ("s16", "mono", SAMPLE_RATE)
 _SMALL_FRAME = 512
-"""Frames of fewer samples are gathered: some damaged headers make one of every sample."""
+"""Frames of fewer samples are merged: some damaged headers make one frame per sample."""
 
 _MIN_RATE, _MAX_RATE = 1_000, 1_000_000
 _MAX_READ_ERRORS = 100
 
 
 class Track:
-    """Decodes one track, counting what it could not."""
+    """Decodes one track and counts its damage."""
 
     def __init__(self, pcm: BinaryIO | IO[bytes], max_duration: float | None, start: float | None) -> None:
-        """Begin a track that is written to `pcm`; its timeline begins at `start`, or with its first sound."""
+        """Write to `pcm`; the timeline begins at `start` seconds, or with the first frame."""
         self.n_samples = 0
         self.n_damaged = 0
         """Packets that could not be read or decoded."""
         self.n_jumps = 0
-        """How often the clock jumped too far to be a hole."""
-        self.filled = 0.0
-        """Seconds of silence that stand for holes after the first sound."""
+        """Clock jumps too large for a gap."""
+        self.filled_seconds = 0.0
+        """Silence inserted for gaps after the first frame."""
         self.end = start or 0.0
-        """Where the next frame should begin, in seconds of the container's timeline."""
-        self._sound = 0.0
-        self._placed = start is not None
+        """Expected start of the next frame, in seconds of the container's timeline."""
+        self._seconds = 0.0
+        self._is_synced = start is not None
         self._pcm = pcm
         self._max_duration = max_duration
         self._resampler = MonoResampler()
 
     def read(self, container: InputContainer, stream: AudioStream) -> None:
-        """Decode every packet that can be decoded, to the end. Raises `InvalidAudio`."""
-        held: AudioFrame | None = None
+        """Decode every decodable packet, to the end. Raises `InvalidAudio`."""
+        pending: AudioFrame | None = None
         for frame in self._frames(container, stream):
-            if held is not None:
-                self._take(held, frame)
-            held = frame
-        if held is not None:
-            self._take(held, None)
+            if pending is not None:
+                self._add(pending, frame)
+            pending = frame
+        if pending is not None:
+            self._add(pending, None)
         self._write(self._resampler.flush())
 
     def _frames(self, container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
@@ -90,96 +90,96 @@ class Track:
             self.n_damaged += 1
             return []
 
-    def _take(self, frame: AudioFrame, following: AudioFrame | None) -> None:
+    def _add(self, frame: AudioFrame, next_frame: AudioFrame | None) -> None:
         if not _MIN_RATE <= frame.sample_rate <= _MAX_RATE:
             raise InvalidAudio(
                 f"The recording claims to have {frame.sample_rate} samples a second.", code="damaged_audio"
             )
-        self._place(frame, following)
-        self._sound += frame.samples / frame.sample_rate
+        self._sync(frame, next_frame)
+        self._seconds += frame.samples / frame.sample_rate
         self.end += frame.samples / frame.sample_rate
         self._write(self._resampler.convert(frame))
 
-    def _place(self, frame: AudioFrame, following: AudioFrame | None) -> None:
-        """Fill a hole before this frame with silence; follow a clock that jumps back or far ahead.
+    def _sync(self, frame: AudioFrame, next_frame: AudioFrame | None) -> None:
+        """Fill a gap before this frame with silence; follow a clock that jumps back or far ahead.
 
-        A time that the next frame does not bear out is a damaged one, and is ignored.
+        A time that the next frame contradicts is damaged and ignored.
         """
-        begin = _begin(frame)
-        if begin is None:
+        start = _start_time(frame)
+        if start is None:
             return
-        gap = begin - self.end
-        if self._placed and -MIN_GAP <= gap <= MIN_GAP:
+        gap = start - self.end
+        if self._is_synced and -MIN_GAP <= gap <= MIN_GAP:
             return
-        if self._placed and not _continues(frame, following):
+        if self._is_synced and not _continues(frame, next_frame):
             return
-        bearable = MAX_GAP + MAX_SILENCE_RATIO * self._sound
-        if self._placed and 0 < gap <= MAX_GAP and self.filled + gap <= bearable:
-            self.filled += gap if self._sound else 0.0
+        max_filled = MAX_GAP + MAX_SILENCE_RATIO * self._seconds
+        if self._is_synced and 0 < gap <= MAX_GAP and self.filled_seconds + gap <= max_filled:
+            self.filled_seconds += gap if self._seconds else 0.0
             self._write(self._resampler.drain())
             self._write(iter([bytes(2 * round(SAMPLE_RATE * gap))]))
-        elif self._placed:
+        elif self._is_synced:
             self.n_jumps += 1
-        self.end = begin
-        self._placed = True
+        self.end = start
+        self._is_synced = True
 
-    def _write(self, pieces: Iterator[bytes]) -> None:
-        for piece in pieces:
-            self._pcm.write(piece)
-            self.n_samples += len(piece) // 2
+    def _write(self, blocks: Iterator[bytes]) -> None:
+        for block in blocks:
+            self._pcm.write(block)
+            self.n_samples += len(block) // 2
             if self._max_duration is not None and self.n_samples > self._max_duration * SAMPLE_RATE:
                 message = f"The recording is longer than {self._max_duration:g} seconds, the most accepted."
                 raise InvalidAudio(message, code="audio_too_long")
 
 
-def _begin(frame: AudioFrame) -> float | None:
-    """Read when a frame begins, in seconds of the container's timeline."""
+def _start_time(frame: AudioFrame) -> float | None:
+    """Return the start of a frame, in seconds of the container's timeline."""
     return None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
 
 
-def _continues(frame: AudioFrame, following: AudioFrame | None) -> bool:
-    """Return whether the next frame begins where this one ends; there is none to contradict the last."""
-    begin, then = _begin(frame), None if following is None else _begin(following)
-    if begin is None or then is None:
-        return following is None
-    return abs(then - begin - frame.samples / frame.sample_rate) <= MIN_GAP
+def _continues(frame: AudioFrame, next_frame: AudioFrame | None) -> bool:
+    """Return whether the next frame begins where this one ends; True for the last one."""
+    start, next_start = _start_time(frame), None if next_frame is None else _start_time(next_frame)
+    if start is None or next_start is None:
+        return next_frame is None
+    return abs(next_start - start - frame.samples / frame.sample_rate) <= MIN_GAP
 
 
 class MonoResampler:
-    """Turns frames of any and of changing rate, layout and format into `s16le` mono at 16 kHz."""
+    """Converts frames of any and changing rate, layout and format to `s16le` mono at 16 kHz."""
 
     def __init__(self) -> None:
         self._resampler: AudioResampler | None = None
-        self._shape: tuple[str, str, int] | None = None
-        self._small = AudioFifo()
+        self._input_format: tuple[str, str, int] | None = None
+        self._fifo = AudioFifo()
 
     def convert(self, frame: AudioFrame) -> Iterator[bytes]:
-        """Take a frame and give the samples that are ready."""
-        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if shape != self._shape:
+        """Convert a frame and yield the samples that are ready."""
+        input_format = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if input_format != self._input_format:
             yield from self.flush()
-            self._shape = shape
-            self._resampler = None if shape == _TARGET else AudioResampler("s16", "mono", SAMPLE_RATE)
+            self._input_format = input_format
+            self._resampler = None if input_format == _TARGET else AudioResampler("s16", "mono", SAMPLE_RATE)
         if frame.samples >= _SMALL_FRAME:
             yield from self.drain()
             yield from self._convert(frame)
             return
         frame.pts = None
-        self._small.write(frame)
-        if self._small.samples >= _SMALL_FRAME:
+        self._fifo.write(frame)
+        if self._fifo.samples >= _SMALL_FRAME:
             yield from self.drain()
 
     def flush(self) -> Iterator[bytes]:
-        """Return the samples still inside."""
+        """Yield the remaining samples."""
         yield from self.drain()
         if self._resampler is not None:
             for ready in self._resampler.resample(None):
                 yield _bytes(ready)
-        self._resampler, self._shape, self._small = None, None, AudioFifo()
+        self._resampler, self._input_format, self._fifo = None, None, AudioFifo()
 
     def drain(self) -> Iterator[bytes]:
-        """Return what was gathered of small frames."""
-        gathered = self._small.read() if self._small.samples else None
+        """Yield the samples of merged small frames."""
+        gathered = self._fifo.read() if self._fifo.samples else None
         if gathered is not None:
             yield from self._convert(gathered)
 
@@ -187,21 +187,23 @@ class MonoResampler:
         if self._resampler is None:
             yield _bytes(frame)
             return
-        for ready in self._resampler.resample(_average(frame) if _is_unplaced(frame) else frame):
+        for ready in self._resampler.resample(
+            _mean_of_channels(frame) if _has_unknown_layout(frame) else frame
+        ):
             yield _bytes(ready)
 
 
-def _is_unplaced(frame: AudioFrame) -> bool:
-    """Return whether libav does not know where the channels stand, so that it cannot mix them."""
+def _has_unknown_layout(frame: AudioFrame) -> bool:
+    """Return whether libav does not know the channels' positions, so that it cannot mix them."""
     name = frame.layout.name
     return frame.layout.nb_channels > 2 and ("channels" in name or "ambisonic" in name)
 
 
-def _average(frame: AudioFrame) -> AudioFrame:
-    """Mix all channels alike.
+def _mean_of_channels(frame: AudioFrame) -> AudioFrame:
+    """Return the mean of all channels.
 
-    The samples are interleaved first: PyAV finds the planes of a frame by looking for a null pointer behind
-    the last one, which is not there when there are more than eight.
+    The samples are interleaved first: PyAV counts a frame's planes by the null pointer after the last one,
+    which is missing beyond eight planes.
     """
     packer = AudioResampler("flt", frame.layout, frame.sample_rate)
     (packed,) = packer.resample(frame)

@@ -1,7 +1,7 @@
-"""Signs in a file's bytes and metadata that it is no recording, or not the whole of one.
+"""Detection of truncated files and of files that are no recording, from bytes and metadata.
 
-Knows no decoding; `audio` compares what is declared here with what could be read. Follows the containers' own
-specifications: RIFF and RF64, Sony Wave64, AIFF, CAF, Ogg (RFC 3533), ID3v2 and the Xing header of MP3.
+Knows no decoding; `decoding` compares the declared duration with the decoded one. Sources: the specifications
+of RIFF and RF64, Sony Wave64, AIFF, CAF, Ogg (RFC 3533), ID3v2 and the Xing header of MP3.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ _PLAYLIST = re.compile(
 _PICTURE = re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF....WEBP|BM", re.DOTALL)
 _DAMAGED = re.compile(rb"RIFF|RF64|riff\x2e\x91|OggS|fLaC|\x1aE\xdf\xa3|FORM|caff|\.snd|ID3")
 
-_DECLARES = "wav,w64,aiff,au,flac,asf,avi,flv,ape,tta,tak,wv,xwma,mov,matroska,mp3,ogg"
-"""Demuxers whose duration is what the file's header says, rather than a guess from its length."""
+_DECLARING_DEMUXERS = "wav,w64,aiff,au,flac,asf,avi,flv,ape,tta,tak,wv,xwma,mov,matroska,mp3,ogg"
+"""Demuxers whose duration comes from the file's header, not from its size."""
 
-_ENDLESS = 0x7FFFF000
-"""Sizes from here up mean in 32-bit headers that the writer did not know."""
+_UNKNOWN_SIZE = 0x7FFFF000
+"""32-bit sizes from here up mean that the writer did not know the size."""
 
 
-def refusal(head: bytes) -> str:
-    """Return why bytes that no demuxer wanted are not a recording, from the first few thousand of them."""
+def rejection_reason(head: bytes) -> str:
+    """Return a message for a file that no demuxer recognises, from its first few thousand bytes."""
     head = head.removeprefix(b"\xef\xbb\xbf")
     if _PLAYLIST.match(head):
         return "The file is a playlist or a description, not a recording."
@@ -46,9 +46,9 @@ def refusal(head: bytes) -> str:
 
 
 def declared_end(container: Any, stream: Any, descriptor: int) -> float | None:
-    """Read when the track should end, in seconds of its timeline; None where the file does not say."""
+    """Return the declared end of the track, in seconds of its timeline, or None."""
     names = set(container.format.name.split(","))
-    if names.isdisjoint(_DECLARES.split(",")) or ("mp3" in names and not _has_xing(descriptor)):
+    if names.isdisjoint(_DECLARING_DEMUXERS.split(",")) or ("mp3" in names and not _has_xing(descriptor)):
         return None
     if stream.duration and stream.time_base:
         return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
@@ -60,8 +60,8 @@ def declared_end(container: Any, stream: Any, descriptor: int) -> float | None:
     return None
 
 
-def looks_cut(container: str, descriptor: int) -> bool:
-    """Return whether the file ends before its own structure says that it should."""
+def is_truncated(container: str, descriptor: int) -> bool:
+    """Return whether the file is shorter than its structure declares."""
     size = os.fstat(descriptor).st_size
     if container in ("wav", "avi", "w64", "aiff", "caf"):
         declared = _declared_size(descriptor)
@@ -70,7 +70,7 @@ def looks_cut(container: str, descriptor: int) -> bool:
 
 
 def _declared_size(descriptor: int) -> int | None:
-    """Read how many bytes the file should have; None where its writer did not know."""
+    """Return the declared size of the file in bytes, or None."""
     head = os.pread(descriptor, 32, 0)
     if len(head) < 32:
         return None
@@ -82,7 +82,7 @@ def _declared_size(descriptor: int) -> int | None:
         return _caf_size(descriptor)
     order = ">" if head.startswith(b"FORM") else "<"
     declared = _unpack(order + "I", head, 4)
-    return declared + 8 if 0 < declared < _ENDLESS else None
+    return declared + 8 if 0 < declared < _UNKNOWN_SIZE else None
 
 
 def _unpack(layout: str, data: bytes, offset: int) -> int:
@@ -105,7 +105,7 @@ def _caf_size(descriptor: int) -> int | None:
 
 
 def _ogg_is_complete(descriptor: int, size: int) -> bool:
-    """Check that the last page is whole and marked as the end of its stream (RFC 3533, section 6)."""
+    """Return whether the last page is complete and marked as end of stream (RFC 3533, section 6)."""
     tail = os.pread(descriptor, 2**16 + 512, max(0, size - 2**16 - 512))
     page = tail.rfind(b"OggS")
     if page < 0 or len(tail) < page + 27:
@@ -120,7 +120,7 @@ def _ogg_is_complete(descriptor: int, size: int) -> bool:
 
 
 def _has_xing(descriptor: int) -> bool:
-    """Look for the header that tells an MP3's number of frames, in the frame after its ID3v2 tag."""
+    """Return whether the frame after an MP3's ID3v2 tag has the header with the number of frames."""
     head = os.pread(descriptor, 10, 0)
     start = 0
     if head.startswith(b"ID3") and len(head) == 10:
@@ -133,7 +133,7 @@ def _has_xing(descriptor: int) -> bool:
 
 def _is_text(head: bytes) -> bool:
     try:
-        text = _utf8().decode(head)  # which may be cut inside its last letter
+        text = _utf8().decode(head)  # incremental: the last character may be cut
     except UnicodeDecodeError:
         return False
     return all(character.isprintable() or character.isspace() for character in text)

@@ -1,8 +1,8 @@
-"""The far side of `decoders`: a process that decodes one file after the other for its parent.
+"""The child process that decodes one media file after the other for its parent.
 
-Knows no path: requests and answers are lines of JSON on its standard input, a socket, and files come as open
-descriptors with them. It ends when the socket does. An exception that is nobody's fault but ours ends it too,
-with its traceback on standard error.
+Does not know any path: files come as open descriptors (the source, and where the samples go), a request is
+JSON, and so is its result. An exception that is a defect of ours ends the process, with its traceback on
+standard error.
 """
 
 from __future__ import annotations
@@ -11,41 +11,29 @@ import contextlib
 import json
 import os
 import resource
-import signal
-import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hearsay.errors import InvalidAudio
 from hearsay.media.decoding import decode_file
-
-READY = b"\n"
-"""What the process says once it can take requests."""
+from hearsay.processes.child import Emit, RequestRunner, serve
 
 
-def main() -> None:
-    """Serve the parent until it hangs up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with socket.socket(fileno=os.dup(0)) as channel:
-        channel.sendall(READY)
-        while True:
-            line, descriptors, _, _ = socket.recv_fds(channel, 4096, 2)
-            if not line:
-                return
-            request = json.loads(line)
-            with os.fdopen(descriptors[0], "rb") as source, os.fdopen(descriptors[1], "wb") as pcm:
-                answer = _answer(request, source, pcm)
-            try:
-                channel.sendall(json.dumps(answer).encode() + b"\n")
-            except (BrokenPipeError, ConnectionResetError):  # the parent is gone
-                return
+class MediaDecoder(RequestRunner):
+    """Decodes within limits of memory and processor time."""
+
+    def run(self, request: bytes, descriptors: Sequence[int], emit: Emit) -> bytes:
+        """Decode the first descriptor into the second; return what came of it, in plain values."""
+        limits = json.loads(request)
+        _limit(limits["cpu_seconds"], limits["memory_bytes"])
+        with os.fdopen(descriptors[0], "rb") as source, os.fdopen(descriptors[1], "wb") as pcm:
+            return json.dumps(_decode(source, pcm, limits["max_duration"])).encode()
 
 
-def _answer(request: dict[str, Any], source: Any, pcm: Any) -> dict[str, Any]:
-    """Decode, and tell what came of it in plain values."""
-    _limit(request["cpu_seconds"], request["memory_bytes"])
+def _decode(source: Any, pcm: Any, max_duration: float | None) -> dict[str, Any]:
     try:
-        decoded = decode_file(source, pcm, max_duration=request["max_duration"])
+        decoded = decode_file(source, pcm, max_duration=max_duration)
     except InvalidAudio as error:
         return {"refused": type(error).__name__, "message": error.message, "code": error.code}
     except OSError as error:
@@ -75,4 +63,4 @@ def _lower(limit: int, value: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(lambda settings: MediaDecoder())

@@ -1,9 +1,9 @@
-"""The model hub: is it there, what is in its cache on this machine, and getting weights from it.
+"""The model hub: whether it answers, what is in its cache on this machine, and downloads from it.
 
-Knows repositories and folders, not models. Follows the hub's own HTTP interface
-(`api/models/ID?blobs=true` names sizes and checksums, `ID/resolve/REVISION/FILE` gives bytes). The bytes
-are fetched here, in ranges, because the hub's library (2.4) deletes a partial file when it is
-interrupted, and a pull must go on where it stopped.
+Knows repositories and folders, not models. Source: the HTTP interface of huggingface.co
+(`api/models/ID?blobs=true` names sizes and checksums, `ID/resolve/REVISION/FILE` sends bytes). Files are
+fetched here, in ranges, because the hub's library (2.4) deletes a partial file when it is interrupted, and a
+download must go on where it stopped.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from hearsay import __version__
+from hearsay.engines.engine_spec import FileSelection
 from hearsay.errors import DownloadFailed
-from hearsay.models.checksums import MANIFEST, Expected, is_converted, is_intact
-from hearsay.models.repository_files import WHISPER, Selection, is_safe
+from hearsay.models.checksums import MANIFEST, Expected, is_intact
 from hearsay.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
@@ -33,28 +33,30 @@ PROBE_SECONDS = 3.0
 """How long the hub may take to answer before `auto` gives up on it."""
 
 PARTIAL = ".partial"
-"""How the name of a file that is not complete ends."""
+"""Suffix of the name of a file that is not complete."""
 
 _OFF = {"off", "0", "false", "no"}
 _ATTEMPTS = 5
 _READ_SECONDS = 30.0
 _BLOCK = 1 << 18
 _RESERVE_BYTES = 64 << 20
+_UNSAFE = frozenset("\\:\0")
+"""Characters that Windows reads as a folder, a drive or a stream, and the zero, which no file name holds."""
 
 Progress = Callable[[int, int], None]
-"""Told bytes that are here and bytes wanted in all."""
+"""Called with the bytes that have arrived and the bytes in all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """Where the hub is and whether it may be used."""
+    """A hub, and whether it may be used."""
 
     endpoint: str | None = None
-    """Its address; None means what `HF_ENDPOINT` says, else the public hub."""
+    """Its address; None for that of `HF_ENDPOINT`, else the public hub's."""
     allowed: bool = True
-    """Whether anything may be asked of it at all."""
+    """Whether it may be asked anything at all."""
     cache: Path | None = None
-    """The hub library's cache on this machine; None means where that library keeps it."""
+    """The hub library's cache on this machine; None for that library's default."""
 
     def address(self) -> str:
         """Return the endpoint without a slash at its end."""
@@ -65,14 +67,14 @@ class Hub:
     def closed(self) -> bool:
         """Return whether nothing may be asked: by choice, or because the environment forbids the public hub.
 
-        The latter holds for whoever makes a hub without reading settings, tests above all.
+        The latter is for code that reads no settings, tests above all.
         """
         return not self.allowed or (
             self.endpoint is None and os.environ.get("HEARSAY_DOWNLOADS", "").lower() in _OFF
         )
 
     def problem(self, timeout: float = PROBE_SECONDS) -> str | None:
-        """Say in a sentence why the hub cannot be used; None where it answers within `timeout` seconds."""
+        """Return in a sentence why the hub cannot be used; None where it answers within `timeout` seconds."""
         if self.closed():
             return "Downloads are switched off (--offline, HEARSAY_DOWNLOADS=off or HF_HUB_OFFLINE=1)."
         address, found = self.address(), Future[str | None]()
@@ -83,7 +85,7 @@ class Hub:
 
         def ask() -> None:
             try:
-                found.set_result(_silence(client, address))
+                found.set_result(_unreachable(client, address))
             except BaseException as error:
                 found.set_exception(error)
 
@@ -94,35 +96,33 @@ class Hub:
         except TimeoutError:
             return f"{address} does not answer within {timeout:g} seconds."
 
-    def cached(self, repository: str, wanted: Selection = WHISPER) -> Path | None:
-        """Find a complete snapshot of a repository in the hub library's cache, whoever left it there."""
+    def cached(self, repository: str, wanted: FileSelection) -> Path | None:
+        """Find a complete snapshot of a repository in the hub library's cache; None where there is none."""
         from huggingface_hub import constants, try_to_load_from_cache
 
-        # Most are not there, which the library finds out in twenty times the time.
+        # Most repositories are not there, which the library takes twenty times as long to find out.
         if not Path(self.cache or constants.HF_HUB_CACHE, _folder_name(repository)).is_dir():
             return None
-        landmark = "model.bin" if wanted is WHISPER else wanted.landmark
+        landmark = wanted.landmark
         found = landmark and try_to_load_from_cache(repository, landmark, cache_dir=self.cache)
         if not isinstance(found, str) or landmark is None:
             return None
         folder = Path(found).parents[landmark.count("/")]
-        complete = is_converted(folder) if wanted is WHISPER else _is_complete(folder, wanted)
-        return folder if complete else None
+        return folder if _is_complete(folder, wanted) else None
 
     def download(
         self,
         repository: str,
         folder: Path,
+        wanted: FileSelection,
         progress: Progress = lambda done, total: None,
         *,
-        wanted: Selection = WHISPER,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Fetch a repository's model into `folder`, going on where an earlier attempt stopped, and verify it.
+        """Download and verify files of a repository, going on where an earlier attempt stopped.
 
-        The folder appears under its name when it is complete; in one that exists already, damaged files are
-        replaced.
-        Raises: `DownloadFailed`; what is there by then stays for the next attempt.
+        The folder gets its name when it is complete; in one that exists already, damaged files are replaced.
+        Raises: `DownloadFailed`; what has arrived by then stays for the next attempt.
         """
         import httpx
         from huggingface_hub import get_token
@@ -148,26 +148,19 @@ class Hub:
                 ) from error
 
 
+@dataclass(frozen=True, slots=True)
 class _Download:
-    """One repository on its way to a folder."""
+    """One download of a repository's files."""
 
-    def __init__(
-        self,
-        client: httpx.Client,
-        address: str,
-        repository: str,
-        wanted: Selection,
-        pause: Callable[[float], None],
-    ) -> None:
-        self._client = client
-        self._address = address
-        self._repository = repository
-        self._wanted = wanted
-        self._pause = pause
+    client: httpx.Client
+    address: str
+    repository: str
+    wanted: FileSelection
+    pause: Callable[[float], None]
 
     def into(self, folder: Path, progress: Progress) -> None:
         revision, files = self._listing()
-        target = folder if folder.is_dir() else folder.with_name(f"{folder.name}.part")
+        target = folder if folder.is_dir() else partial_folder(folder)
         target.mkdir(parents=True, exist_ok=True)
         missing = [file for file in files if not is_intact(target / file.name, file)]
         total = sum(file.size or 0 for file in files)
@@ -183,37 +176,37 @@ class _Download:
             done += file.size or 0
         progress(total, total)
         listed = {file.name: asdict(file) for file in files}
-        manifest = {"repository": self._repository, "revision": revision, "files": listed}
+        manifest = {"repository": self.repository, "revision": revision, "files": listed}
         write_atomically(target / MANIFEST, json.dumps(manifest, indent=1))
         if target != folder:
             target.rename(folder)
 
     def _listing(self) -> tuple[str, list[Expected]]:
-        answer = self._client.get(f"{self._address}/api/models/{self._repository}", params={"blobs": "true"})
+        answer = self.client.get(f"{self.address}/api/models/{self.repository}", params={"blobs": "true"})
         answer.raise_for_status()
         try:
             data = answer.json()
             revision = str(data["sha"])
-            siblings = [sib for sib in data["siblings"] if self._wanted.wants(str(sib["rfilename"]))]
+            siblings = [sib for sib in data["siblings"] if self.wanted.wants(str(sib["rfilename"]))]
             files = [_expected(sibling) for sibling in siblings]
         except (ValueError, KeyError, TypeError) as error:
-            raise DownloadFailed(f"{self._address} does not answer like a model hub ({error!r}).") from error
+            raise DownloadFailed(f"{self.address} does not answer like a model hub ({error!r}).") from error
         unsafe = next((file.name for file in files if not _is_storable(file.name)), None)
         if unsafe is not None:
-            raise DownloadFailed(f"{self._repository} names a file that may not be stored: {unsafe!r}.")
-        if lacking := self._wanted.lacking(file.name for file in files):
+            raise DownloadFailed(f"{self.repository} names a file that may not be stored: {unsafe!r}.")
+        if lacking := self.wanted.lacking(file.name for file in files):
             names = ", ".join(lacking)
-            raise DownloadFailed(f"{self._repository} holds no {self._wanted.what}: {names} is missing.")
+            raise DownloadFailed(f"{self.repository} holds no {self.wanted.what}: {names} is missing.")
         return revision, files
 
     def _fetch_verified(
         self, revision: str, file: Expected, target: Path, report: Callable[[int], None]
     ) -> None:
-        url = f"{self._address}/{self._repository}/resolve/{revision}/{quote(file.name)}"
+        url = f"{self.address}/{self.repository}/resolve/{revision}/{quote(file.name)}"
         partial = target / f"{file.name}{PARTIAL}"
         partial.parent.mkdir(parents=True, exist_ok=True)
         resumed = partial.exists() and partial.stat().st_size > 0
-        # What was resumed may belong to another revision, so it has a second chance from the start.
+        # What was resumed may belong to another revision, so there is a second attempt from the start.
         for _ in range(2 if resumed else 1):
             self._fetch(url, partial, report)
             if is_intact(partial, file):
@@ -221,11 +214,11 @@ class _Download:
                 return
             partial.unlink()
         raise DownloadFailed(
-            f"{file.name} of {self._repository} arrived damaged (wrong checksum) and was deleted; try again."
+            f"{file.name} of {self.repository} arrived damaged (wrong checksum) and was deleted; try again."
         )
 
     def _fetch(self, url: str, partial: Path, report: Callable[[int], None]) -> None:
-        """Fetch until the file has its size; give up after five attempts in a row that brought nothing."""
+        """Fetch until a file has its size; fail after five attempts in a row that brought nothing."""
         import httpx
 
         failures = 0
@@ -237,13 +230,13 @@ class _Download:
                 failures = 0 if partial.exists() and partial.stat().st_size > before else failures + 1
                 if failures == _ATTEMPTS:
                     raise
-                self._pause(min(2.0**failures, 30.0))
+                self.pause(min(2.0**failures, 30.0))
                 continue
             return
 
     def _fetch_some(self, url: str, partial: Path, begin: int, report: Callable[[int], None]) -> None:
         headers = {"Range": f"bytes={begin}-"} if begin else {}
-        with self._client.stream("GET", url, headers=headers) as answer:
+        with self.client.stream("GET", url, headers=headers) as answer:
             if answer.status_code == 416:
                 return  # nothing is left to send: complete, or too long; the checksum will tell
             answer.raise_for_status()
@@ -255,8 +248,13 @@ class _Download:
                     report(begin)
 
 
-def _silence(client: httpx.Client, address: str) -> str | None:
-    """Return why nothing useful comes from an address; None where something answers."""
+def partial_folder(folder: Path) -> Path:
+    """Return the folder in which a download to `folder` collects its files."""
+    return folder.with_name(f"{folder.name}.part")
+
+
+def _unreachable(client: httpx.Client, address: str) -> str | None:
+    """Return in a sentence why an address cannot be used; None where it answers."""
     import httpx
 
     try:
@@ -268,7 +266,7 @@ def _silence(client: httpx.Client, address: str) -> str | None:
 
 
 def _client(**wanted: Any) -> httpx.Client:
-    """Make a client. Raises: `DownloadFailed` where the environment names a proxy that cannot be used."""
+    """Return a client. Raises: `DownloadFailed` where the environment names a proxy that cannot be used."""
     import httpx
 
     try:
@@ -280,18 +278,28 @@ def _client(**wanted: Any) -> httpx.Client:
 
 
 def _folder_name(repository: str) -> str:
-    """Name the folder of a repository in the hub library's cache."""
+    """Return the name of a repository's folder in the hub library's cache."""
     from huggingface_hub.file_download import repo_folder_name
 
     return repo_folder_name(repo_id=repository, repo_type="model")
 
 
-def _is_complete(folder: Path, wanted: Selection) -> bool:
-    """Look whether all that is needed is there, as far as that can be told without asking the hub."""
-    if any((folder.parents[1] / "blobs").glob("*.incomplete")):
+def _is_complete(folder: Path, wanted: FileSelection) -> bool:
+    """Return whether all that is required is there, as far as that can be told without asking the hub."""
+    if wanted.has_open_folders and any((folder.parents[1] / "blobs").glob("*.incomplete")):
         return False
     return not wanted.lacking(
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
+
+
+def is_safe(name: str, reserved: Collection[str] = ()) -> bool:
+    """Return whether a file of that name stays within its folder on any system, and is not reserved."""
+    parts = name.split("/")
+    return (
+        not _UNSAFE.intersection(name)
+        and all(part.strip(". ") for part in parts)
+        and not any(part in reserved for part in parts)
     )
 
 
@@ -300,7 +308,7 @@ def _is_storable(name: str) -> bool:
 
 
 def _expected(sibling: dict[str, Any]) -> Expected:
-    """Read one file of the hub's listing: large files carry a SHA-256, small ones git's id."""
+    """Parse one file of the hub's listing: large files carry a SHA-256, small ones git's id."""
     large = sibling.get("lfs")
     size, digest = (large["size"], large["sha256"]) if large else (sibling["size"], sibling["blobId"])
     return Expected(str(sibling["rfilename"]), int(size), str(digest))
@@ -322,19 +330,15 @@ def _refusal(repository: str, status: int) -> str:
     return f"The hub answers {status} for {repository}; try again later."
 
 
-_PERCENT_STEP = 10
-"""Percent between two progress lines where there is no terminal."""
-
-
-def progress_lines(label: str, tell: Callable[[str], None]) -> Progress:
-    """Turn progress into a line for every tenth that is done."""
-    told = -1
+def progress_lines(label: str, write: Callable[[str], None]) -> Progress:
+    """Return a progress callback that writes a line for every tenth that has arrived."""
+    written = -1
 
     def progress(done: int, total: int) -> None:
-        nonlocal told
-        tenth = _PERCENT_STEP * (100 * done // total // _PERCENT_STEP) if total else 100
-        if tenth > told:
-            told = tenth
-            tell(f"{label}: {tenth} % of {total / 1e6:.0f} MB")
+        nonlocal written
+        percent = 10 * (10 * done // total) if total else 100
+        if percent > written:
+            written = percent
+            write(f"{label}: {percent} % of {total / 1e6:.0f} MB")
 
     return progress

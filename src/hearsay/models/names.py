@@ -1,4 +1,4 @@
-"""What callers may call a model: ids, aliases, the operator's own, and names that mean a default.
+"""The names of models: ids, aliases, the operator's own, and names of hosted models that mean a default.
 
 Knows neither what is installed nor which model is the default for what.
 """
@@ -10,25 +10,24 @@ from collections.abc import Iterable, Mapping
 
 from hearsay.domain import RECOGNITION, ModelCard, Task
 from hearsay.errors import ConfigurationError, ModelNotFound
-from hearsay.models import hosted_names
+from hearsay.models.hosted_names import HOSTED_LANGUAGES, HOSTED_RECOGNIZERS, HOSTED_SYNTHESIZERS
 
 AUTO = "auto"
-"""The default that is whatever installed model suits the machine best."""
+"""The name of the default that is the best installed model for the machine."""
 
-_ALL = frozenset(Task)
-_SPEECH = frozenset({Task.SYNTHESIZE})
-_STAND_INS = dict.fromkeys(hosted_names.HOSTED_RECOGNIZERS, RECOGNITION) | dict.fromkeys(
-    hosted_names.HOSTED_SYNTHESIZERS, _SPEECH
+_HOSTED = dict.fromkeys(HOSTED_RECOGNIZERS, RECOGNITION) | dict.fromkeys(
+    HOSTED_SYNTHESIZERS, frozenset({Task.SYNTHESIZE})
 )
+"""Tasks of the hosted models by name."""
 
 
 class Names:
-    """Every name that has a meaning, and which."""
+    """Every known name of a model, in any case."""
 
     def __init__(
         self, known: Iterable[ModelCard], *, own: Iterable[str] = (), aliases: Mapping[str, str] | None = None
     ) -> None:
-        """Collect the names of cards, the more important first; ids of `own` come before other names."""
+        """Index the names of cards, of which the earlier win; ids of `own` win over all other names."""
         self._cards = {card.id: card for card in known}
         self.aliases = dict(aliases or {})
         """The operator's own aliases: the name and the model that is meant."""
@@ -36,32 +35,32 @@ class Names:
 
     @property
     def hosted_names(self) -> tuple[str, ...]:
-        """Names of hosted models that mean a default here (unless an own model or alias has the name)."""
-        return tuple(name for name in _STAND_INS if name not in self._ids)
+        """Names of hosted models that mean a default, unless an own model or alias has the name."""
+        return tuple(name for name in _HOSTED if name not in self._ids)
 
     def tasks_of_hosted(self, name: str | None) -> frozenset[Task]:
-        """Say for which tasks a name means the default model; for none where it is the name of one.
+        """Return the tasks for which a name means the default model; none for the name of a model.
 
         None, the empty string and `auto` do for all tasks, the name of a hosted model for what that one does.
         Raises: `ConfigurationError` for an alias that means itself.
         """
-        meant = self._meant(name).casefold() if name else AUTO
-        if meant in self._ids:
+        target = self._resolve(name).casefold() if name else AUTO
+        if target in self._ids:
             return frozenset()
-        return _ALL if meant == AUTO else _STAND_INS.get(meant, frozenset())
+        return frozenset(Task) if target == AUTO else _HOSTED.get(target, frozenset())
 
     def card(self, name: str) -> ModelCard:
-        """Find the model of a name that is none for a default. Raises: `ModelNotFound` with the nearest."""
-        meant = self._meant(name)
-        found = self._ids.get(meant.casefold())
+        """Return the model of a name that means no default. Raises: `ModelNotFound`, naming the nearest."""
+        target = self._resolve(name)
+        found = self._ids.get(target.casefold())
         if found is None:
-            raise ModelNotFound(f"The model `{name}` does not exist.{self._nearest(meant)}")
+            raise ModelNotFound(f"The model `{name}` does not exist.{self._nearest(target)}")
         return self._cards[found]
 
     def implied_language(self, name: str | None) -> str | None:
-        """Return the code of the language that a name asks for besides; None for most names."""
-        meant = self._meant(name).casefold() if name else AUTO
-        return None if meant in self._ids else hosted_names.HOSTED_LANGUAGES.get(meant)
+        """Return the code of the language that a name implies; None for most names."""
+        target = self._resolve(name).casefold() if name else AUTO
+        return None if target in self._ids else HOSTED_LANGUAGES.get(target)
 
     def check_aliases(self) -> None:
         """Follow every alias to its end. Raises: `ConfigurationError` where one leads nowhere."""
@@ -69,7 +68,7 @@ class Names:
             self.check(alias, f"the alias {alias}")
 
     def check(self, name: str, what: str) -> None:
-        """Look whether a name has a meaning. Raises: `ConfigurationError`, which tells `what` has none."""
+        """Check that a name means a model. Raises: `ConfigurationError`, which begins with `what`."""
         try:
             if not self.tasks_of_hosted(name):
                 self.card(name)
@@ -89,20 +88,20 @@ class Names:
     def _alias(self, name: str) -> str | None:
         return next((to for alias, to in self.aliases.items() if alias.casefold() == name.casefold()), None)
 
-    def _meant(self, name: str) -> str:
+    def _resolve(self, name: str) -> str:
         """Follow aliases, which may mean each other, to a name that is none. Raises: `ConfigurationError`."""
-        meant, passed = name, {name.casefold()}
-        while (target := self._alias(meant)) is not None:
+        resolved, passed = name, {name.casefold()}
+        while (target := self._alias(resolved)) is not None:
             if target.casefold() in passed:
                 raise ConfigurationError(f"The alias {name} means itself.")
             passed.add(target.casefold())
-            meant = target
-        return meant
+            resolved = target
+        return resolved
 
     def _nearest(self, name: str) -> str:
-        everything = {alias.casefold(): alias for alias in (*_STAND_INS, *self.aliases)} | self._ids
-        close = difflib.get_close_matches(name.casefold(), everything, n=5, cutoff=0.5)
-        near = list(dict.fromkeys(everything[text] for text in close))[:3]
+        known = {alias.casefold(): alias for alias in (*_HOSTED, *self.aliases)} | self._ids
+        close = difflib.get_close_matches(name.casefold(), known, n=5, cutoff=0.5)
+        near = list(dict.fromkeys(known[text] for text in close))[:3]
         return (
             f" Did you mean {' or '.join(near)}?" if near else " `hearsay models list` shows what there is."
         )

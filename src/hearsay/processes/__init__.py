@@ -1,1 +1,1 @@
-"""Child processes of our own."""
+"""Child processes: started without secrets, asked over a socket, supervised."""

@@ -1,6 +1,6 @@
-"""The recording that shows that a server works, and what is said in it.
+"""The sample recording and its reference text.
 
-Knows nothing about who transcribes it; `README.md` beside it tells how it was made.
+Knows no engine; `README.md` beside it documents its source.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 HELLO = Path(__file__).with_name("hello.flac")
-"""Six seconds of speech that every English engine should recognise, the embedded one word for word."""
+"""Six seconds of English speech; the embedded engine recognises every word."""
 
 
 def hello_text() -> str:
-    """Read what is said in `HELLO`, as a person would write it."""
+    """Return the reference text of `HELLO`, with punctuation."""
     return HELLO.with_suffix(".txt").read_text(encoding="utf-8").strip()

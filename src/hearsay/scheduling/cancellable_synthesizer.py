@@ -28,12 +28,13 @@ class CancellableSynthesizer:
         self._open: set[SynthesisStream] = set()
         self._closed = False
 
-    def synthesize(self, text: str, options: SynthesisOptions) -> SynthesisStream:
+    def synthesize(self, text: str, options: SynthesisOptions, *, is_awaited: bool = True) -> SynthesisStream:
         """Begin one utterance. Raises: `Cancelled` once closed, `UnsupportedOption`, `EngineFailed`."""
         with self._lock:
             if self._closed:
                 raise Cancelled
-        stream = _CancellableStream(self._synthesizer.synthesize(text, options), self)
+        begun = self._synthesizer.synthesize(text, options, is_awaited=is_awaited)
+        stream = _CancellableStream(begun, self)
         with self._lock:
             if not self._closed:
                 self._open.add(stream)

@@ -15,8 +15,10 @@ from functools import partial
 from typing import Any, Protocol
 
 from hearsay.domain import ModelCard, RequestContext, Task
+from hearsay.engines import registry
 from hearsay.engines.protocols import Engine
 from hearsay.errors import Overloaded
+from hearsay.scheduling.admission import Admission
 from hearsay.scheduling.batcher import BatchLimits
 from hearsay.scheduling.lease import Lease, LoadedModel, Timings
 
@@ -24,9 +26,6 @@ __all__ = ["BatchLimits", "Lease", "ModelPool", "ModelSource", "Timings"]
 
 _LEAST_RETRY, _MOST_RETRY = 1.0, 300.0
 _SMOOTHING = 0.2
-
-_LIGHT = frozenset({"espeak", "fake_voice"})
-"""Engines whose models weigh next to nothing: they need no room, and unloading them would give none."""
 
 
 class ModelSource(Protocol):
@@ -49,7 +48,6 @@ class _Slot:
     loaded: LoadedModel | None = None
     loading: asyncio.Task[LoadedModel] | None = None
     leases: set[Lease] = field(default_factory=set)
-    n_admitted: int = 0
     last_used: float = 0.0
     mean_serving: float = 1.0
     """Moving average of the seconds of the model's time that one lease took."""
@@ -57,7 +55,7 @@ class _Slot:
     @property
     def is_light(self) -> bool:
         """Whether the model does not count towards those in memory."""
-        return self.card.engine in _LIGHT
+        return registry.spec(self.card).is_light
 
 
 class ModelPool:
@@ -67,7 +65,7 @@ class ModelPool:
         self,
         catalogue: ModelSource,
         *,
-        max_waiting: int = 32,
+        admission: Admission | None = None,
         max_loaded: int = 2,
         idle_seconds: float = 0.0,
         limits: BatchLimits | None = None,
@@ -78,7 +76,8 @@ class ModelPool:
         `limits` say how much a model does at once; None leaves that to the model.
         """
         self._catalogue = catalogue
-        self._max_waiting = max_waiting
+        self.admission = admission or Admission()
+        """The limits of the server, of which those on waiting for a model are enforced here."""
         self._max_loaded = max_loaded
         self._idle_seconds = idle_seconds
         self._limits = limits
@@ -131,12 +130,12 @@ class ModelPool:
 
     def admitted(self) -> int:
         """Return how many requests hold or await a model."""
-        return sum(slot.n_admitted for slot in self._slots.values())
+        return sum(map(self.admission.n_using, self._slots))
 
     async def unload_idle(self) -> list[str]:
         """Unload every model that was not used for `idle_seconds`, and return their ids."""
         now = self._clock()
-        idle = [s for s in self._resident if _is_idle(s) and now - s.last_used >= self._idle_seconds]
+        idle = [s for s in self._resident if self._is_idle(s) and now - s.last_used >= self._idle_seconds]
         for slot in idle:
             await self._unload(slot)
         return [slot.card.id for slot in idle]
@@ -153,19 +152,17 @@ class ModelPool:
         for slot in tuple(self._resident):
             await self._unload(slot)
 
+    def _is_idle(self, slot: _Slot) -> bool:
+        return self.admission.n_using(slot.card.id) == 0 and slot.loaded is not None
+
     def _check_open(self) -> None:
         if self._closed:
             raise Overloaded("The server is shutting down.", retry_after=5.0)
 
     def _admit(self, slot: _Slot) -> None:
         self._check_open()
-        if slot.n_admitted > self._max_waiting:
-            wait = min(max(slot.mean_serving, _LEAST_RETRY), _MOST_RETRY)
-            raise Overloaded(
-                f"{self._max_waiting} requests wait for {slot.card.id} already; try again in {wait:.0f} s.",
-                retry_after=wait,
-            )
-        slot.n_admitted += 1
+        retry_after = min(max(slot.mean_serving, _LEAST_RETRY), _MOST_RETRY)
+        self.admission.enter_model(slot.card.id, retry_after=retry_after)
 
     def _release(self, slot: _Slot, lease: Lease) -> None:
         slot.leases.discard(lease)
@@ -174,10 +171,10 @@ class ModelPool:
         self._leave(slot)
 
     def _leave(self, slot: _Slot) -> None:
-        slot.n_admitted -= 1
+        self.admission.leave_model(slot.card.id)
         slot.last_used = self._clock()
         self._wake()
-        if slot.n_admitted == 0 and self._idle_seconds > 0 and not self._closed:
+        if self.admission.n_using(slot.card.id) == 0 and self._idle_seconds > 0 and not self._closed:
             asyncio.get_running_loop().call_later(self._idle_seconds, self._start_unloading)
 
     def _start_unloading(self) -> None:
@@ -221,7 +218,7 @@ class ModelPool:
         """Wait until one more model may be in memory, and reserve that place."""
         while not slot.is_light and len(heavy := self._heavy()) >= self._max_loaded:
             self._check_open()
-            idle = [other for other in heavy if _is_idle(other)]
+            idle = [other for other in heavy if self._is_idle(other)]
             if idle:
                 await self._unload(min(idle, key=lambda other: other.last_used))
             else:
@@ -240,10 +237,6 @@ class ModelPool:
         finally:
             self._resident.remove(slot)
             self._wake()
-
-
-def _is_idle(slot: _Slot) -> bool:
-    return slot.n_admitted == 0 and slot.loaded is not None
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

@@ -22,7 +22,7 @@ from hearsay.errors import ConfigurationError, Unauthorized
 from hearsay.storage.atomic import write_atomically
 
 PREFIX = "hs-"
-"""How every key that we make begins."""
+"""How every key that is made here begins."""
 
 _N_BYTES = 32
 _VERSION = 1
@@ -30,18 +30,18 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """What is kept of a key."""
+    """What is stored of a key."""
 
     id: str
     """Eight hexadecimal digits, to name the key when it is revoked."""
     name: str
-    """Who or what it was made for."""
+    """What it was made for, in the operator's words."""
     digest: str
     """SHA-256 of the key, hexadecimal."""
     created: int
     """Unix time."""
     hint: str
-    """Its first and last characters, to tell keys apart."""
+    """Its first and last characters, to distinguish keys."""
 
 
 class KeyFile:
@@ -52,7 +52,7 @@ class KeyFile:
         self._clock = clock
 
     def add(self, name: str) -> tuple[str, KeyRecord]:
-        """Make a key and keep its hash; the key is only in this answer. Raises: `ConfigurationError`."""
+        """Make a key and store its hash; only this answer has the key. Raises: `ConfigurationError`."""
         if not name.strip():
             raise ConfigurationError("A key needs a name, so that it can be recognised later.")
         with self._locked():
@@ -81,7 +81,7 @@ class KeyFile:
             raise ConfigurationError(f"The key file {self.path} cannot be read: {error}") from error
 
     def revoke(self, which: str) -> KeyRecord:
-        """Forget the key with this id or name. Raises: `ConfigurationError` where there is none."""
+        """Remove the key with this id or name. Raises: `ConfigurationError` where there is none."""
         with self._locked():
             records = self.records()
             gone = next((record for record in records if which in {record.id, record.name}), None)
@@ -92,7 +92,7 @@ class KeyFile:
         return gone
 
     def version(self) -> tuple[int, int, int] | None:
-        """Return something that changes when the file does; None while there is none."""
+        """Return a value that changes when the file does; None while there is none."""
         try:
             state = self.path.stat()
         except FileNotFoundError:
@@ -109,7 +109,7 @@ class KeyFile:
 
 
 class Keyring:
-    """The keys that open a server: those of a file, as it is now, and fixed ones."""
+    """The valid keys of a server: those of a file, as it is now, and fixed ones."""
 
     def __init__(self, file: KeyFile | None = None, fixed: Sequence[str] = ()) -> None:
         """Read the file. Raises: `ConfigurationError` where it is damaged."""
@@ -122,12 +122,12 @@ class Keyring:
 
     @property
     def required(self) -> bool:
-        """Whether callers need a key. Once they do, it stays so: revoking the last key opens no doors."""
+        """Whether a key is needed. Once it is, it stays so, also when the last key is revoked."""
         self._refresh()
         return self._was_required
 
     def check(self, key: str | None) -> str | None:
-        """Return the name of a caller's key; None where no key is needed.
+        """Return the name of a key; None where no key is needed.
 
         Raises: `Unauthorized` for a missing or wrong key.
         """
@@ -136,7 +136,7 @@ class Keyring:
         if not key:
             raise Unauthorized("An API key is required: send it as `Authorization: Bearer KEY`.")
         digest = _digest(key)
-        # All are compared, so that the time taken does not tell which one was close.
+        # All are compared, so that the time taken does not depend on which one matches.
         keys = (*self._fixed, *self._stored)
         matches = [name for known, name in keys if hmac.compare_digest(known, digest)]
         if not matches:

@@ -1,6 +1,6 @@
-"""Replacing small text files such that no reader ever sees half of one.
+"""Atomic replacement of small text files.
 
-Knows nothing about what is in them.
+Knows nothing about their content.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Replace a file with UTF-8 text, in one step; makes its folder if need be."""
+    """Replace a file with UTF-8 text in one step; creates its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # No part of the target's name, which may be as long as names can be; no other writer's file.
+    # Without the target's name, which may have the maximal length; unique per writer.
     temporary = path.with_name(f".{os.getpid()}-{threading.get_ident()}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:

@@ -1,11 +1,9 @@
-"""In which language a text is written, as far as that can be told.
+"""Language identification of written text.
 
-Knows no voice and no model. Better no answer than a wrong one: a greeting is too short, half English and
-half German is neither, and for both there is the language that the operator chose. Only where that one
-could not even be read, because the script is another, the likeliest of those that share the script will do.
-Scripts that one language has to itself decide by themselves; for the others there is a classifier of byte
-sequences, which needs 75 MB and a second when it is first asked and a millisecond for a text from then on.
-Any thread may ask.
+Knows no voice and no model. Prefers no result to a wrong one: for a greeting (too short) or half English and
+half German text the caller has a default language. Only for another script than that of the default, the most
+probable language of the script is returned. Scripts of a single language decide directly; for the others a
+classifier of byte n-grams takes 75 MB and a second at first use, then a millisecond per text. Thread-safe.
 
 Sources: Lui & Baldwin (2011), Cross-domain Feature Selection for Language Identification; Lui & Baldwin
 (2012), langid.py; the model of 139 languages is that of `py3langid`.
@@ -23,13 +21,13 @@ from typing import Any
 from hearsay.text import languages
 
 SAMPLE = 600
-"""Characters of a text that are looked at."""
+"""Characters of a text that are read."""
 
 CONFIDENCE = 0.5
-"""Probability that an answer must have."""
+"""Least probability of a result."""
 
 MIN_LETTERS = 6
-"""Fewer say nothing in a script that many languages share."""
+"""Least letters in a script that many languages share."""
 
 # fmt: off
 COMMON = frozenset({
@@ -38,39 +36,25 @@ COMMON = frozenset({
     "uk", "ur", "vi", "zh",
 })
 # fmt: on
-"""Languages that are read every day by many."""
+"""Widely read languages."""
 
-RARITY = 3.0
-"""Nats of evidence that speak against any other before a letter is read: `Hola` is not Aragonese."""
+RARE_PENALTY = 3.0
+"""Prior against all other languages, nats: `Hola` is not Aragonese."""
 
-_SCRIPTS: tuple[tuple[str, str], ...] = (
-    ("\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9d", "ja"),
-    ("\u1100-\u11ff\u3130-\u318f\uac00-\ud7ff", "ko"),
-    ("\u0370-\u03ff\u1f00-\u1fff", "el"),
-    ("\u0590-\u05ff", "he"),
-    ("\u0e00-\u0e7f", "th"),
-    ("\u10a0-\u10ff\u1c90-\u1cbf", "ka"),
-    ("\u0530-\u058f", "hy"),
-    ("\u1200-\u139f", "am"),
-    ("\u0a00-\u0a7f", "pa"),
-    ("\u0a80-\u0aff", "gu"),
-    ("\u0b00-\u0b7f", "or"),
-    ("\u0b80-\u0bff", "ta"),
-    ("\u0c00-\u0c7f", "te"),
-    ("\u0c80-\u0cff", "kn"),
-    ("\u0d00-\u0d7f", "ml"),
-    ("\u0d80-\u0dff", "si"),
-    ("\u0e80-\u0eff", "lo"),
-    ("\u0f00-\u0fff", "bo"),
-    ("\u1000-\u109f", "my"),
-    ("\u1780-\u17ff", "km"),
+# fmt: off
+_UNIQUE_SCRIPTS = tuple((re.compile(f"[{letters}]"), code) for letters, code in (
+    ("\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9d", "ja"), ("\u1100-\u11ff\u3130-\u318f\uac00-\ud7ff", "ko"),
+    ("\u0370-\u03ff\u1f00-\u1fff", "el"), ("\u0590-\u05ff", "he"), ("\u0e00-\u0e7f", "th"),
+    ("\u10a0-\u10ff\u1c90-\u1cbf", "ka"), ("\u0530-\u058f", "hy"), ("\u1200-\u139f", "am"),
+    ("\u0a00-\u0a7f", "pa"), ("\u0a80-\u0aff", "gu"), ("\u0b00-\u0b7f", "or"), ("\u0b80-\u0bff", "ta"),
+    ("\u0c00-\u0c7f", "te"), ("\u0c80-\u0cff", "kn"), ("\u0d00-\u0d7f", "ml"), ("\u0d80-\u0dff", "si"),
+    ("\u0e80-\u0eff", "lo"), ("\u0f00-\u0fff", "bo"), ("\u1000-\u109f", "my"), ("\u1780-\u17ff", "km"),
     ("\u13a0-\u13ff\uab70-\uabbf", "chr"),
-)
-"""Letters and the language that alone is written in them, or nearly so."""
+))
+# fmt: on
+"""Scripts of (nearly) one language."""
 
-_OWN = tuple((re.compile(f"[{letters}]"), code) for letters, code in _SCRIPTS)
-
-_SHARED: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
+_SHARED_SCRIPTS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
     (
         re.compile("[\u0400-\u052f]"),
         ("ru", "uk", "bg", "sr", "be", "mk", "kk", "ky", "mn", "tg", "tt", "ba"),
@@ -83,92 +67,86 @@ _SHARED: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
     (re.compile("[\u0980-\u09ff]"), ("bn", "as")),
     (re.compile("[\u3400-\u9fff]"), ("zh", "ja", "yue")),
 )
-"""Letters and the few languages that are written in them, the one with the most readers first."""
+"""Scripts of a few languages, the most read one first."""
 
 _KANJI = re.compile("[\u3400-\u9fff]")
 
 _KANJI_PER_KANA = 10
-"""More than Japanese has; Chinese borrows a kana now and then."""
+"""More than in Japanese; Chinese text sometimes contains a kana."""
 
 _LETTERS = re.compile(r"[^\W\d_]")
 
 _CODES = {"jv": "jw", "nb": "no"}
-"""Codes that the classifier writes differently from `languages`."""
+"""Codes in which the classifier differs from `languages`."""
 
-_loading = Lock()
+_load_lock = Lock()
 
 
-def identify(text: str, among: Collection[str]) -> str | None:
-    """Return the code of the language in which a text is written; None where it cannot be told.
-
-    `among` are the codes that may be answered. A text in another language gives None.
-    """
+def identify(text: str, candidates: Collection[str]) -> str | None:
+    """Return the code, among `candidates`, of a text's language; None where it is another or uncertain."""
     sample = text[:SAMPLE]
     n_letters = len(_LETTERS.findall(sample))
     found = _by_script(sample, n_letters)
     if found is None and n_letters >= MIN_LETTERS:
-        found = _by_letters(sample, frozenset(among))
-    return found if found in among else None
+        found = _by_classifier(sample, frozenset(candidates))
+    return found if found in candidates else None
 
 
 def prepare() -> None:
-    """Load the classifier now, so that nobody waits for it later."""
+    """Load the classifier ahead of the first request."""
     _classifier()
 
 
 def _by_script(sample: str, n_letters: int) -> str | None:
-    for script, code in _OWN:
-        n_own = len(script.findall(sample))
-        if code == "ja" and (n_kanji := len(_KANJI.findall(sample))) < _KANJI_PER_KANA * n_own:
-            n_own += n_kanji
-        if 2 * n_own > n_letters:
+    for script, code in _UNIQUE_SCRIPTS:
+        n_matching = len(script.findall(sample))
+        if code == "ja" and (n_kanji := len(_KANJI.findall(sample))) < _KANJI_PER_KANA * n_matching:
+            n_matching += n_kanji
+        if 2 * n_matching > n_letters:
             return code
-    for script, codes in _SHARED:
+    for script, codes in _SHARED_SCRIPTS:
         if 2 * len(script.findall(sample)) > n_letters:
-            evidence = _evidence(sample) if n_letters else {}  # digits: the first will do
-            return max(codes, key=lambda code: evidence.get(code, -math.inf))
+            scores = _log_probabilities(sample) if n_letters else {}  # digits: the first will do
+            return max(codes, key=lambda code: scores.get(code, -math.inf))
     return None
 
 
-def _by_letters(sample: str, among: frozenset[str]) -> str | None:
+def _by_classifier(sample: str, candidates: frozenset[str]) -> str | None:
     half = len(sample) // 2
     parts = [sample] if len(sample) < SAMPLE // 3 else [sample[:half], sample[half:]]
-    answers = {_likeliest(part, among) for part in parts}
+    answers = {_most_probable(part, candidates) for part in parts}
     return answers.pop() if len(answers) == 1 else None
 
 
-def _likeliest(text: str, among: frozenset[str]) -> str | None:
-    """Return the likeliest language, if it is likely enough.
-
-    Its rivals are all that anybody may have meant.
-    """
-    temper = math.sqrt(len(text.encode("utf-8", "replace")))
+def _most_probable(text: str, candidates: frozenset[str]) -> str | None:
+    """Return the most probable language of the candidates and all of `languages`, if probable enough."""
+    temperature = math.sqrt(len(text.encode("utf-8", "replace")))
     weights = {
-        code: score / temper
-        for code, score in _evidence(text).items()
-        if code in among or code in languages.NAMES
+        code: score / temperature
+        for code, score in _log_probabilities(text).items()
+        if code in candidates or code in languages.NAMES
     }
     best = max(weights, key=lambda code: weights[code])
     total = sum(math.exp(weight - weights[best]) for weight in weights.values())
     return best if 1 / total >= CONFIDENCE else None
 
 
-def _evidence(text: str) -> Mapping[str, float]:
-    """Return the logarithm of each language's probability, but for a constant, in no particular order."""
-    evidence: dict[str, float] = {}
+def _log_probabilities(text: str) -> Mapping[str, float]:
+    """Return the log probability of each language, up to a constant, unordered."""
+    scores: dict[str, float] = {}
     for name, score in _classifier().rank(text.encode("utf-8", "replace")):
         code = _CODES.get(name, name)
-        evidence.setdefault(code, score - (0.0 if code in COMMON else RARITY))
-    return evidence
+        scores.setdefault(code, score - (0.0 if code in COMMON else RARE_PENALTY))
+    return scores
 
 
 def _classifier() -> Any:
-    with _loading:
-        return _loaded()
+    with _load_lock:
+        return _load()
 
 
 @cache
-def _loaded() -> Any:
+def _load() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE)

@@ -1,1 +1,1 @@
-"""Text to a stream of sound: choice of voice, synthesis sentence by sentence."""
+"""Text to a stream of audio: choice of voice, synthesis utterance by utterance."""

@@ -1,8 +1,7 @@
-"""Text + voice + synthesizer → a stream of sound, and its bytes in a format that somebody can play.
+"""Utterances + voice + synthesizer → a stream of audio, and its bytes in an audio format.
 
-Knows no request and no wire. Text comes in pieces, which an endless book may supply; while one is heard the
-next is being made, and no more than these two are in memory. What is slower or faster than a model can speak
-is left to time stretching.
+Knows no request and no protocol. Text arrives as utterances, possibly without end; while one is played the
+next is synthesized, and only these two are in memory. Speeds beyond a model's range use time stretching.
 """
 
 from __future__ import annotations
@@ -14,63 +13,68 @@ from dataclasses import replace
 from hearsay.domain import BytesLike, Pcm, SynthesisOptions
 from hearsay.engines.protocols import IsCancelled, SynthesisStream, Synthesizer
 from hearsay.errors import Cancelled, InvalidRequest
-from hearsay.media.encoding import SoundEncoder, SoundFormat
+from hearsay.media.encoding import AudioEncoder, AudioFormat
 
 
 class Synthesis:
-    """One text being spoken; iterate once."""
+    """The synthesis of one text; iterate once."""
 
     def __init__(
         self,
-        pieces: Iterable[str],
+        utterances: Iterable[str],
         options: SynthesisOptions,
         synthesizer: Synthesizer,
         *,
         cancelled: IsCancelled = lambda: False,
     ) -> None:
-        """Prepare; text is asked for when iteration begins. Pieces must be no longer than the model takes."""
+        """Store the input; text is read when iteration begins.
+
+        Utterances must not exceed the synthesizer's `utterance_characters`.
+        """
         slowest, fastest = synthesizer.speeds
-        natural = min(max(options.speed, slowest), fastest)
-        self.tempo = options.speed / natural
-        """How much faster what comes out must still become."""
+        native_speed = min(max(options.speed, slowest), fastest)
+        self.tempo = options.speed / native_speed
+        """Factor of the time stretching that remains to be applied."""
         self.seconds = 0.0
-        """Length of what was given so far, before its tempo is changed."""
-        self._pieces = iter(pieces)
-        self._options = replace(options, speed=natural)
+        """Duration of the audio yielded so far, before time stretching."""
+        self._utterances = iter(utterances)
+        self._options = replace(options, speed=native_speed)
         self._synthesizer = synthesizer
         self._cancelled = cancelled
+        self._is_awaited = True
 
     def __iter__(self) -> Generator[Pcm, None, None]:
-        """Return `int16[n]` blocks at the synthesizer's rate, as they are made.
+        """Yield `int16[n_samples]` blocks at the synthesizer's rate, as they are made.
 
-        Raises: `Cancelled` when the caller has gone, `InvalidRequest` when nothing in the text can be said.
+        Raises: `Cancelled` on cancellation, `InvalidRequest` when nothing in the text can be spoken.
         """
         current = following = None
         try:
-            current = self._begin()
-            following = self._begin()
+            current = self._start_next()
+            following = self._start_next()
             while current is not None:
-                yield from self._heard(current)
-                current, following = following, self._begin()
+                yield from self._stream_blocks(current)
+                current, following = following, self._start_next()
         finally:
-            for speaking in (current, following):
-                if speaking is not None:
-                    speaking.stop()
+            for stream in (current, following):
+                if stream is not None:
+                    stream.stop()
         if not self.seconds:
             raise InvalidRequest("Nothing in the input can be spoken.", param="input", code="nothing_to_say")
 
-    def _begin(self) -> SynthesisStream | None:
+    def _start_next(self) -> SynthesisStream | None:
         self._check()
-        piece = next(self._pieces, None)
-        if piece is None:
+        utterance = next(self._utterances, None)
+        if utterance is None:
             return None
-        speaking = self._synthesizer.synthesize(piece, self._options)
-        if self._options.is_awaited:
-            self._options = replace(self._options, is_awaited=False)  # while this one is heard
-        return speaking
+        is_awaited, self._is_awaited = (
+            self._is_awaited,
+            False,
+        )  # the others are synthesized while it is played
+        return self._synthesizer.synthesize(utterance, self._options, is_awaited=is_awaited)
 
-    def _heard(self, speaking: SynthesisStream) -> Iterator[Pcm]:
-        for block in speaking:
+    def _stream_blocks(self, stream: SynthesisStream) -> Iterator[Pcm]:
+        for block in stream:
             self._check()
             self.seconds += len(block) / self._synthesizer.sample_rate
             yield block
@@ -80,9 +84,9 @@ class Synthesis:
             raise Cancelled
 
 
-def encoded(synthesis: Synthesis, synthesizer: Synthesizer, wanted: SoundFormat) -> Iterator[BytesLike]:
-    """Return the bytes of a whole file or stream in the wanted format, none empty, as sound is made."""
-    encoder = SoundEncoder(wanted, source_rate=synthesizer.sample_rate, tempo=synthesis.tempo)
+def encoded(synthesis: Synthesis, synthesizer: Synthesizer, audio_format: AudioFormat) -> Iterator[BytesLike]:
+    """Yield the non-empty blocks of bytes of a file or stream in an audio format, as audio is made."""
+    encoder = AudioEncoder(audio_format, source_rate=synthesizer.sample_rate, tempo=synthesis.tempo)
     with closing(iter(synthesis)) as blocks:
         for block in blocks:
             if data := encoder.feed(block):

@@ -1,1 +1,1 @@
-"""Voice activity: probabilities to spans of speech, spans to chunks."""
+"""Voice activity detection: probabilities to spans of speech, spans to chunks."""

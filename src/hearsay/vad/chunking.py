@@ -1,6 +1,6 @@
-"""Chunks of a recording, cut at pauses, to be recognised one by one.
+"""Chunks of a recording, cut at pauses, for recognition one by one.
 
-Knows no detector's runtime and no recogniser. Works forwards, piece by piece, in flat memory.
+Knows no detector's runtime and no recogniser. Streams over regions in constant memory.
 """
 
 from __future__ import annotations
@@ -15,61 +15,57 @@ from hearsay.domain import SAMPLE_RATE, Audio, SpeechSpan, VadThresholds
 from hearsay.engines.protocols import SpeechDetector
 from hearsay.vad.spans import LONG_SILENCE, MIN_PAUSE, SpeechRegion, SpeechSegmenter, join_regions
 
-SURE_PAUSE = 0.6
-"""Seconds from which a pause is as good a place to cut as any."""
+FULL_PAUSE = 0.6
+"""Pause beyond which a longer one is no better cut, seconds."""
 
+PAUSE_WEIGHT = 0.4
+"""Fraction of a window that may stay empty for a cut at a pause of `FULL_PAUSE`."""
 
-PAUSE_WORTH = 0.4
-"""Share of a window that may stay empty for the sake of a sure pause."""
-
-
-LEAST_CONTEXT = 0.1
-"""Seconds of silence that it keeps also where the window is full."""
-
+MIN_CONTEXT = 0.1
+"""Silence after the speech of a chunk that fills the window, seconds."""
 
 BLOCK_FRAMES = 1024
-"""Frames that are listened to at once."""
+"""Frames per call of the detector."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A slice of a recording that begins and ends in silence, to be recognised by itself."""
+    """A slice of a recording that begins and ends in silence, recognised on its own."""
 
     start: float
-    """Seconds, whole hundredths: a frame of Whisper's."""
+    """Seconds, a multiple of 0.01: Whisper's frame."""
     end: float
-    """Whole hundredths, too, or the end of the recording."""
+    """Seconds, a multiple of 0.01 or the end of the recording."""
     spans: tuple[SpeechSpan, ...]
-    """The speech within."""
+    """The speech in the chunk."""
 
 
 def pack_chunks(speech: Iterable[SpeechRegion], *, duration: float, window: float = 30.0) -> list[Chunk]:
-    """Cut a recording of `duration` seconds at pauses into stretches of at most `window` seconds.
+    """Return chunks of at most `window` seconds of a recording of `duration` seconds, cut at pauses.
 
-    Stretches are in order, never overlap and hold all the speech. They are cut nowhere but in pauses of at
-    least `MIN_PAUSE`, so speech without such a pause may make one longer than the window. A recording that
-    fits the window is one stretch, from its beginning to its end, if there is any speech in it.
+    Chunks are in order, do not overlap and contain all speech. Cuts need a pause of at least `MIN_PAUSE`, so
+    speech without one may exceed the window. A recording that fits the window and has speech is one chunk.
     """
-    packing = ChunkPacker(duration, window)
-    found = [stretch for piece in speech for stretch in packing.add(piece)]
-    return [*found, *packing.finish()]
+    packer = ChunkPacker(duration, window)
+    chunks = [chunk for region in speech for chunk in packer.add(region)]
+    return [*chunks, *packer.finish()]
 
 
 def stream_chunks(
     audio: Audio, detector: SpeechDetector, thresholds: VadThresholds, *, window: float = 30.0
 ) -> Iterator[Chunk]:
-    """Listen to a recording block by block, and give each stretch as soon as its end is certain.
+    """Run the detector over a recording and yield each chunk of `pack_chunks` as soon as its end is known.
 
-    Gives what `pack_chunks` gives for the whole recording. Raises what the detector raises.
+    Raises what the detector raises.
     """
-    ear = SpeechSegmenter(thresholds, detector.frame_samples / SAMPLE_RATE)
-    packing = ChunkPacker(audio.duration, window)
+    segmenter = SpeechSegmenter(thresholds, detector.frame_samples / SAMPLE_RATE)
+    packer = ChunkPacker(audio.duration, window)
     for probabilities in _probabilities(audio, detector):
-        for piece in ear.feed(probabilities):
-            yield from packing.add(piece)
-    for piece in ear.finish(audio.duration):
-        yield from packing.add(piece)
-    yield from packing.finish()
+        for region in segmenter.feed(probabilities):
+            yield from packer.add(region)
+    for region in segmenter.finish(audio.duration):
+        yield from packer.add(region)
+    yield from packer.finish()
 
 
 def _probabilities(audio: Audio, detector: SpeechDetector) -> Iterator[NDArray[np.float32]]:
@@ -80,64 +76,60 @@ def _probabilities(audio: Audio, detector: SpeechDetector) -> Iterator[NDArray[n
     yield stream.finish()
 
 
-def _least_end(piece: SpeechRegion) -> float:
-    """Return the earliest end of a stretch that ends with this piece."""
-    return min(piece.latest_end, piece.end + LEAST_CONTEXT)
+def _min_end(region: SpeechRegion) -> float:
+    """Return the earliest end of a chunk that ends with this region."""
+    return min(region.latest_end, region.end + MIN_CONTEXT)
 
 
 class ChunkPacker:
-    """Packs pieces into stretches, one piece after the other."""
+    """Packs regions into chunks, one region after the other."""
 
     def __init__(self, duration: float, window: float) -> None:
         self._duration = duration
         self._window = window
-        self._whole = duration <= window
-        self._held: list[
-            SpeechRegion
-        ] = []  # what the open stretch may hold; all of it fits the window but a single one
+        self._fits_window = duration <= window
+        self._regions: list[SpeechRegion] = []
+        """Regions of the open chunk; they fit the window, unless there is only one."""
 
-    def add(self, piece: SpeechRegion) -> list[Chunk]:
-        """Take the next piece, and give the stretches of which all is known now."""
+    def add(self, region: SpeechRegion) -> list[Chunk]:
+        """Add the next region and return the chunks that are complete now."""
         found: list[Chunk] = []
-        if not self._whole:
-            while self._held and _least_end(piece) - self._begin > self._window and (n := self._best()):
+        if not self._fits_window:
+            while self._regions and _min_end(region) - self._start > self._window and (n := self._best_cut()):
                 found.append(self._cut(n))
-        self._held.append(piece)
-        if piece.pause >= LONG_SILENCE and not self._whole:
-            found.append(self._cut(len(self._held)))
+        self._regions.append(region)
+        if region.pause >= LONG_SILENCE and not self._fits_window:
+            found.append(self._cut(len(self._regions)))
         return found
 
     def finish(self) -> list[Chunk]:
-        """Return the stretch still owed by a recording that ends here."""
-        if not self._held:
+        """Return the last chunk of a recording that ends here."""
+        if not self._regions:
             return []
-        if self._whole:
-            return [Chunk(0.0, self._duration, tuple(join_regions(self._held)))]
-        return [self._cut(len(self._held))]
+        if self._fits_window:
+            return [Chunk(0.0, self._duration, tuple(join_regions(self._regions)))]
+        return [self._cut(len(self._regions))]
 
     @property
-    def _begin(self) -> float:
-        return round(self._held[0].earliest_start, 2)
+    def _start(self) -> float:
+        return round(self._regions[0].earliest_start, 2)
 
-    def _best(self) -> int:
-        """Choose how many of the pieces held to take: a long pause is worth some of the window.
+    def _best_cut(self) -> int:
+        """Return how many regions to take, preferring long pauses and full windows; 0 without a pause."""
+        numbers = [n for n, region in enumerate(self._regions, 1) if region.pause >= MIN_PAUSE]
 
-        0 where no pause is long enough yet.
-        """
-        numbers = [n for n, piece in enumerate(self._held, 1) if piece.pause >= MIN_PAUSE]
+        def score(n: int) -> float:
+            last = self._regions[n - 1]
+            full = (last.end - self._start) / self._window
+            return full + PAUSE_WEIGHT * min(last.pause / FULL_PAUSE, 1.0)
 
-        def worth(n: int) -> float:
-            last = self._held[n - 1]
-            full = (last.end - self._begin) / self._window
-            return full + PAUSE_WORTH * min(last.pause / SURE_PAUSE, 1.0)
-
-        return max(numbers, key=worth, default=0)
+        return max(numbers, key=score, default=0)
 
     def _cut(self, n: int) -> Chunk:
-        """Make a stretch of the first `n` pieces held."""
-        begin, last = self._begin, self._held[n - 1]
-        end = max(_least_end(last), min(last.latest_end, begin + self._window))
+        """Remove the first `n` regions and return their chunk."""
+        start, last = self._start, self._regions[n - 1]
+        end = max(_min_end(last), min(last.latest_end, start + self._window))
         end = round(end, 2) if end < self._duration - 0.005 else self._duration
-        stretch = Chunk(begin, end, tuple(join_regions(self._held[:n])))
-        del self._held[:n]
-        return stretch
+        chunk = Chunk(start, end, tuple(join_regions(self._regions[:n])))
+        del self._regions[:n]
+        return chunk

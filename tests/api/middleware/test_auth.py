@@ -1,14 +1,21 @@
-"""Keys at the door: checked before a byte of the body is read, and only where something is to be guarded."""
+"""Authentication: checked before a byte of the body is read, on every path and scope that is not public."""
 
 from __future__ import annotations
 
+import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import structlog
+from starlette.types import Message, Receive, Scope, Send
 
+from hearsay.api.middleware.auth import PUBLIC_PATHS, AuthMiddleware
+from hearsay.domain import RequestContext
+from hearsay.errors import Unauthorized
 from hearsay.storage.api_keys import KeyFile, Keyring
+from tests.support.asgi import called, scope_of
 from tests.support.server import Running, Stage, speech
 
 KEY = "sk-right"
@@ -102,3 +109,90 @@ def test_the_answer_comes_before_the_body(guarded: Stage) -> None:
 def test_a_large_upload_without_a_key_gets_its_answer(guarded: Stage) -> None:
     with guarded.open() as server:
         assert server.post(file=b"x" * (20 << 20)).status_code == 401
+
+
+# WebSockets, and what is neither
+
+
+class Reached(Exception):
+    """The app inside was called."""
+
+
+async def unreachable(scope: Scope, receive: Receive, send: Send) -> None:
+    raise Reached
+
+
+def handshake(server: Running, path: str, key: str | None) -> bytes:
+    """Ask for a WebSocket over a socket, and return the head of the answer."""
+    host, port = server.http.base_url.host, server.http.base_url.port
+    with socket.create_connection((host, port or 80), timeout=30) as connection:
+        connection.sendall(
+            f"GET {path} HTTP/1.1\r\nhost: {host}\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+            "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n".encode()
+            + (f"authorization: Bearer {key}\r\n" if key else "").encode()
+            + b"\r\n"
+        )
+        answer = b""
+        while b"\r\n\r\n" not in answer and (received := connection.recv(65536)):
+            answer += received
+    return answer
+
+
+@pytest.mark.parametrize("path", ["/v1/realtime", "/v1/audio/transcriptions", "/nowhere"])
+def test_a_websocket_handshake_needs_a_key(locked: Running, path: str) -> None:
+    for key in (None, "wrong"):
+        assert handshake(locked, path, key).split(b" ")[1] in (b"401", b"403")
+    assert handshake(locked, path, KEY).split(b" ")[1] in (b"404", b"405")
+
+
+@pytest.mark.parametrize("kind", ["websocket", "webtransport", ""])
+@pytest.mark.parametrize("path", ["/v1/realtime", *sorted(PUBLIC_PATHS)])
+def test_only_http_has_public_paths(kind: str, path: str) -> None:
+    app = AuthMiddleware(unreachable, keys=Keyring(fixed=[KEY]))
+    with pytest.raises((Unauthorized, ValueError)):
+        called(app, scope_of(kind, path, state={"context": RequestContext("req_1")}))
+
+
+def test_the_context_has_the_name_of_the_key() -> None:
+    context = RequestContext("req_1")
+    scope = scope_of("websocket", headers={"authorization": f"Bearer {KEY}"}, state={"context": context})
+    with pytest.raises(Reached):
+        called(AuthMiddleware(unreachable, keys=Keyring(fixed=[KEY])), scope)
+    found: RequestContext = scope["state"]["context"]
+    assert (found.id, found.key) == ("req_1", "environment")
+    assert found.trace is context.trace
+    assert found.cancelled is context.cancelled
+
+
+CONNECT: Message = {"type": "websocket.connect"}
+
+
+def test_a_websocket_without_a_key_is_closed_before_it_is_accepted(guarded: Stage) -> None:
+    sent = called(guarded.app(), scope_of("websocket", "/v1/realtime"), [CONNECT])
+    assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+def test_a_websocket_without_a_key_gets_the_error_body_where_the_server_can_send_it(guarded: Stage) -> None:
+    scope = scope_of("websocket", "/v1/realtime", extensions={"websocket.http.response": {}})
+    start, body = called(guarded.app(), scope, [CONNECT])
+    assert (start["type"], start["status"]) == ("websocket.http.response.start", 401)
+    headers = dict(start["headers"])
+    assert headers[b"content-type"] == b"application/json"
+    assert headers[b"x-request-id"].startswith(b"req_")
+    assert body["type"] == "websocket.http.response.body"
+    assert json.loads(body["body"])["error"]["code"] == "invalid_api_key"
+
+
+def test_a_websocket_with_a_key_reaches_the_router(guarded: Stage) -> None:
+    headers = {"authorization": f"Bearer {KEY}"}
+    with structlog.testing.capture_logs() as logs:
+        sent = called(guarded.app(), scope_of("websocket", "/v1/realtime", headers=headers), [CONNECT])
+    assert [message["type"] for message in sent] == ["websocket.close"]
+    assert sent[0]["code"] != 1008
+    [log] = [log for log in logs if log["event"] == "request"]
+    assert (log["key"], log["status"], log["failure"]) == ("environment", 403, None)
+
+
+def test_an_unknown_scope_is_refused(guarded: Stage) -> None:
+    with pytest.raises(ValueError, match="webtransport"):
+        called(guarded.app(), scope_of("webtransport", "/"))

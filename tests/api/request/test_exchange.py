@@ -1,4 +1,4 @@
-"""Callers who go away or stop reading; the rest of this room is tested through the server."""
+"""Clients that disconnect or stop reading; the rest is tested through the server."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from starlette.types import Message
 
 from hearsay.api.request.exchange import ClientDisconnected, Exchange
+from hearsay.domain import RequestContext
 from hearsay.errors import Cancelled
 
 
@@ -19,7 +20,7 @@ async def never(*_: Message) -> Any:
 
 
 async def at_once(*_: Message) -> Any:
-    """Hang up, or take a message, at once."""
+    """Disconnect, or take a message, at once."""
     return {"type": "http.disconnect"}
 
 
@@ -27,18 +28,20 @@ def attend(exchange: Exchange, work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(exchange.until_disconnect(work))
 
 
-def test_a_caller_who_stops_reading_counts_as_gone() -> None:
-    exchange = Exchange(never, never, patience=0.01)
+def test_a_client_that_stops_reading_counts_as_disconnected() -> None:
+    context = RequestContext("req_1")
+    exchange = Exchange(context, never, never, send_timeout=0.01)
     with pytest.raises(ClientDisconnected):
         attend(exchange, exchange.write(b"text"))
-    assert exchange.gone()
+    assert context.is_cancelled()
 
 
-def test_a_thread_that_notices_first_that_the_caller_has_gone_is_no_failure() -> None:
-    exchange = Exchange(at_once, never)
+def test_a_thread_that_notices_the_disconnect_first_is_no_failure() -> None:
+    context = RequestContext("req_1")
+    exchange = Exchange(context, at_once, never)
 
     async def work() -> None:
-        while not exchange.gone():
+        while not context.is_cancelled():
             await asyncio.sleep(0)
         raise Cancelled
 
@@ -51,5 +54,5 @@ def test_work_that_is_cancelled_for_another_reason_says_so() -> None:
         raise Cancelled
 
     with pytest.raises(Cancelled) as caught:
-        attend(Exchange(never, never), work())
+        attend(Exchange(RequestContext("req_1"), never, never), work())
     assert type(caught.value) is Cancelled

@@ -23,6 +23,7 @@ from hearsay.dialects.speech_request import FORMATS
 from hearsay.engines.fake import cards as fake_cards
 from hearsay.engines.fake.recognizer import Faults
 from hearsay.engines.fake.synthesizer import WORD_SECONDS, FakeSynthesizer
+from hearsay.scheduling.admission import Admission
 from tests.support.server import Running, Stage, serving
 from tests.system.test_disconnects import connected, opened
 
@@ -400,7 +401,7 @@ class Gate:
 def test_a_full_house_is_told_before_the_body(stage: Stage) -> None:
     gate = Gate()
     stage.make_voice = lambda: FakeSynthesizer(Faults(pause=gate))
-    stage.limits = Limits(max_requests=1)
+    stage.admission = Admission(max_requests=1)
     first: list[httpx.Response] = []
     with stage.open() as server:
         thread = threading.Thread(target=lambda: first.append(speak(server)))
@@ -552,42 +553,6 @@ def test_what_is_written_down(stage: Stage) -> None:
 
 
 # Voices
-
-
-@pytest.mark.parametrize("path", ["/v1/voices", "/v1/audio/voices", "/openai/v1/audio/voices"])
-@pytest.mark.parametrize("headers", [{}, TOGETHER, TOGETHER_1])
-def test_voices(server: Running, path: str, headers: dict[str, str]) -> None:
-    body = server.http.get(path, headers=headers).json()
-    assert body["object"] == "list"
-    listed = {entry["model"]: entry["voices"] for entry in body["data"]}
-    assert listed[fake_cards.FAKE_VOICE] == [
-        {"id": "high", "name": "High", "languages": "en,de,es,fr", "gender": "female"},
-        {"id": "low", "name": "Low", "languages": "en,de,es,fr", "gender": "male"},
-    ]
-    for voices in listed.values():
-        assert all(isinstance(value, str) for voice in voices for value in voice.values())
-
-
-@pytest.mark.parametrize("model", ["fake-voice", "tts-1"])
-def test_voices_of_one_model(server: Running, model: str) -> None:
-    body = server.http.get("/v1/voices", params={"model": model}).json()
-    assert [entry["model"] for entry in body["data"]] == [fake_cards.FAKE_VOICE]
-
-
-def test_voices_of_what_does_not_speak(server: Running) -> None:
-    assert refusal(server.http.get("/v1/voices?model=tts-9"))[:2] == (404, "model_not_found")
-    assert refusal(server.http.get("/v1/voices?model=whisper-1"))[:2] == (400, "unsupported_option")
-
-
-@pytest.mark.parametrize("path", ["/v1/audio/voices", "/v1/audio/voice_consents"])
-def test_voices_are_not_made_here(server: Running, path: str) -> None:
-    answer = server.http.post(path, files={"audio_sample": ("a.wav", b"x" * 1000)}, data={"name": "me"})
-    assert refusal(answer) == (404, "not_found", None)
-
-
-def test_every_listed_voice_speaks(server: Running) -> None:
-    for voice in server.http.get("/v1/voices?model=fake-voice").json()["data"][0]["voices"]:
-        assert speak(server, voice=voice["id"]).headers["x-hearsay-voice"] == voice["id"]
 
 
 def test_the_app_is_one_that_can_be_served_again(stage: Stage) -> None:

@@ -18,7 +18,9 @@ from hearsay.api.app import Limits
 from hearsay.api.request.multipart_form import FormLimits
 from hearsay.api.request.url_fetch import FetchPolicy
 from hearsay.domain import Audio
-from hearsay.engines.fake.recognizer import FakeUtteranceRecognizer, FakeWindowRecognizer, Faults
+from hearsay.engines.fake.recognizer import FakeWindowRecognizer, Faults
+from hearsay.scheduling.admission import Admission
+from tests.support.fake_stream import FakeUtteranceRecognizer
 from tests.support.server import InlineDecoders, Running, Stage, speech
 
 TRANSCRIBE = "/v1/audio/transcriptions"
@@ -433,7 +435,7 @@ def test_a_full_house_is_told_before_the_body(stage: Stage) -> None:
         assert may_go_on.wait(30)
 
     stage.make = lambda: FakeWindowRecognizer(mishaps=Faults(pause=pause))
-    stage.limits = Limits(max_requests=1)
+    stage.admission = Admission(max_requests=1)
     first: list[httpx.Response] = []
     with stage.open() as server:
         thread = threading.Thread(target=lambda: first.append(server.post(file=SPEECH)))
@@ -461,7 +463,7 @@ def test_too_many_waiting(stage: Stage) -> None:
         assert may_go_on.wait(30)
 
     stage.make = lambda: FakeWindowRecognizer(mishaps=Faults(pause=pause))
-    stage.max_waiting = 0
+    stage.admission = Admission(max_waiting=0)
     first: list[httpx.Response] = []
     with stage.open() as server:
         thread = threading.Thread(target=lambda: first.append(server.post(file=SPEECH)))
@@ -474,3 +476,20 @@ def test_too_many_waiting(stage: Stage) -> None:
     assert int(answer.headers["retry-after"]) >= 1
     assert int(answer.headers["retry-after-ms"]) >= 1
     assert first[0].status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("content_type", "status"),
+    [
+        ("text/plain", 415),
+        ("", 415),
+        ("multipart/form-data", 400),
+        ("application/json", 400),
+        ("application/x-www-form-urlencoded", 400),
+    ],
+)
+def test_bodies_that_are_no_forms(server: Running, content_type: str, status: int) -> None:
+    headers = {"content-type": content_type} if content_type else {}
+    answer = server.http.post("/v1/audio/transcriptions", content=b"hello", headers=headers)
+    assert answer.status_code == status
+    assert answer.json()["error"]["type"] == "invalid_request_error"

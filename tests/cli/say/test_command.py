@@ -1,4 +1,4 @@
-"""The command that speaks: where sound goes, what is said on the side, how it ends; books as they come."""
+"""`hearsay say`: outputs, notices, exit statuses, streamed input."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from hearsay.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO_MODEL, EXIT_USAGE, app, terminal
-from hearsay.cli.say import sound_files
+from hearsay.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO_MODEL, EXIT_USAGE, app, completion
+from hearsay.cli.say import audio_files
+from hearsay.cli.say.audio_files import Format
 from hearsay.cli.say.command import _complete_format
-from hearsay.cli.say.sound_files import Format
 from hearsay.engines.fake.synthesizer import SAMPLE_RATE, WORD_SECONDS, FakeSynthesizer
-from hearsay.media.encoding import SoundEncoder
+from hearsay.media.encoding import AudioEncoder
 
 FIVE = "Five words are said here."
 RATES = {Format.OPUS: 24_000, Format.MULAW: 8000}
@@ -30,7 +30,7 @@ RATES = {Format.OPUS: 24_000, Format.MULAW: 8000}
 
 @pytest.fixture
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Settings under which the fake voice speaks and nothing of this machine matters."""
+    """Set the fake voice, independent of this machine."""
     folder = tmp_path_factory.mktemp("home")
     kept = {k: v for k, v in os.environ.items() if not k.startswith("HEARSAY_")}
     return kept | {
@@ -288,7 +288,7 @@ def test_a_reader_that_has_heard_enough(here: Path, environment: Mapping[str, st
 
 @pytest.fixture
 def player(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A player that keeps what it hears."""
+    """A player that keeps its input."""
     program = here / "bin" / "aplay"
     program.parent.mkdir()
     program.write_text(
@@ -358,28 +358,28 @@ def test_what_nobody_can_tell_is_in_the_usual_language(here: Path, monkeypatch: 
 
 def test_the_shell_completes_formats_and_voices(here: Path) -> None:
     assert _complete_format("m") == ["mp3", "mulaw"]
-    assert "low" in terminal.complete_voice("lo")
-    assert "kokoro-82m" in terminal.complete_speaker("")
-    assert terminal.complete_speaker("esp") == ["espeak-ng"]
-    assert terminal.complete_speaker("whisper") == []
-    assert "alloy" in terminal.complete_voice("ALL")
+    assert "low" in completion.complete_voice("lo")
+    assert "kokoro-82m" in completion.complete_synthesizer("")
+    assert completion.complete_synthesizer("esp") == ["espeak-ng"]
+    assert completion.complete_synthesizer("whisper") == []
+    assert "alloy" in completion.complete_voice("ALL")
 
 
 def test_sizes_that_a_header_cannot_hold_stay_unknown() -> None:
-    wanted = sound_files.sound_format(Format.WAV, voice_rate=8000)
+    wanted = audio_files.output_format(Format.WAV, voice_rate=8000)
 
     class Huge(io.BytesIO):
         def seek(self, offset: int, whence: int = 0) -> int:
             return 5 << 30 if whence == io.SEEK_END else super().seek(offset, whence)
 
     file = Huge()
-    sound_files._state_length(file, wanted)
+    audio_files._write_length(file, wanted)
     assert file.getvalue()[4:8] == file.getvalue()[40:44] == b"\xff\xff\xff\xff"
 
 
 def test_a_flac_file_states_its_length(here: Path) -> None:
-    wanted = sound_files.sound_format(Format.FLAC, voice_rate=22_050)
-    encoder = SoundEncoder(wanted, source_rate=22_050)
+    wanted = audio_files.output_format(Format.FLAC, voice_rate=22_050)
+    encoder = AudioEncoder(wanted, source_rate=22_050)
     path = here / "sound.flac"
-    sound_files.write(path, wanted, (encoder.feed(np.zeros(10_000, np.int16)), encoder.finish()))
+    audio_files.write(path, (encoder.feed(np.zeros(10_000, np.int16)), encoder.finish()), wanted)
     assert int.from_bytes(path.read_bytes()[21:26], "big") & (1 << 36) - 1 == 10_000

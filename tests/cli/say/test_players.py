@@ -1,4 +1,4 @@
-"""Which player is taken, what it is told and given, and what happens where it fails or is interrupted."""
+"""Choice of the player, its arguments and input, failures and interruptions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hearsay.cli.say.players import PLAYERS, Player, Takes, choose, play
+from hearsay.cli.say.players import PLAYERS, Input, Player, find_player, play
 from hearsay.errors import HearsayError
 from hearsay.media.formats import Container, Encoding
 
@@ -44,15 +44,15 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
 
 def test_those_that_begin_at_once_are_preferred() -> None:
-    order = [player.takes is Takes.FILE for player in PLAYERS]
+    order = [player.input is Input.FILE for player in PLAYERS]
     assert order == sorted(order)
-    assert choose(lambda name: name).program == PLAYERS[0].program
-    assert choose(lambda name: name if name in ("pw-play", "mpv") else None).program == "mpv"
+    assert find_player(lambda name: name).program == PLAYERS[0].program
+    assert find_player(lambda name: name if name in ("pw-play", "mpv") else None).program == "mpv"
 
 
 def test_a_machine_without_a_player_is_told_what_to_do() -> None:
     with pytest.raises(HearsayError) as caught:
-        choose(lambda _: None)
+        find_player(lambda _: None)
     assert "aplay" in caught.value.message and "afplay" in caught.value.message
     assert "--output" in caught.value.message
 
@@ -60,11 +60,11 @@ def test_a_machine_without_a_player_is_told_what_to_do() -> None:
 @pytest.mark.parametrize("player", PLAYERS, ids=lambda player: player.program)
 def test_every_player_is_told_what_it_cannot_see(player: Player) -> None:
     told = " ".join(player.command(22_050))
-    assert ("22050" in told) == (player.takes is Takes.SAMPLES)
+    assert ("22050" in told) == (player.input is Input.SAMPLES)
     assert "{" not in told
-    wanted = player.sound_format(22_050)
+    wanted = player.audio_format(22_050)
     assert (wanted.sample_rate, wanted.encoding) == (22_050, Encoding.PCM_S16LE)
-    assert (wanted.container is Container.WAV) == (player.takes is Takes.WAV)
+    assert (wanted.container is Container.WAV) == (player.input is Input.WAV)
 
 
 def test_a_player_hears_everything_and_none_of_our_secrets(
@@ -73,7 +73,7 @@ def test_a_player_hears_everything_and_none_of_our_secrets(
     monkeypatch.setenv("HEARSAY_API_KEY", "sk-secret")
     heard = install("aplay", KEEP)
     sound = [b"ab" * 40_000, b"", b"cd" * 3]
-    play(choose(), iter(sound), 16_000)
+    play(find_player(), iter(sound), 16_000)
     assert heard.read_bytes() == b"".join(sound)
     assert (tmp_path / "told").read_text() == "-q -t raw -f S16_LE -c 1 -r 16000 -"
     names = (tmp_path / "environment").read_text().split()
@@ -84,7 +84,7 @@ def test_a_player_of_files_is_given_a_whole_one_that_is_gone_afterwards(
     install: Install, tmp_path: Path
 ) -> None:
     heard = install("afplay", "open(sys.argv[1], 'rb').read()")
-    play(choose(), iter([b"\1\0" * 100, b"\2\0" * 60]), 24_000)
+    play(find_player(), iter([b"\1\0" * 100, b"\2\0" * 60]), 24_000)
     with wave.open(str(heard), "rb") as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (24_000, 1, 2)
         assert file.getnframes() == 160
@@ -96,13 +96,13 @@ def test_a_player_of_files_is_given_a_whole_one_that_is_gone_afterwards(
 def test_a_player_that_fails_is_named_with_the_remedy(install: Install, read: str) -> None:
     install("aplay", read.replace("KEEP", KEEP))
     with pytest.raises(HearsayError, match=r"aplay could not play .*status 7.*--output"):
-        play(choose(), (b"\0" * 65_536 for _ in range(100)), 16_000)
+        play(find_player(), (b"\0" * 65_536 for _ in range(100)), 16_000)
 
 
 def test_a_player_that_closes_early_is_a_failure_even_if_it_says_otherwise(install: Install) -> None:
     install("aplay", "sys.stdin.buffer.read(10)")
     with pytest.raises(HearsayError, match="aplay could not play"):
-        play(choose(), (b"\0" * 65_536 for _ in range(100)), 16_000)
+        play(find_player(), (b"\0" * 65_536 for _ in range(100)), 16_000)
 
 
 @pytest.mark.parametrize("seconds", [0.5, 30])
@@ -118,7 +118,7 @@ def test_a_player_that_cannot_be_started_is_named_with_the_remedy(install: Insta
     program = tmp_path / "bin" / "aplay"
     program.write_text("#!/nowhere/sh\n", "utf-8")
     with pytest.raises(HearsayError, match=r"aplay could not be started: No such file.*--output"):
-        play(choose(), iter([b"ab"]), 16_000)
+        play(find_player(), iter([b"ab"]), 16_000)
 
 
 def test_an_interruption_ends_the_player(install: Install, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_an_interruption_ends_the_player(install: Install, tmp_path: Path) -> No
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        play(choose(), sound(), 16_000)
+        play(find_player(), sound(), 16_000)
     pid = int((tmp_path / "bin" / "aplay.pid").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import shlex
@@ -11,34 +10,26 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import httpx
 import pytest
-import structlog
 
-from hearsay.api import startup
 from hearsay.cli.serve.banner import Banner, address
 from hearsay.cli.serve.command import bind, check_exposure, install_default, is_loopback
-from hearsay.domain import ModelCard, Task
-from hearsay.engines import registry, whisper
-from hearsay.engines.fake import cards as fake_cards
-from hearsay.engines.fake.recognizer import FakeWindowRecognizer
-from hearsay.engines.fake.synthesizer import FakeSynthesizer
+from hearsay.engines import registry
 from hearsay.engines.hardware import GIB, Machine
 from hearsay.engines.pocketsphinx import cards as pocketsphinx_cards
-from hearsay.engines.protocols import Engine
 from hearsay.engines.whisper.recommendation import RECOMMENDATIONS
-from hearsay.errors import ConfigurationError, EngineFailed, ModelNotInstalled
+from hearsay.engines.whisper.weights.conversion import convert
+from hearsay.errors import ConfigurationError, ModelNotInstalled
 from hearsay.media import decoding
 from hearsay.models.catalogue import Catalogue
 from hearsay.models.hub import Hub
-from hearsay.scheduling.model_pool import ModelPool
 from hearsay.settings import Settings
 from tests.support import toy_whisper
 from tests.support.local_hub import LocalHub, serving, toy_model
@@ -49,7 +40,7 @@ BASE = "Systran/faster-whisper-base"
 
 @dataclass
 class Process:
-    """A server in a process of its own, and what it said."""
+    """A server process and its output."""
 
     popen: subprocess.Popen[str]
     announced: str
@@ -153,7 +144,7 @@ def test_an_interrupt_ends_it_cleanly_and_keys_are_announced(environment: dict[s
 @pytest.mark.slow
 def test_a_fresh_server_serves_at_once_and_switches_over(environment: dict[str, str], tmp_path: Path) -> None:
     toy_whisper.write(tmp_path / "hf")
-    whisper.convert(tmp_path / "hf", tmp_path / "converted")
+    convert(tmp_path / "hf", tmp_path / "converted")
     files = {path.name: path.read_bytes() for path in (tmp_path / "converted").iterdir()}
     suited = [
         card for card in registry.recognizer_cards() if card.id in {row.model for row in RECOMMENDATIONS}
@@ -298,171 +289,6 @@ def no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def catalogue(tmp_path: Path, hub: Hub, **wanted: Any) -> Catalogue:
     machine = Machine(cores=2, memory_bytes=4 * GIB)
     return Catalogue(models_folder=tmp_path / "models", hub=hub, machine=machine, **wanted)
-
-
-def run_chore(chore: startup.StartupTask, models: Catalogue, **wanted: Any) -> list[str]:
-    async def scenario() -> list[str]:
-        pool = ModelPool(models, **wanted)
-        await chore(pool)
-        loaded = pool.loaded()
-        await pool.close()
-        return loaded
-
-    return asyncio.run(scenario())
-
-
-@pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hearsay.engines.whisper.load", lambda folder, **runtime: FakeWindowRecognizer())
-
-
-def test_a_better_model_is_pulled_and_takes_over(tmp_path: Path, local: LocalHub, engine: None) -> None:
-    models = catalogue(tmp_path, Hub(local.address, cache=tmp_path / "hub"))
-    before = models.card().id
-    with structlog.testing.capture_logs() as logs:
-        assert run_chore(startup.upgrade(models), models) == ["whisper-base"]
-    assert models.card().id == "whisper-base" != before
-    events = [log["event"] for log in logs]
-    assert events[0] == "pulling a better model" and events[-1] == "switched over"
-    assert logs[-1]["before"] == before
-    n_requests = len(local.requests)
-    assert run_chore(startup.upgrade(models), models) == []
-    assert len(local.requests) == n_requests
-
-
-def test_where_the_hub_does_not_answer_the_log_says_how_to_get_better(tmp_path: Path) -> None:
-    models = catalogue(tmp_path, Hub("http://127.0.0.1:9", cache=tmp_path / "hub"))
-    with structlog.testing.capture_logs() as logs:
-        run_chore(startup.upgrade(models), models)
-    (log,) = logs
-    assert log["event"] == "no better model" and "does not answer" in log["reason"]
-    assert "hearsay models pull whisper-base" in log["advice"]
-
-
-def test_a_pull_that_fails_leaves_the_server_serving(tmp_path: Path, local: LocalHub) -> None:
-    local.corrupt.add("model.bin")
-    models = catalogue(tmp_path, Hub(local.address, cache=tmp_path / "hub"))
-    with structlog.testing.capture_logs() as logs:
-        run_chore(startup.upgrade(models), models)
-    assert logs[-1]["event"] == "pull failed" and "damaged" in logs[-1]["reason"]
-
-
-def test_a_model_that_cannot_be_loaded_does_not_take_over(
-    tmp_path: Path, local: LocalHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(folder: Path, **runtime: Any) -> None:
-        raise EngineFailed("not enough memory")
-
-    monkeypatch.setattr("hearsay.engines.whisper.load", fail)
-    models = catalogue(tmp_path, Hub(local.address, cache=tmp_path / "hub"))
-    before = models.card().id
-    with structlog.testing.capture_logs() as logs:
-        assert run_chore(startup.upgrade(models), models) == []
-    assert (logs[-1]["event"], logs[-1]["reason"]) == ("not switched over", "not enough memory")
-    assert models.installed(models.card("whisper-base"))
-    assert models.card().id == before
-
-
-def test_a_server_that_ends_stops_its_pull(
-    tmp_path: Path, local: LocalHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    models = catalogue(tmp_path, Hub(local.address, cache=tmp_path / "hub"))
-    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
-
-    def pull(name: str, progress: Any) -> None:
-        begun.set()
-        assert go_on.wait(WAIT)
-        try:
-            progress(1, 2)
-        finally:
-            ended.set()
-
-    monkeypatch.setattr(models, "pull", pull)
-
-    async def scenario() -> None:
-        pool = ModelPool(models)
-        chore = asyncio.ensure_future(startup.upgrade(models)(pool))
-        assert await asyncio.to_thread(begun.wait, WAIT)
-        chore.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await chore
-        go_on.set()
-        assert await asyncio.to_thread(ended.wait, WAIT)
-        await pool.close()
-
-    with structlog.testing.capture_logs() as logs:
-        asyncio.run(scenario())
-    assert [log["event"] for log in logs] == ["pulling a better model"]
-
-
-def test_the_default_is_loaded_beforehand_and_failures_are_told(tmp_path: Path) -> None:
-    models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"), offer_fake=True, default="fake")
-    with structlog.testing.capture_logs() as logs:
-        assert run_chore(startup.preload(models), models) == ["fake", "espeak-ng"]
-    assert (logs[0]["event"], logs[0]["model"]) == ("model loaded", "fake")
-    models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"), default="tiny")
-    with structlog.testing.capture_logs() as logs:
-        assert run_chore(startup.preload(models), models) == ["espeak-ng"]
-    assert "hearsay models pull whisper-tiny" in logs[0]["reason"]
-
-
-@pytest.mark.parametrize(("room", "loaded"), [(2, ["fake", "toy-voice"]), (1, ["fake"])])
-def test_a_neural_voice_is_loaded_beforehand_where_there_is_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, loaded: list[str]
-) -> None:
-    voice = replace(fake_cards.fake_voice(), id="toy-voice", engine="sherpa")
-    models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"), offer_fake=True, default="fake")
-    find, load = models.card, models.load
-    failing = [False]
-
-    def card(name: str | None = None, task: Task = Task.TRANSCRIBE) -> ModelCard:
-        return voice if task is Task.SYNTHESIZE else find(name, task)
-
-    def load_voice(card: ModelCard) -> Engine:
-        if failing[0]:
-            raise EngineFailed("no memory")
-        return FakeSynthesizer() if card is voice else load(card)
-
-    monkeypatch.setattr(models, "card", card)
-    monkeypatch.setattr(models, "load", load_voice)
-    with structlog.testing.capture_logs() as logs:
-        assert run_chore(startup.preload(models), models, max_loaded=room) == loaded
-    assert [log["model"] for log in logs] == loaded
-    failing[0] = True
-    with structlog.testing.capture_logs() as logs:
-        assert run_chore(startup.preload(models), models) == []
-    assert [log["event"] for log in logs] == ["model not loaded"] * 2
-
-
-def test_the_embedded_voice_is_loaded_beforehand_too_and_what_chooses_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prepared: list[bool] = []
-    monkeypatch.setattr("hearsay.text.language_id.prepare", lambda: prepared.append(True))
-    models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"), offer_fake=True, default="fake")
-    assert models.card(None, Task.SYNTHESIZE).engine == "espeak"
-    assert run_chore(startup.preload(models), models, max_loaded=1) == ["fake", "espeak-ng"]
-    assert prepared == [True]
-
-
-def test_a_best_model_that_cannot_be_loaded_leaves_its_place_to_the_next(
-    tmp_path: Path, local: LocalHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(folder: Path, **runtime: Any) -> None:
-        raise EngineFailed("not enough memory")
-
-    monkeypatch.setattr("hearsay.engines.whisper.load", fail)
-    catalogue(tmp_path, Hub(local.address, cache=tmp_path / "hub")).pull("base")
-    models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"))
-    assert models.card().id == "whisper-base"
-    with structlog.testing.capture_logs() as logs:
-        assert run_chore(startup.preload(models), models) == [pocketsphinx_cards.POCKETSPHINX, "espeak-ng"]
-    assert [(log["event"], log["model"]) for log in logs] == [
-        ("model not loaded", "whisper-base"),
-        ("model loaded", pocketsphinx_cards.POCKETSPHINX),
-        ("model loaded", "espeak-ng"),
-    ]
-    assert models.card().id == pocketsphinx_cards.POCKETSPHINX
 
 
 def test_a_named_default_is_downloaded_first(tmp_path: Path, local: LocalHub) -> None:

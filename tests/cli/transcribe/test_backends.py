@@ -14,11 +14,12 @@ import pytest
 from hearsay.cli.progress import Lines
 from hearsay.cli.transcribe.backends import LocalModel
 from hearsay.domain import ModelCard, Segment, TranscribeOptions
-from hearsay.engines.fake.recognizer import FakeUtteranceRecognizer, FakeWindowRecognizer, Faults
+from hearsay.engines.fake.recognizer import FakeWindowRecognizer, Faults
 from hearsay.engines.protocols import Recognizer
 from hearsay.errors import EngineFailed
 from hearsay.models.catalogue import Catalogue
 from hearsay.settings import Settings
+from tests.support.fake_stream import FakeUtteranceRecognizer
 from tests.support.recognizers import WAIT
 from tests.support.server import speech
 
@@ -67,7 +68,7 @@ def test_a_recording_is_told_segment_by_segment(
 ) -> None:
     model, told, shown = opened(make()), list[Segment](), list[float]()
     transcript = model.transcribe(
-        recording, TranscribeOptions(), progress=lambda done, _: shown.append(done), heard=told.append
+        recording, TranscribeOptions(), progress=lambda done, _: shown.append(done), on_segment=told.append
     )
     model.close()
     assert tuple(told) == transcript.segments and len(told) > 3
@@ -79,7 +80,7 @@ def test_a_recording_is_told_segment_by_segment(
 def test_a_failure_leaves_no_thread_behind(opened: Open, recording: Path, engines: Engines) -> None:
     model = opened(FakeWindowRecognizer(mishaps=Faults(fail_after=1)))
     with pytest.raises(EngineFailed):
-        model.transcribe(recording, TranscribeOptions(), progress=lambda *_: None, heard=lambda _: None)
+        model.transcribe(recording, TranscribeOptions(), progress=lambda *_: None, on_segment=lambda _: None)
     assert engines() == []
 
 
@@ -107,7 +108,7 @@ def test_an_interruption_ends_with_the_batch(opened: Open, recording: Path, engi
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(threading.Thread, "join", joined)
-        model.transcribe(recording, TranscribeOptions(), progress=lambda *_: None, heard=lambda _: None)
+        model.transcribe(recording, TranscribeOptions(), progress=lambda *_: None, on_segment=lambda _: None)
     presser.join()
     assert calls == ["engine 0 of fake"], "no window but the one in hand was decoded"
     assert engines() == []

@@ -1,4 +1,4 @@
-"""The command that writes down recordings: where texts go, what is said on the side, how it ends."""
+"""`hearsay transcribe`: outputs, notices, exit statuses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,15 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from hearsay.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO_MODEL, EXIT_USAGE, app, progress, terminal
+from hearsay.cli import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_NO_MODEL,
+    EXIT_USAGE,
+    app,
+    completion,
+    progress,
+)
 from hearsay.cli.say.command import say
 from hearsay.cli.transcribe import outputs
 from hearsay.cli.transcribe.command import _complete_format, transcribe
@@ -42,7 +50,7 @@ TEXT = " ".join(SENTENCES)
 
 
 def speech(seconds: float) -> bytes:
-    """Make a WAV in which the fake engine hears a word each half second."""
+    """Write a WAV in which the fake engine recognises a word each half second."""
     times = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     return decoding.encode((0.3 * np.sin(2 * np.pi * 440 * times)).astype(np.float32), "wav")
 
@@ -236,7 +244,7 @@ def test_folders_that_may_not_be_read_are_reported_and_the_rest_is_done(
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         return real(path)
 
-    monkeypatch.setattr(os, "scandir", scandir)  # who runs the tests may be allowed to read everything
+    monkeypatch.setattr(os, "scandir", scandir)  # root may read everything
     result = run("in", "--recursive")
     assert result.exit_code == 1
     assert "1 transcribed; 1 failed:" in result.stderr and "in/closed: It cannot be read" in result.stderr
@@ -496,7 +504,7 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(
         assert process.stdin is not None and process.stdout is not None and process.stderr is not None
         process.stdout.close()
         with process.stdin:
-            os.write(process.stdin.fileno(), speech(1))  # only now is there something to say
+            os.write(process.stdin.fileno(), speech(1))  # only now is there a notice
         said = process.stderr.read()
     assert process.returncode == EXIT_FAILED
     assert "Traceback" not in said and "BrokenPipe" not in said
@@ -504,7 +512,7 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(
 
 def test_completion_offers_formats_and_languages() -> None:
     assert _complete_format("s") == ["srt"]
-    assert ("de", "german") in terminal.complete_language("d")
+    assert ("de", "german") in completion.complete_language("d")
 
 
 def test_parse_formats() -> None:
@@ -557,7 +565,7 @@ def test_bars_draw_and_leave_nothing(capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.parametrize(("seconds", "text"), [(5, "0:05"), (65, "1:05"), (3725, "1:02:05")])
 def test_clock_text(seconds: float, text: str) -> None:
-    assert progress.clock_text(seconds) == text
+    assert progress.format_duration(seconds) == text
 
 
 def test_options_default_to_the_domains() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -195,80 +194,3 @@ def test_says_what_is_wrong_with_the_data(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(espeak._loader(), "get_data_path", lambda: str(tmp_path))
     with pytest.raises(EngineFailed, match="cannot read its data"):
         espeak.load(n_processes=1)
-
-
-def test_says_what_a_machine_without_proc_lacks() -> None:
-    """In a process of its own, as always."""
-    program = (
-        "import sys\n"
-        "from hearsay.engines.espeak import process\n"
-        "process._DESCRIPTORS = '/nowhere/fd'\n"
-        "mouth = process.Espeak({'library': sys.argv[1], 'data': sys.argv[2]})\n"
-        "try:\n"
-        "    mouth.say({'text': 'Hallo', 'voice': 'gmw/de', 'speed': 1.0}, lambda block: True)\n"
-        "except process.CannotSynthesize as error:\n"
-        "    print(error)\n"
-    )
-    loader = espeak._loader()
-    paths = [loader.get_library_path(), loader.get_data_path()]
-    said = subprocess.run([sys.executable, "-c", program, *paths], capture_output=True, check=True, text=True)
-    assert said.stdout == "Voices are read through /nowhere/fd, which is missing; mount /proc.\n"
-
-
-LOSSES = (
-    "import sys\n"
-    "from hearsay.engines.espeak import process\n"
-    "process._LOST_BYTES = 16 << 20\n"
-    "mouth = process.Espeak({'library': sys.argv[1], 'data': sys.argv[2]})\n"
-    "for voice, text in (('gmw/en-US', 'Good morning.'), ('gmw/de', 'Guten Tag, 你好')):\n"
-    "    n_pieces = 0\n"
-    "    while n_pieces < 300 and not mouth.is_spent:\n"
-    "        mouth.say({'text': text, 'voice': voice, 'speed': 1.0}, lambda block: True)\n"
-    "        mouth.rest()\n"
-    "        n_pieces += 1\n"
-    "    print(n_pieces)\n"
-)
-
-
-def test_a_process_is_spent_when_the_library_has_lost_much_memory() -> None:
-    """A second language in a text costs the library its dictionary, which it never frees."""
-    loader = espeak._loader()
-    paths = [loader.get_library_path(), loader.get_data_path()]
-    told = subprocess.run([sys.executable, "-c", LOSSES, *paths], capture_output=True, check=True, text=True)
-    plain, foreign = map(int, told.stdout.split())
-    assert plain == 300
-    assert 20 < foreign < 200
-
-
-WAYS = (
-    "import hashlib, sys\n"
-    "from hearsay.engines.espeak import process\n"
-    "\n"
-    "class NoImage:\n"
-    "    def __init__(self, path):\n"
-    "        raise OSError\n"
-    "\n"
-    "if sys.argv[3] == 'loads':\n"
-    "    process.LibraryImage = NoImage\n"
-    "mouth = process.Espeak({'library': sys.argv[1], 'data': sys.argv[2]})\n"
-    "for voice in ('gmw/de+f2', 'gmw/en-US', 'gmw/de+f2', 'gmw/de+f2'):\n"
-    "    heard = []\n"
-    "    piece = {'text': 'Guten Morgen, my friend.', 'voice': voice, 'speed': 1.0}\n"
-    "    mouth.say(piece, lambda block: heard.append(block) or True)\n"
-    "    mouth.rest()\n"
-    "    print(hashlib.sha256(b''.join(heard)).hexdigest())\n"
-)
-
-
-def test_both_ways_of_renewing_the_library_give_the_same_sound() -> None:
-    loader = espeak._loader()
-    paths = [loader.get_library_path(), loader.get_data_path()]
-    told = {
-        way: subprocess.run(
-            [sys.executable, "-c", WAYS, *paths, way], capture_output=True, check=True, text=True
-        ).stdout.split()
-        for way in ("restores", "loads")
-    }
-    assert told["restores"] == told["loads"]
-    german, english, *again = told["restores"]
-    assert again == [german, german] != [english, english]

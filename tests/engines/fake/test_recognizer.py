@@ -18,13 +18,9 @@ from hearsay.domain import (
     Window,
     Word,
 )
-from hearsay.engines.fake.recognizer import (
-    FakeUtteranceRecognizer,
-    FakeWindowRecognizer,
-    Faults,
-    expected_words,
-)
+from hearsay.engines.fake.recognizer import FakeWindowRecognizer, Faults
 from hearsay.errors import EngineFailed, UnsupportedOption
+from tests.support.fake_stream import FakeUtteranceRecognizer, expected_words
 
 
 def half_seconds(pattern: str, tail: float = 0.0) -> Audio:

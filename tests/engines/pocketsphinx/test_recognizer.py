@@ -6,7 +6,6 @@ import gc
 import os
 import signal
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,10 +21,10 @@ from hearsay.domain import (
     VadThresholds,
 )
 from hearsay.engines.pocketsphinx import recognizer as sphinx
-from hearsay.engines.pocketsphinx.process import recognize
 from hearsay.engines.pocketsphinx.recognizer import SphinxRecognizer, SphinxStream
 from hearsay.errors import EngineFailed, UnsupportedOption
 from hearsay.media import decoding
+from hearsay.processes.worker import WorkerLost
 from hearsay.samples import HELLO, hello_text
 
 HELLO_WORDS = "".join(letter for letter in hello_text().lower() if letter.isalpha() or letter == " ")
@@ -139,41 +138,33 @@ def test_says_which_wishes_it_ignores(engine: SphinxRecognizer) -> None:
 
 def test_a_lost_process_is_started_again(hello: Audio) -> None:
     engine = sphinx.load()
-    pid = engine._decoder._process.pid
+    pid = engine._decoder.worker.pid
+    assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    engine._decoder._process.wait()
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     words = engine._decoder.recognize(hello.pcm[:20_000])
     assert [word.text for word in words][:2] == [" good", " morning"]
-    assert engine._decoder._process.pid != pid
+    assert engine._decoder.worker.pid != pid
     engine.close()
 
 
-def test_a_process_lost_in_the_middle_is_an_engine_failure() -> None:
+def test_a_process_lost_in_the_middle_is_an_engine_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose(*arguments: object) -> None:
+        raise WorkerLost
+
     engine = sphinx.load()
-    process = engine._decoder._process
-    os.kill(process.pid, signal.SIGSTOP)
-    asked = SimpleNamespace(poll=lambda: os.kill(process.pid, signal.SIGKILL), stdin=process.stdin)
-    asked.stdout, asked.kill = process.stdout, process.kill
-    engine._decoder._process = asked  # type: ignore[assignment]
+    monkeypatch.setattr(engine._decoder.worker, "run", lose)
     with pytest.raises(EngineFailed, match="in the middle"):
         engine._decoder.recognize(np.zeros(4800, np.int16))
     engine.close()
 
 
-def test_a_process_that_cannot_be_made_is_an_engine_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object, **more: object) -> None:
-        raise BlockingIOError(11, "Resource temporarily unavailable")
-
-    monkeypatch.setattr("subprocess.Popen", refuse)
-    with pytest.raises(EngineFailed, match=r"could not be started: .*Resource temporarily"):
-        sphinx.load()
-
-
 def test_a_closed_engine_leaves_no_process_and_refuses() -> None:
     engine = sphinx.load()
-    process = engine._decoder._process
+    process = engine._decoder.worker._process
     engine.close()
     engine.close()
+    assert process is not None
     assert process.returncode is not None
     with pytest.raises(EngineFailed, match="closed"):
         engine._decoder.recognize(np.zeros(4800, np.int16))
@@ -181,25 +172,8 @@ def test_a_closed_engine_leaves_no_process_and_refuses() -> None:
 
 def test_a_forgotten_engine_leaves_no_process() -> None:
     engine = sphinx.load()
-    process = engine._decoder._process
+    process = engine._decoder.worker._process
     del engine
     gc.collect()
+    assert process is not None
     assert process.returncode is not None
-
-
-def test_fillers_vanish_and_variants_lose_their_numbers() -> None:
-    spoken = [("<s>", 0, 3), ("read(2)", 4, 20), ("[NOISE]", 21, 30), ("++UH++", 31, 40), ("it", 41, 99)]
-    segments = [SimpleNamespace(word=w, start_frame=a, end_frame=b, prob=1.5) for w, a, b in spoken]
-    decoder = SimpleNamespace(
-        reinit_feat=lambda: None,
-        start_utt=lambda: None,
-        end_utt=lambda: None,
-        hyp=lambda: "read it",
-        seg=lambda: segments,
-    )
-    decoder.process_raw = lambda pcm, no_search, full: None
-    words = recognize(decoder, bytes(2 * 12_000))
-    assert [text for text, *_ in words] == ["read", "it"]
-    assert np.allclose([numbers for _, *numbers in words], [[0.04, 0.21, 1.0], [0.41, 0.75, 1.0]])
-    decoder.hyp = lambda: None
-    assert recognize(decoder, bytes(2 * 12_000)) == []

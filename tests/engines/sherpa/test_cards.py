@@ -13,7 +13,6 @@ from hearsay.engines import registry
 from hearsay.engines.espeak import cards as espeak_cards
 from hearsay.engines.espeak import synthesizer as espeak
 from hearsay.engines.sherpa.synthesizer import reader
-from hearsay.models import repository_files
 
 CARDS = registry.synthesizer_cards()
 NEURAL = [card for card in CARDS if card.engine == "sherpa"]
@@ -47,7 +46,7 @@ def test_a_neural_card_says_what_to_fetch_and_who_speaks(card: ModelCard) -> Non
     ids = [voice.id for voice in card.voices]
     assert ids
     assert len(ids) == len(set(ids))
-    chosen = repository_files.of(card)
+    chosen = registry.files(card).select(card)
     assert chosen.wants("tokens.txt")
     assert any(name.endswith(".onnx") for name in chosen.patterns)
     assert not chosen.wants("espeak-ng-data/phontab")

@@ -17,14 +17,14 @@ from hearsay.engines.sherpa.phonemes import mark_of
 SCRIPT = """
 import json, sys, espeakng_loader
 from hearsay.engines.sherpa.phonemizer import Phonemizer
-from hearsay.engines.tts_worker.process import CannotSynthesize
+from hearsay.processes.protocol import RequestFailed
 
 reader = Phonemizer(espeakng_loader.get_library_path(), espeakng_loader.get_data_path())
 answers = []
 for text, language, tied in json.load(sys.stdin):
     try:
         answers.append([[c.phonemes, c.text] for c in reader.clauses(text, language, tied=tied)])
-    except CannotSynthesize as error:
+    except RequestFailed as error:
         answers.append(str(error))
 json.dump(answers, sys.stdout)
 """

@@ -1,4 +1,4 @@
-"""Processes that speak, with a toy in them: order, losses, stopping, and nothing left behind."""
+"""Processes that synthesize, with a toy in them: order, losses, stopping, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,11 +17,9 @@ import pytest
 
 from hearsay.domain import SynthesisOptions
 from hearsay.engines.protocols import SynthesisStream
-from hearsay.engines.tts_worker import child, pool
-from hearsay.engines.tts_worker.frames import ROOM_BYTES
 from hearsay.engines.tts_worker.pool import SynthesizerPool
-from hearsay.engines.tts_worker.utterance import Utterance
 from hearsay.errors import Cancelled, EngineFailed
+from hearsay.processes import worker
 from tests.support.paths import ROOT
 
 OPTIONS = SynthesisOptions("any")
@@ -35,9 +32,13 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     started: list[SynthesizerPool] = []
 
-    def start(n_processes: int = 1, patience: float = 60, **message: Any) -> SynthesizerPool:
+    def start(n_processes: int = 1, time_limit: float = 60, **settings: Any) -> SynthesizerPool:
         processes = SynthesizerPool(
-            "tests.support.toy_runner", message, n_processes=n_processes, name="The toy", patience=patience
+            "tests.support.toy_runner",
+            settings,
+            n_processes=n_processes,
+            name="The toy",
+            time_limit=time_limit,
         )
         started.append(processes)
         return processes
@@ -47,8 +48,8 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         processes.close()
 
 
-def heard(speaking: SynthesisStream) -> str:
-    return b"".join(block.astype(np.uint8).tobytes() for block in speaking).decode("latin-1")
+def heard(stream: SynthesisStream) -> str:
+    return b"".join(block.astype(np.uint8).tobytes() for block in stream).decode("latin-1")
 
 
 def is_alive(pid: int) -> bool:
@@ -59,7 +60,7 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def test_says_what_it_is_told(start: Start) -> None:
+def test_returns_the_audio_of_each_text(start: Start) -> None:
     processes = start()
     assert processes.about["sample_rate"] == 8000
     assert heard(processes.submit("Hello, you there", OPTIONS)) == "Hello,youthere"
@@ -68,66 +69,49 @@ def test_says_what_it_is_told(start: Start) -> None:
 
 
 def test_gives_writable_samples_in_blocks(start: Start) -> None:
-    blocks = list(start().submit("a LONG LONG b", OPTIONS))
+    blocks = list(start().submit("a WAIT LONG LONG b", OPTIONS))
     assert all(block.dtype == np.int16 and block.flags.writeable for block in blocks)
     assert len(blocks[0]) == 1
     assert sum(map(len, blocks)) == 200_002
     assert len(blocks) <= 4
 
 
-def test_a_piece_may_be_longer_than_the_memory_for_its_sound(start: Start) -> None:
+def test_audio_of_any_length_comes_whole(start: Start) -> None:
     processes = start()
-    n_words = 3 * ROOM_BYTES // 200_000
-    for text in (" ".join(["LONG"] * n_words), "LONG " * n_words + "end", "a"):
+    for text in ("LONG " * 63, "LONG " * 63 + "end", "a"):
         assert heard(processes.submit(text, OPTIONS)) == text.replace("LONG", "x" * 100_000).replace(" ", "")
 
 
-@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="this system has no memory with a descriptor")
-def test_nobody_can_cut_off_the_memory_that_the_server_reads() -> None:
-    with child._memory(10_000) as memory:
-        for n_bytes in (0, 9_999):
-            with pytest.raises(PermissionError):
-                os.ftruncate(memory.fileno(), n_bytes)
-
-
-def test_what_is_stopped_while_its_memory_is_full_is_forgotten(start: Start) -> None:
+def test_what_is_stopped_in_the_middle_of_much_audio_is_forgotten(start: Start) -> None:
     processes = start()
     (pid,) = processes.pids
     for _ in range(5):
-        long = processes.submit(" ".join(["LONG"] * 200), OPTIONS)
+        long = processes.submit("LONG " * 200, OPTIONS)
         next(iter(long))
         long.stop()
         assert heard(processes.submit("next LONG", OPTIONS)) == "next" + "x" * 100_000
     assert processes.pids == [pid]
 
 
-def test_sound_that_waits_is_given_as_one_block_that_may_be_changed() -> None:
-    piece = Utterance(b"{}")
-    for letter in (b"a\0", b"b\0", b"c\0"):
-        piece.add(np.frombuffer(bytearray(letter), np.uint8))
-    piece.end()
-    (block,) = piece
-    block += 1
-    assert block.tolist() == [98, 99, 100]
-
-
-def test_begins_pieces_in_order(start: Start) -> None:
+def test_begins_utterances_in_order(start: Start) -> None:
     processes = start()
     endless = processes.submit("ENDLESS", OPTIONS)
     next(iter(endless))
-    pieces = [processes.submit("COUNT", OPTIONS) for _ in range(20)]
+    utterances = [processes.submit("COUNT", OPTIONS) for _ in range(20)]
     endless.stop()
-    assert [heard(piece) for piece in reversed(pieces)] == [chr(number) for number in reversed(range(2, 22))]
+    assert [heard(utterance) for utterance in reversed(utterances)] == [
+        chr(number) for number in reversed(range(2, 22))
+    ]
 
 
-def test_what_somebody_waits_for_goes_before_what_is_said_ahead(start: Start) -> None:
+def test_what_is_awaited_goes_before_what_is_synthesized_ahead(start: Start) -> None:
     processes = start()
     endless = processes.submit("ENDLESS", OPTIONS)
     next(iter(endless))
-    ahead = [processes.submit("COUNT", replace(OPTIONS, is_awaited=False)) for _ in range(2)]
+    ahead = [processes.submit("COUNT", OPTIONS, is_awaited=False) for _ in range(2)]
     awaited = [processes.submit("COUNT", OPTIONS) for _ in range(2)]
     endless.stop()
-    assert [heard(piece) for piece in (*awaited, *ahead)] == ["\2", "\3", "\4", "\5"]
+    assert [heard(utterance) for utterance in (*awaited, *ahead)] == ["\2", "\3", "\4", "\5"]
 
 
 def test_many_threads_get_each_their_own(start: Start) -> None:
@@ -138,11 +122,11 @@ def test_many_threads_get_each_their_own(start: Start) -> None:
     assert results == [f"piecenumber{number}" + "x" * 100_000 + "end" for number in range(60)]
 
 
-def test_nobody_who_listens_slowly_holds_a_process(start: Start) -> None:
+def test_a_slow_listener_holds_no_process(start: Start) -> None:
     processes = start()
     slow = [processes.submit("LONG LONG LONG", OPTIONS) for _ in range(10)]
     assert heard(processes.submit("quick", OPTIONS)) == "quick"
-    assert all(heard(piece) == "x" * 300_000 for piece in slow)
+    assert all(heard(utterance) == "x" * 300_000 for utterance in slow)
 
 
 def test_all_processes_are_used(start: Start) -> None:
@@ -153,7 +137,7 @@ def test_all_processes_are_used(start: Start) -> None:
     endless.stop()
 
 
-def test_stopping_ends_what_is_being_said_and_keeps_the_process(start: Start) -> None:
+def test_stopping_ends_what_is_being_synthesized_and_keeps_the_process(start: Start) -> None:
     processes = start()
     (pid,) = processes.pids
     endless = processes.submit("ENDLESS", OPTIONS)
@@ -166,7 +150,7 @@ def test_stopping_ends_what_is_being_said_and_keeps_the_process(start: Start) ->
     assert processes.pids == [pid]
 
 
-def test_stopping_wakes_whoever_waits_for_sound(start: Start) -> None:
+def test_stopping_wakes_a_thread_that_waits_for_audio(start: Start) -> None:
     processes = start()
     endless = processes.submit("ENDLESS", OPTIONS)
     next(iter(endless))
@@ -180,7 +164,7 @@ def test_stopping_wakes_whoever_waits_for_sound(start: Start) -> None:
     assert heard(processes.submit("next", OPTIONS)) == "next"
 
 
-def test_what_was_stopped_before_its_turn_is_never_said(start: Start) -> None:
+def test_what_was_stopped_before_its_turn_is_never_synthesized(start: Start) -> None:
     processes = start()
     (pid,) = processes.pids
     endless = processes.submit("ENDLESS", OPTIONS)
@@ -193,19 +177,19 @@ def test_what_was_stopped_before_its_turn_is_never_said(start: Start) -> None:
 
 def test_stopping_after_the_end_is_no_error(start: Start) -> None:
     processes = start()
-    piece = processes.submit("word", OPTIONS)
-    assert heard(piece) == "word"
-    piece.stop()
+    utterance = processes.submit("word", OPTIONS)
+    assert heard(utterance) == "word"
+    utterance.stop()
     assert heard(processes.submit("next", OPTIONS)) == "next"
 
 
-def test_a_process_that_dies_fails_its_piece_only(start: Start) -> None:
+def test_a_process_that_dies_fails_its_utterance_only(start: Start) -> None:
     processes = start()
     (pid,) = processes.pids
     deadly, following = processes.submit("some DIE", OPTIONS), processes.submit("more", OPTIONS)
     with pytest.raises(EngineFailed, match="The toy ended in the middle"):
         heard(deadly)
-    with pytest.raises(EngineFailed):  # and for whoever asks again
+    with pytest.raises(EngineFailed):  # and again
         heard(deadly)
     assert heard(following) == "more"
     assert processes.pids != [pid]
@@ -225,8 +209,13 @@ def test_a_process_killed_from_outside_is_replaced(start: Start) -> None:
 def test_a_process_that_is_spent_is_replaced_and_nothing_is_lost(start: Start) -> None:
     processes = start()
     (pid,) = processes.pids
-    pieces = [processes.submit(text, OPTIONS) for text in ("one", "two LONG SPEND end", "COUNT", "COUNT")]
-    assert [heard(piece) for piece in pieces] == ["one", "two" + "x" * 100_000 + "SPENDend", "\1", "\2"]
+    utterances = [processes.submit(text, OPTIONS) for text in ("one", "two LONG SPEND end", "COUNT", "COUNT")]
+    assert [heard(utterance) for utterance in utterances] == [
+        "one",
+        "two" + "x" * 100_000 + "SPENDend",
+        "\1",
+        "\2",
+    ]
     assert processes.pids != [pid]
     assert not is_alive(pid)
 
@@ -237,7 +226,7 @@ def test_a_process_killed_while_idle_is_replaced(start: Start) -> None:
     assert heard(processes.submit("still here", OPTIONS)) == "stillhere"
 
 
-def test_a_refused_piece_keeps_the_process(start: Start) -> None:
+def test_a_refused_utterance_keeps_the_process(start: Start) -> None:
     processes = start()
     (pid,) = processes.pids
     with pytest.raises(EngineFailed, match="It hurts"):
@@ -247,59 +236,20 @@ def test_a_refused_piece_keeps_the_process(start: Start) -> None:
 
 
 def test_a_hung_process_is_killed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child, "_TICK", 0.05)
-    processes = start(patience=0.3)
+    monkeypatch.setattr(worker, "_TICK", 0.05)
+    processes = start(time_limit=0.3)
     with pytest.raises(EngineFailed, match="no sign of life"):
         heard(processes.submit("HANG", OPTIONS))
     assert heard(processes.submit("next", OPTIONS)) == "next"
 
 
-def test_what_goes_on_though_unwanted_is_killed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child, "_TICK", 0.05)
-    monkeypatch.setattr(child, "CANCEL_SECONDS", 0.1)
+def test_a_process_that_makes_no_sense_is_killed(start: Start) -> None:
     processes = start()
     (pid,) = processes.pids
-    hung = processes.submit("a HANG", OPTIONS)
-    next(iter(hung))
-    hung.stop()
-    assert heard(processes.submit("next", OPTIONS)) == "next"
-    assert processes.pids != [pid]
-
-
-def test_a_process_that_raves_is_killed(start: Start) -> None:
-    processes = start()
-    (pid,) = processes.pids
-    with pytest.raises(EngineFailed, match="it said what makes no sense"):
+    with pytest.raises(EngineFailed, match="in the middle of its work: it said what makes no sense"):
         heard(processes.submit("RAVE", OPTIONS))
     assert heard(processes.submit("next", OPTIONS)) == "next"
     assert processes.pids != [pid]
-
-
-def test_stopping_a_piece_whose_process_is_lost_does_not_hush_the_next_one() -> None:
-    """Whatever comes to a process before it has started would end it."""
-    piece = Utterance(b"{}")
-    hushed = []
-
-    class Dying:
-        is_ready, failure = True, None
-
-        def say(self, piece: Utterance) -> None:
-            piece.begin(self)
-            raise ConnectionResetError
-
-        def begin(self, request: bytes) -> None:
-            pass
-
-        def cancel(self) -> None:
-            hushed.append(piece)
-
-        def dispose(self) -> None:
-            piece.stop()
-
-    pool._say(Dying(), pool._PriorityQueue("The toy"), piece)  # type: ignore[arg-type]
-    assert not hushed
-    with pytest.raises(Cancelled):
-        list(piece)
 
 
 def test_what_cannot_be_started_says_why(start: Start) -> None:
@@ -327,9 +277,9 @@ def test_closing_ends_everything(start: Start) -> None:
     waiting = processes.submit("later", OPTIONS)
     processes.close()
     processes.close()
-    for piece in (*running, waiting):
+    for utterance in (*running, waiting):
         with pytest.raises(EngineFailed, match="has been closed"):
-            heard(piece)
+            heard(utterance)
     with pytest.raises(EngineFailed, match="has been closed"):
         processes.submit("x", OPTIONS)
     assert not any(map(is_alive, pids))

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hearsay.engines.whisper.beam_search import Beam, Sampled, Samples, Scored, Search, most_sampled
+from hearsay.engines.whisper.beam_search import (
+    BeamSearch,
+    Sampled,
+    Sampling,
+    Scored,
+    Search,
+    max_sample_length,
+)
 from hearsay.engines.whisper.logit_rules import best as top
 from hearsay.errors import EngineFailed
 
@@ -42,13 +49,13 @@ def run(search: Search, after: Language) -> Scored:
     cache: list[Sampled] = [()]
     for _ in range(1000):
         distributions = np.stack([after(row) for row in cache])
-        if search.candidates is None:
+        if search.n_candidates is None:
             values, ids = distributions, np.broadcast_to(np.arange(N_VOCAB), distributions.shape)
         else:
-            values, ids = top(distributions, search.candidates)
+            values, ids = top(distributions, search.n_candidates)
         step = search.advance(values, ids)
         cache = [(*cache[p], int(t)) for p, t in zip(step.parents, step.tokens, strict=True)]
-        assert cache == search.rows
+        assert cache == search.sequences
         assert len(cache) <= search.width
         if search.done:
             assert not cache
@@ -97,14 +104,14 @@ def test_a_beam_finds_what_the_reference_finds(
 ) -> None:
     after = language(seed, ends=ends)
     patience = max(patience, 1.0) if width == 1 else patience
-    beam = Beam(width, end_of_text=END, limit=limit, patience=patience)
+    beam = BeamSearch(width, end_of_text=END, limit=limit, patience=patience)
     assert run(beam, after) == most_likely(beam_oracle(after, width, limit, patience))
 
 
 @given(st.integers(0, 2**32), st.integers(1, N_VOCAB - 1), st.integers(1, 8), st.floats(0.2, 0.95))
 def test_a_beam_never_takes_what_is_forbidden(seed: int, width: int, limit: int, forbids: float) -> None:
     after = language(seed, forbids=forbids)
-    tokens, total = run(Beam(width, end_of_text=END, limit=limit), after)
+    tokens, total = run(BeamSearch(width, end_of_text=END, limit=limit), after)
     assert (tokens, total) == most_likely(beam_oracle(after, width, limit))
     assert np.isfinite(total)
 
@@ -120,7 +127,7 @@ def test_a_beam_of_one_is_greedy(seed: int, limit: int, ends: float) -> None:
         if token == END:
             break
         sampled = (*sampled, token)
-    assert run(Beam(1, end_of_text=END, limit=limit), after) == (sampled, float(total))
+    assert run(BeamSearch(1, end_of_text=END, limit=limit), after) == (sampled, float(total))
 
 
 def test_a_wide_beam_finds_the_best_of_all_hypotheses() -> None:
@@ -135,27 +142,27 @@ def test_a_wide_beam_finds_the_best_of_all_hypotheses() -> None:
     candidates: list[Scored] = [((), total([END]))]
     candidates += [((a,), total([a, END])) for a in range(N_VOCAB) if a != END]
     candidates += [(pair, total(pair)) for pair in pairs]
-    beam = Beam(width, end_of_text=END, limit=2)
+    beam = BeamSearch(width, end_of_text=END, limit=2)
     found = drive_with_padding(beam, after)
     expected = most_likely(candidates)
     assert found[0] == expected[0]
     assert found[1] == pytest.approx(expected[1], abs=1e-5)
 
 
-def drive_with_padding(beam: Beam, after: Language) -> Scored:
+def drive_with_padding(beam: BeamSearch, after: Language) -> Scored:
     """Return candidates beyond the vocabulary, which are forbidden, as a decoder does with a wide beam."""
     while not beam.done:
-        values = np.full((len(beam.rows), beam.width + 1), -np.inf, dtype=np.float32)
-        values[:, :N_VOCAB] = [after(row) for row in beam.rows]
+        values = np.full((len(beam.sequences), beam.width + 1), -np.inf, dtype=np.float32)
+        values[:, :N_VOCAB] = [after(row) for row in beam.sequences]
         beam.advance(values, np.broadcast_to(np.arange(beam.width + 1), values.shape))
     return beam.best()
 
 
 def test_rows_below_those_of_the_search_are_ignored() -> None:
     after = language(3)
-    lone, padded = (Beam(3, end_of_text=END, limit=6) for _ in range(2))
+    lone, padded = (BeamSearch(3, end_of_text=END, limit=6) for _ in range(2))
     while not lone.done:
-        values, ids = top(np.stack([after(row) for row in lone.rows]), 4)
+        values, ids = top(np.stack([after(row) for row in lone.sequences]), 4)
         below = np.full((7 - len(values), 4), 5)
         first = lone.advance(values, ids)
         second = padded.advance(
@@ -167,7 +174,7 @@ def test_rows_below_those_of_the_search_are_ignored() -> None:
 
 
 def test_of_equals_the_first_candidate_of_the_first_row_wins() -> None:
-    beam = Beam(2, end_of_text=END, limit=3)
+    beam = BeamSearch(2, end_of_text=END, limit=3)
     even = np.full((2, 3), -1.0, dtype=np.float32)
     beam.advance(even, np.array([[0, 1, 2], [0, 1, 2]]))
     step = beam.advance(even, np.array([[5, 6, 7], [5, 6, 7]]))
@@ -180,26 +187,28 @@ def test_of_equals_the_first_candidate_of_the_first_row_wins() -> None:
 @pytest.mark.parametrize("values", [[np.nan, -1.0, -2.0], [-np.inf, -np.inf, -np.inf]])
 def test_what_is_no_number_is_an_error(search: str, values: list[float]) -> None:
     row = np.array([values], dtype=np.float32)
-    made: Search = Beam(2, end_of_text=END, limit=3)
+    made: Search = BeamSearch(2, end_of_text=END, limit=3)
     if search == "samples":
-        made = Samples(2, 0.5, np.random.default_rng(0), end_of_text=END, limit=3)
+        made = Sampling(2, 0.5, np.random.default_rng(0), end_of_text=END, limit=3)
     with pytest.raises(EngineFailed, match="no numbers"):
         made.advance(row, np.array([[0, 1, 2]]))
 
 
 def test_too_few_candidates_and_odd_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="6 candidates"):
-        Beam(5, end_of_text=END, limit=3).advance(np.zeros((1, 5), np.float32), np.zeros((1, 5), np.int64))
+        BeamSearch(5, end_of_text=END, limit=3).advance(
+            np.zeros((1, 5), np.float32), np.zeros((1, 5), np.int64)
+        )
     for width, patience in ((0, 1.0), (1, 0.1)):
         with pytest.raises(ValueError, match="no beam"):
-            Beam(width, end_of_text=END, limit=3, patience=patience)
+            BeamSearch(width, end_of_text=END, limit=3, patience=patience)
     with pytest.raises(ValueError, match="temperature 0"):
-        Samples(1, 0.0, np.random.default_rng(0), end_of_text=END, limit=3)
+        Sampling(1, 0.0, np.random.default_rng(0), end_of_text=END, limit=3)
     with pytest.raises(ValueError, match="not come to its end"):
-        Beam(1, end_of_text=END, limit=3).best()
+        BeamSearch(1, end_of_text=END, limit=3).best()
 
 
-def samples_oracle(after: Language, samples: Samples, rng: np.random.Generator, limit: int) -> list[Scored]:
+def samples_oracle(after: Language, samples: Sampling, rng: np.random.Generator, limit: int) -> list[Scored]:
     """Draw samples that are still open row by row, walking down the probabilities."""
     going: list[Scored] = [((), 0.0)] * samples.width
     finished: list[Scored] = []
@@ -234,7 +243,7 @@ def walk(log_probabilities: NDArray[np.float32], point: float) -> int:
 @given(seed=st.integers(0, 2**32), best_of=st.integers(1, 6), limit=st.integers(1, 10), ends=st.floats(-3, 2))
 def test_the_most_likely_sample_wins(seed: int, best_of: int, limit: int, ends: float) -> None:
     after = language(seed, ends=ends, forbids=0.3)
-    samples = Samples(best_of, TEMPERATURE, np.random.default_rng(seed), end_of_text=END, limit=limit)
+    samples = Sampling(best_of, TEMPERATURE, np.random.default_rng(seed), end_of_text=END, limit=limit)
     drawn = samples_oracle(after, samples, np.random.default_rng(seed), limit)
     assert run(samples, after) == most_likely(drawn)
 
@@ -244,19 +253,19 @@ def test_samples_follow_the_distribution_at_the_temperature(temperature: float) 
     """The first tokens of many samples, and the second ones of those that went on with the same token."""
     after = language(5, forbids=0.2)
     many = 40_000
-    samples = Samples(many, temperature, np.random.default_rng(9), end_of_text=END, limit=9)
+    samples = Sampling(many, temperature, np.random.default_rng(9), end_of_text=END, limit=9)
     for _ in range(2):
-        prefix, n = Counter(samples.rows).most_common(1)[0]
+        prefix, n = Counter(samples.sequences).most_common(1)[0]
         n = n if prefix else many
-        values = np.stack([after(row) for row in samples.rows])
+        values = np.stack([after(row) for row in samples.sequences])
         step = samples.advance(values, np.broadcast_to(np.arange(N_VOCAB), values.shape))
-        counts = Counter(row[-1] for row in samples.rows if row[:-1] == prefix)
+        counts = Counter(row[-1] for row in samples.sequences if row[:-1] == prefix)
         weights = np.exp(after(prefix).astype(np.float64) / temperature)
         shares = weights / weights.sum()
         for token in set(range(N_VOCAB)) - {END}:
             deviation = np.sqrt(shares[token] * (1 - shares[token]) / n)
             assert abs(counts[token] / n - shares[token]) <= 4 * deviation
-        assert len(step.tokens) == len(samples.rows) < many
+        assert len(step.tokens) == len(samples.sequences) < many
 
 
 @pytest.mark.parametrize(
@@ -264,5 +273,5 @@ def test_samples_follow_the_distribution_at_the_temperature(temperature: float) 
 )
 def test_the_decoder_has_room_for_all_that_is_sampled(n_text_ctx: int, n_prompt: int, limit: int) -> None:
     """The last token sampled takes no position: nothing is asked after it."""
-    assert most_sampled(n_text_ctx, n_prompt) == limit
+    assert max_sample_length(n_text_ctx, n_prompt) == limit
     assert n_prompt + limit - 1 <= n_text_ctx

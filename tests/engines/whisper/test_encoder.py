@@ -12,11 +12,12 @@ import pytest
 import structlog
 from numpy.typing import NDArray
 
-from hearsay.engines import openvino_runtime, whisper
+from hearsay.engines import openvino_runtime
 from hearsay.engines.whisper import encoder
 from hearsay.engines.whisper.encoder import CTranslate2Encoder, OpenVinoEncoder
 from hearsay.engines.whisper.log_mel import LogMel
 from hearsay.engines.whisper.openvino import encoder_graph
+from hearsay.engines.whisper.weights.conversion import convert
 from hearsay.engines.whisper.weights.ctranslate2_file import Weights
 from hearsay.errors import ConfigurationError, EngineFailed
 from hearsay.media import decoding
@@ -77,7 +78,7 @@ def test_it_computes_what_ctranslate2_computes(
 @pytest.mark.parametrize("n_mels", [80, 128])
 def test_it_computes_what_the_definition_says(tmp_path: Path, n_mels: int) -> None:
     toy = toy_whisper.write(tmp_path / "toy", n_mels=n_mels)
-    whisper.convert(toy.folder, tmp_path / "made")
+    convert(toy.folder, tmp_path / "made")
     ours = OpenVinoEncoder(Weights(tmp_path / "made" / "model.bin"), precision="f32", n_threads=1)
     mel = np.random.default_rng(5).normal(size=(n_mels, 3000)).astype(np.float32)
     np.testing.assert_allclose(ours.encode([mel])[0], toy_whisper.encode(toy, mel), atol=1e-3)
@@ -179,7 +180,7 @@ def test_a_format_that_strays_is_given_up_and_the_log_says_so(
     compiled = OpenVinoEncoder._compiled
 
     def miscompiled(self: OpenVinoEncoder, model: Any, precision: str) -> Any:
-        return compiled(self, model if precision == "f32" else encoder_graph.whole(wrong), precision)
+        return compiled(self, model if precision == "f32" else encoder_graph.build_encoder(wrong), precision)
 
     monkeypatch.setattr(OpenVinoEncoder, "_compiled", miscompiled)
     monkeypatch.setattr(
@@ -198,7 +199,7 @@ def test_the_parts_compute_what_the_whole_does(weights: Weights, exact: OpenVino
 
 
 def test_what_the_processor_does_well_is_taken(weights: Weights) -> None:
-    chosen = encoder.best_precision()
+    chosen = openvino_runtime.best_precision()
     assert chosen in {"f32", "bf16", "f16"}
     assert OpenVinoEncoder(weights).precision == chosen
 

@@ -1,18 +1,16 @@
-"""Room on GPUs: what is counted, and what a driver that is only pretended is asked."""
+"""The batch size on GPUs: what a window takes, and which GPU counts."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hearsay.engines.whisper import gpu_batch_size
 from hearsay.engines.whisper.gpu_batch_size import (
     MOST_WINDOWS,
     batch_bytes,
     batch_windows,
-    free_memory,
     windows_that_fit,
 )
 from hearsay.engines.whisper.weights.folder import Shape
@@ -35,35 +33,6 @@ def shape(n_layers: int, width: int) -> Shape:
 
 
 TURBO, LARGE = shape(4, 1280), shape(32, 1280)
-
-
-class Driver:
-    """A CUDA driver with so many free bytes on each GPU; calls named in `broken` fail."""
-
-    def __init__(self, free: list[int], broken: str = "") -> None:
-        self.free = free
-        self.broken = broken
-        self.calls: list[str] = []
-        self.asked = 0
-
-    def load(self, name: str) -> Driver:
-        assert name == "libcuda.so.1"
-        return self
-
-    def __getattr__(self, name: str) -> Any:
-        def call(*arguments: Any) -> int:
-            self.calls.append(name)
-            if name == self.broken:
-                return 2
-            if name == "cuDeviceGet":
-                if arguments[1] >= len(self.free):
-                    return 101
-                self.asked = arguments[1]
-            if name == "cuMemGetInfo_v2":
-                arguments[0]._obj.value = self.free[self.asked]
-            return 0
-
-        return call
 
 
 def test_a_large_gpu_takes_many_windows_and_a_small_one_few() -> None:
@@ -102,40 +71,10 @@ def test_the_parts_of_a_batch() -> None:
     assert batch_bytes(64, LARGE, 5) == 64 * (heard + said + logits) + encodes * encoding
 
 
-def test_the_tightest_gpu_counts() -> None:
-    driver = Driver([80 * GB, 6 * GB, 80 * GB])
-    assert batch_windows([0, 1], LARGE, otherwise=8, load=driver.load) == windows_that_fit(6 * GB, LARGE, 5)
-    assert batch_windows([2], LARGE, otherwise=8, load=driver.load) == windows_that_fit(80 * GB, LARGE, 5)
-
-
-def test_the_context_is_put_back() -> None:
-    driver = Driver([7])
-    assert free_memory(0, driver.load) == 7
-    assert driver.calls[2:] == [
-        "cuDevicePrimaryCtxRetain",
-        "cuCtxPushCurrent_v2",
-        "cuMemGetInfo_v2",
-        "cuCtxPopCurrent_v2",
-        "cuDevicePrimaryCtxRelease_v2",
-    ]
-
-
-@pytest.mark.parametrize(
-    "call",
-    ["cuInit", "cuDeviceGet", "cuDevicePrimaryCtxRetain", "cuCtxPushCurrent_v2", "cuMemGetInfo_v2"],
-)
-def test_a_driver_that_does_not_tell(call: str) -> None:
-    driver = Driver([7], broken=call)
-    assert free_memory(0, driver.load) is None
-    assert batch_windows([0], TURBO, otherwise=8, load=driver.load) == 8
-    retained = "cuDevicePrimaryCtxRetain" in driver.calls and call != "cuDevicePrimaryCtxRetain"
-    assert ("cuDevicePrimaryCtxRelease_v2" in driver.calls) is retained
-    pushed = call == "cuMemGetInfo_v2"
-    assert ("cuCtxPopCurrent_v2" in driver.calls) is pushed
-
-
-def test_without_a_driver() -> None:
-    def missing(name: str) -> Any:
-        raise OSError(name)
-
-    assert free_memory(0, missing) is None
+def test_the_tightest_gpu_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = [80 * GB, 6 * GB, 80 * GB, None]
+    monkeypatch.setattr(gpu_batch_size, "free_gpu_memory", free.__getitem__)
+    assert batch_windows([0, 1], LARGE, otherwise=8) == windows_that_fit(6 * GB, LARGE, 5)
+    assert batch_windows([2], LARGE, otherwise=8) == windows_that_fit(80 * GB, LARGE, 5)
+    assert batch_windows([1, 3], LARGE, otherwise=8) == windows_that_fit(6 * GB, LARGE, 5)
+    assert batch_windows([3], TURBO, otherwise=8) == 8

@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 import structlog
 
-from hearsay.engines import openvino_runtime, whisper
+from hearsay.engines import openvino_runtime
+from hearsay.engines.openvino_runtime import best_precision
 from hearsay.engines.whisper import encoder as encoders
-from hearsay.engines.whisper import gpu_batch_size
+from hearsay.engines.whisper import gpu_batch_size, loading
 from hearsay.engines.whisper.ctranslate2_recognizer import CTranslate2Whisper
-from hearsay.engines.whisper.encoder import CTranslate2Encoder, OpenVinoEncoder, best_precision
+from hearsay.engines.whisper.encoder import CTranslate2Encoder, OpenVinoEncoder
 from hearsay.engines.whisper.loading import DEFAULT_TYPES, choose_compute_type, choose_device
 from hearsay.engines.whisper.openvino import decoder as decoders
 from hearsay.engines.whisper.openvino.recognizer import NUMBER_FORMATS, OpenVinoWhisper
+from hearsay.engines.whisper.weights.conversion import convert
 from hearsay.errors import ConfigurationError, DownloadFailed, EngineFailed
 from tests.support import toy_whisper
 
@@ -29,24 +31,24 @@ GPU = ctranslate2.get_cuda_device_count() > 0
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("loading")
-    whisper.convert(toy_whisper.write(folder / "toy").folder, folder / "made")
+    convert(toy_whisper.write(folder / "toy").folder, folder / "made")
     return folder / "made"
 
 
 def test_the_processor_computes_in_eight_bits(folder: Path) -> None:
-    model = whisper.load(folder, device="cpu", decoder="ctranslate2")
+    model = loading.load(folder, device="cpu", decoder="ctranslate2")
     assert model.device == "cpu"
     assert model.compute_type.startswith("int8")
 
 
 def test_a_number_format_may_be_chosen(folder: Path) -> None:
-    assert whisper.load(folder, device="cpu", compute_type="float32").compute_type == "float32"
+    assert loading.load(folder, device="cpu", compute_type="float32").compute_type == "float32"
 
 
 @pytest.mark.parametrize("decoder", ["openvino", "ctranslate2"])
 def test_a_number_format_that_is_not_there_is_refused_whatever_decodes(folder: Path, decoder: str) -> None:
     with pytest.raises(ConfigurationError, match="'int3' does not work on cpu"):
-        whisper.load(folder, device="cpu", compute_type="int3", decoder=decoder)
+        loading.load(folder, device="cpu", compute_type="int3", decoder=decoder)
 
 
 needs_openvino = pytest.mark.skipif(
@@ -57,7 +59,7 @@ needs_openvino = pytest.mark.skipif(
 @needs_openvino
 @pytest.mark.parametrize("encoder", ["auto", "openvino"])
 def test_openvino_encodes_where_it_can(folder: Path, encoder: str) -> None:
-    model = whisper.load(folder, device="cpu", encoder=encoder)
+    model = loading.load(folder, device="cpu", encoder=encoder)
     assert isinstance(model.encoder, OpenVinoEncoder)
     assert model.encoder.precision == best_precision()
 
@@ -70,7 +72,7 @@ def test_both_halves_run_on_openvino_whether_or_not_the_processor_has_bf16(
     monkeypatch.setattr(encoders, "best_precision", lambda: best)
     monkeypatch.setattr(decoders, "best_precision", lambda: best)
     with structlog.testing.capture_logs() as logs:
-        model = whisper.load(folder, device="cpu")
+        model = loading.load(folder, device="cpu")
     assert logs == []
     assert isinstance(model, OpenVinoWhisper) and isinstance(model.encoder, OpenVinoEncoder)
     assert model.encoder.precision == best
@@ -94,11 +96,11 @@ def test_bfloat16_that_only_ctranslate2_has_is_refused_or_left_to_it(
     monkeypatch.setattr(ctranslate2, "get_supported_compute_types", lambda *_: {"bfloat16", "float32"})
     monkeypatch.setattr(ctranslate2.models, "Whisper", Pretended)
     with pytest.raises(ConfigurationError, match="no instructions for an encoder in bf16"):
-        whisper.load(folder, device="cpu", compute_type="bfloat16", encoder="openvino")
+        loading.load(folder, device="cpu", compute_type="bfloat16", encoder="openvino")
     with pytest.raises(ConfigurationError, match="no instructions for a decoder in bf16"):
-        whisper.load(folder, device="cpu", compute_type="bfloat16", decoder="openvino")
+        loading.load(folder, device="cpu", compute_type="bfloat16", decoder="openvino")
     with structlog.testing.capture_logs() as logs:
-        model = whisper.load(folder, device="cpu", compute_type="bfloat16")
+        model = loading.load(folder, device="cpu", compute_type="bfloat16")
     assert isinstance(model, CTranslate2Whisper)
     assert opened == ["bfloat16"]
     assert [(entry["event"], entry["half"], "no instructions" in entry["reason"]) for entry in logs] == [
@@ -109,7 +111,7 @@ def test_bfloat16_that_only_ctranslate2_has_is_refused_or_left_to_it(
 
 @needs_openvino
 def test_who_chooses_float32_gets_it_everywhere(folder: Path) -> None:
-    model = whisper.load(folder, device="cpu", compute_type="float32")
+    model = loading.load(folder, device="cpu", compute_type="float32")
     assert isinstance(model.encoder, OpenVinoEncoder)
     assert model.encoder.precision == "f32"
 
@@ -129,14 +131,14 @@ def test_a_model_of_which_nothing_would_compute_is_not_loaded(
         return real(path, **options)
 
     monkeypatch.setattr(ctranslate2.models, "Whisper", note)
-    model = whisper.load(folder, device="cpu")
+    model = loading.load(folder, device="cpu")
     assert isinstance(model, OpenVinoWhisper)
     assert opened == []
     assert model.compute_type == NUMBER_FORMATS[model.decoder.precision]
     assert (model.device, model.n_replicas) == ("cpu", 1)
-    assert isinstance(whisper.load(folder, device="cpu", decoder="ctranslate2"), CTranslate2Whisper)
+    assert isinstance(loading.load(folder, device="cpu", decoder="ctranslate2"), CTranslate2Whisper)
     assert len(opened) == 1
-    mixed = whisper.load(folder, device="cpu", encoder="ctranslate2")
+    mixed = loading.load(folder, device="cpu", encoder="ctranslate2")
     assert isinstance(mixed, OpenVinoWhisper) and isinstance(mixed.encoder, CTranslate2Encoder)
     assert len(opened) == 2
     assert mixed.encoder.compute_type.startswith("int8")
@@ -151,18 +153,18 @@ def test_without_language_ids_only_the_decoder_of_our_own_works(folder: Path, tm
     copy = shutil.copytree(folder, tmp_path / "model")
     config = copy / "config.json"
     config.write_text(config.read_text().replace("lang_ids", "forgotten"))
-    assert len(whisper.load(copy, device="cpu").languages) == 99
+    assert len(loading.load(copy, device="cpu").languages) == 99
     with pytest.raises(ConfigurationError, match="without lang_ids"):
-        whisper.load(copy, device="cpu", decoder="ctranslate2")
+        loading.load(copy, device="cpu", decoder="ctranslate2")
 
 
 def test_the_models_own_encoder_may_be_chosen(folder: Path) -> None:
-    assert isinstance(whisper.load(folder, device="cpu", encoder="ctranslate2").encoder, CTranslate2Encoder)
+    assert isinstance(loading.load(folder, device="cpu", encoder="ctranslate2").encoder, CTranslate2Encoder)
 
 
 def test_unknown_encoders_come_with_the_known_ones(folder: Path) -> None:
     with pytest.raises(ConfigurationError, match="auto, openvino, ctranslate2"):
-        whisper.load(folder, device="cpu", encoder="onnx")
+        loading.load(folder, device="cpu", encoder="onnx")
 
 
 def test_where_openvino_has_nothing_the_model_encodes_itself(
@@ -170,13 +172,13 @@ def test_where_openvino_has_nothing_the_model_encodes_itself(
 ) -> None:
     monkeypatch.setattr(openvino_runtime, "is_usable", lambda: False)
     with structlog.testing.capture_logs() as logs:
-        assert isinstance(whisper.load(folder, device="cpu").encoder, CTranslate2Encoder)
+        assert isinstance(loading.load(folder, device="cpu").encoder, CTranslate2Encoder)
     assert [(entry["event"], entry["half"]) for entry in logs] == [
         ("openvino_passed_over", "encoder"),
         ("openvino_passed_over", "decoder"),
     ]
     with pytest.raises(ConfigurationError, match="OpenVINO is not installed"):
-        whisper.load(folder, device="cpu", encoder="openvino")
+        loading.load(folder, device="cpu", encoder="openvino")
 
 
 @needs_openvino
@@ -188,16 +190,16 @@ def test_an_encoder_that_cannot_be_compiled_is_passed_over(
 
     monkeypatch.setattr(OpenVinoEncoder, "_compiled", refuse)
     with structlog.testing.capture_logs() as logs:
-        assert isinstance(whisper.load(folder, device="cpu").encoder, CTranslate2Encoder)
+        assert isinstance(loading.load(folder, device="cpu").encoder, CTranslate2Encoder)
     assert [(entry["event"], "no such kernel" in entry["reason"]) for entry in logs] == [
         ("openvino_passed_over", True)
     ]
     with pytest.raises(EngineFailed, match="no such kernel"):
-        whisper.load(folder, device="cpu", encoder="openvino")
+        loading.load(folder, device="cpu", encoder="openvino")
 
 
 def test_a_processor_is_one_replica_whichever_gpus_were_named(folder: Path) -> None:
-    assert whisper.load(folder, device="cpu", device_index=(0, 1)).n_replicas == 1
+    assert loading.load(folder, device="cpu", device_index=(0, 1)).n_replicas == 1
 
 
 def test_every_gpu_that_is_named_holds_a_replica(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,11 +223,11 @@ def test_every_gpu_that_is_named_holds_a_replica(folder: Path, monkeypatch: pyte
     monkeypatch.setattr(ctranslate2, "get_supported_compute_types", lambda *_: {"float16", "float32"})
     monkeypatch.setattr(ctranslate2.models, "Whisper", Pretended)
     free = {0: 8 << 20, 2: 1 << 30}
-    monkeypatch.setattr(gpu_batch_size, "free_memory", lambda index, _: free[index])
-    model = whisper.load(folder, device="cuda", device_index=(0, 2), encoder="openvino")
+    monkeypatch.setattr(gpu_batch_size, "free_gpu_memory", lambda index: free[index])
+    model = loading.load(folder, device="cuda", device_index=(0, 2), encoder="openvino")
     assert model.batch_windows == 1
     free[0] = 1 << 40
-    assert whisper.load(folder, device="cuda", device_index=(0, 2)).batch_windows > 8
+    assert loading.load(folder, device="cuda", device_index=(0, 2)).batch_windows > 8
     assert model.n_replicas == 2
     assert (asked["device_index"], asked["compute_type"]) == ([0, 2], "float16")
     assert isinstance(model.encoder, CTranslate2Encoder)
@@ -275,19 +277,19 @@ def broken_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("broken_gpu")
 def test_a_gpu_that_cannot_compute_is_passed_over_and_the_log_says_why(folder: Path) -> None:
     with structlog.testing.capture_logs() as logs:
-        assert whisper.load(folder).device == "cpu"
+        assert loading.load(folder).device == "cpu"
     assert [(entry["event"], "libcublas" in entry["reason"]) for entry in logs] == [("gpu_passed_over", True)]
 
 
 @pytest.mark.usefixtures("broken_gpu")
 def test_a_gpu_that_was_asked_for_is_not_passed_over(folder: Path) -> None:
     with pytest.raises(EngineFailed, match=r"on cuda: Library libcublas"):
-        whisper.load(folder, device="cuda")
+        loading.load(folder, device="cuda")
 
 
 def test_a_folder_of_transformers_is_converted_beside_itself(tmp_path: Path) -> None:
     toy = toy_whisper.write(tmp_path / "models" / "toy", multilingual=False)
-    model = whisper.load(toy.folder, device="cpu")
+    model = loading.load(toy.folder, device="cpu")
     assert not model.multilingual
     assert model.languages == ("en",)
     assert [path.name.split("-")[0] for path in (tmp_path / "models" / ".converted").iterdir()] == ["toy"]
@@ -298,12 +300,12 @@ def test_a_read_only_place_is_said_to_be_one(tmp_path: Path) -> None:
     toy = toy_whisper.write(tmp_path / "models" / "toy")
     (tmp_path / "models").chmod(0o500)
     with pytest.raises(ConfigurationError, match="cannot be written"):
-        whisper.load(toy.folder, device="cpu")
+        loading.load(toy.folder, device="cpu")
 
 
 def test_conversions_may_lie_elsewhere(tmp_path: Path) -> None:
     toy = toy_whisper.write(tmp_path / "toy")
-    whisper.load(toy.folder, device="cpu", conversions=tmp_path / "cache" / "made")
+    loading.load(toy.folder, device="cpu", conversions=tmp_path / "cache" / "made")
     assert len(list((tmp_path / "cache" / "made").iterdir())) == 1
 
 
@@ -311,16 +313,16 @@ def test_a_missing_tokenizer_is_found_before_the_weights_are_loaded(folder: Path
     copy = shutil.copytree(folder, tmp_path / "model")
     (copy / "tokenizer.json").unlink()
     with pytest.raises(DownloadFailed, match="tokenizer"):
-        whisper.load(copy, device="cpu")
+        loading.load(copy, device="cpu")
 
 
 def test_what_the_runtime_says_is_passed_on(folder: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(folder, tmp_path / "model")
     (copy / "vocabulary.json").write_text("[")
     with pytest.raises(EngineFailed, match="could not be loaded"):
-        whisper.load(copy, device="cpu", decoder="ctranslate2")
+        loading.load(copy, device="cpu", decoder="ctranslate2")
 
 
 def test_no_folder_is_a_mistake_of_the_operator(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no folder"):
-        whisper.load(tmp_path / "nowhere")
+        loading.load(tmp_path / "nowhere")

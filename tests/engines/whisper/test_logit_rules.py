@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hearsay.engines.whisper import tokenizer
-from hearsay.engines.whisper.logit_rules import Ids, allowed, best, log_probabilities
+from hearsay.engines.whisper.logit_rules import TokenIds, allowed, best, log_probabilities
 from hearsay.errors import EngineFailed
 from tests.support import toy_whisper
 
-IDS = Ids(n_vocab=31, end_of_text=8, timestamp_begin=14, never=(2, 5, 9, 13))
+IDS = TokenIds(n_vocab=31, end_of_text=8, timestamp_begin=14, suppressed=(2, 5, 9, 13))
 """Eight text tokens, six special ones, seventeen timestamps; id 1 is the blank."""
 BLANK = 1
 FINAL = IDS.n_vocab - 1
@@ -28,7 +28,7 @@ SAMPLED = st.lists(st.integers(0, FINAL), max_size=8)
 def masked(logits: NDArray[np.float64], sampled: Sequence[int], last_initial: int | None) -> set[int]:
     """Return the ids that survive SuppressBlank, SuppressTokens and ApplyTimestampRules, rule by rule."""
     begin, end = IDS.timestamp_begin, IDS.end_of_text
-    left = set(range(IDS.n_vocab)) - set(IDS.never)
+    left = set(range(IDS.n_vocab)) - set(IDS.suppressed)
     if not sampled:
         left -= {BLANK, end}
     closed = bool(sampled) and sampled[-1] >= begin
@@ -77,12 +77,12 @@ def test_bounds_alone_are_the_filters_before_the_mass_rule(sampled: list[int]) -
     """Timestamps without any probability never outweigh, so only the bounds act."""
     logits = np.zeros(IDS.n_vocab)
     logits[IDS.timestamp_begin :] = -50.0
-    may = allowed(sampled, IDS, max_initial_timestamp=None)
-    ids = [i for i in range(IDS.end_of_text) if may.text]
-    ids += [i for i in range(IDS.end_of_text, IDS.timestamp_begin) if may.end]
-    ids += list(range(may.low, may.high))
-    assert sorted(set(ids) - set(IDS.never)) == sorted(masked(logits, sampled, None))
-    assert IDS.timestamp_begin <= may.low <= may.high <= IDS.n_vocab
+    bounds = allowed(sampled, IDS, max_initial_timestamp=None)
+    ids = [i for i in range(IDS.end_of_text) if bounds.text]
+    ids += [i for i in range(IDS.end_of_text, IDS.timestamp_begin) if bounds.end]
+    ids += list(range(bounds.low, bounds.high))
+    assert sorted(set(ids) - set(IDS.suppressed)) == sorted(masked(logits, sampled, None))
+    assert IDS.timestamp_begin <= bounds.low <= bounds.high <= IDS.n_vocab
 
 
 @given(st.data())
@@ -141,7 +141,7 @@ def test_the_best_ids_come_in_order_and_of_equals_the_smaller_first(rows: list[l
 
 def test_the_layout_comes_from_the_vocabulary(tmp_path: Path) -> None:
     vocabulary = tokenizer.read(toy_whisper.write(tmp_path / "toy").folder)
-    ids = Ids.of(vocabulary, 2000)
+    ids = TokenIds.of(vocabulary, 2000)
     assert (ids.n_vocab, ids.end_of_text) == (2000, vocabulary.end_of_text)
     assert ids.timestamp_begin == vocabulary.timestamp_begin
-    assert set(ids.never) == {*vocabulary.suppressed, vocabulary.special["<|notimestamps|>"]}
+    assert set(ids.suppressed) == {*vocabulary.suppressed, vocabulary.special["<|notimestamps|>"]}

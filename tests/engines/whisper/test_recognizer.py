@@ -10,9 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from hearsay.domain import Audio, Hypothesis, Task, Window
-from hearsay.engines import whisper
 from hearsay.engines.protocols import ContinuousRecognizer, WindowRecognizer
-from hearsay.engines.whisper import WhisperRecognizer
+from hearsay.engines.whisper import loading
+from hearsay.engines.whisper.recognizer import WhisperRecognizer
+from hearsay.engines.whisper.weights.conversion import convert
 from hearsay.errors import EngineFailed, UnsupportedOption
 from hearsay.transcripts.quality import compression_ratio
 from tests.support import toy_whisper
@@ -23,7 +24,7 @@ def model(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WhisperRecognizer]:
     toy = toy_whisper.write(tmp_path_factory.mktemp("recognizer") / "toy")
-    recognizer = whisper.load(toy.folder, device="cpu", compute_type="float32", decoder=request.param)
+    recognizer = loading.load(toy.folder, device="cpu", compute_type="float32", decoder=request.param)
     yield recognizer
     recognizer.close()
 
@@ -31,7 +32,7 @@ def model(
 @pytest.fixture(scope="module")
 def english(tmp_path_factory: pytest.TempPathFactory) -> WhisperRecognizer:
     toy = toy_whisper.write(tmp_path_factory.mktemp("english") / "toy", multilingual=False)
-    return whisper.load(toy.folder, device="cpu", compute_type="float32")
+    return loading.load(toy.folder, device="cpu", compute_type="float32")
 
 
 def mels(n: int) -> list[NDArray[np.float32]]:
@@ -223,10 +224,10 @@ def test_the_shortest_stretch_can_be_aligned(model: WhisperRecognizer, n_frames:
 
 def test_weights_without_alignment_heads_say_so(model: WhisperRecognizer, tmp_path: Path) -> None:
     toy = toy_whisper.write(tmp_path / "toy")
-    whisper.convert(toy.folder, tmp_path / "made")
+    convert(toy.folder, tmp_path / "made")
     config = tmp_path / "made" / "config.json"
     config.write_text(config.read_text().replace("alignment_heads", "forgotten"))
-    old = whisper.load(tmp_path / "made", device="cpu", compute_type="float32")
+    old = loading.load(tmp_path / "made", device="cpu", compute_type="float32")
     (encoding,) = old.encode(mels(1))
     with pytest.raises(UnsupportedOption, match="word times"):
         old.align([Window(encoding, 30.0, "en")], [old.encode_text(" the")], [3000])
@@ -245,7 +246,7 @@ def test_features_have_the_models_mels(model: WhisperRecognizer) -> None:
 
 def test_a_closed_model_is_gone(tmp_path: Path) -> None:
     toy = toy_whisper.write(tmp_path / "toy")
-    recognizer = whisper.load(toy.folder, device="cpu", compute_type="float32")
+    recognizer = loading.load(toy.folder, device="cpu", compute_type="float32")
     recognizer.close()
     with pytest.raises(EngineFailed):
         recognizer.encode(mels(1))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from hearsay.engines import registry
-from hearsay.engines.hardware import GIB, Machine, container_cores, container_memory, detect
+from hearsay.engines.hardware import GIB, Machine
 from hearsay.engines.whisper.recommendation import BY_WEIGHT, RECOMMENDATIONS, ranking, recommend, suits
 
 SMALL = Machine(cores=2, memory_bytes=4 * GIB)
@@ -52,26 +50,3 @@ def test_too_heavy_comes_after_light_and_the_lightest_first() -> None:
     assert ranking(SMALL)[:4] == ("whisper-base", "whisper-tiny", "whisper-small", "whisper-large-v3-turbo")
     assert not suits("whisper-small", SMALL) and suits("whisper-tiny", SMALL)
     assert suits("whisper-small", GPU) and not suits("whisper-base.en", GPU)
-
-
-@pytest.mark.parametrize(
-    ("text", "cores"),
-    [("max 100000\n", None), ("200000 100000\n", 2), ("150000 100000", 2), ("1000 100000", 1)],
-)
-def test_a_containers_share_of_the_cores_counts(tmp_path: Path, text: str, cores: int | None) -> None:
-    (tmp_path / "cpu.max").write_text(text, encoding="ascii")
-    assert container_cores(tmp_path / "cpu.max") == cores
-    assert container_cores(tmp_path / "nothing") is None
-
-
-@pytest.mark.parametrize(("text", "n_bytes"), [("max\n", None), ("536870912\n", GIB // 2)])
-def test_a_containers_memory_counts(tmp_path: Path, text: str, n_bytes: int | None) -> None:
-    (tmp_path / "memory.max").write_text(text, encoding="ascii")
-    assert container_memory(tmp_path / "memory.max") == n_bytes
-    assert container_memory(tmp_path / "nothing") is None
-
-
-def test_looks_at_this_machine() -> None:
-    machine = detect(gpu_memory=lambda: 7)
-    assert machine.cores >= 1 and machine.memory_bytes > 64 << 20 and machine.gpu_memory_bytes == 7
-    assert detect("cpu", gpu_memory=lambda: 7).gpu_memory_bytes == 0

@@ -1,19 +1,21 @@
-"""Whisper's vocabulary: text survives, special tokens stay special, words begin where they should."""
+"""Whisper's vocabulary: text survives, special tokens stay special, prompts and words begin correctly."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ctranslate2.models import Whisper
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay.engines import whisper
+from hearsay.domain import RECOGNITION, Task, Window
 from hearsay.engines.whisper import tokenizer
 from hearsay.engines.whisper.tokenizer import Vocabulary
-from hearsay.errors import ConfigurationError, DownloadFailed
+from hearsay.engines.whisper.weights.conversion import convert
+from hearsay.errors import ConfigurationError, DownloadFailed, UnsupportedOption
 from hearsay.text import languages
 from tests.support import toy_whisper
 from tests.support.paths import FIXTURE_WHISPER
@@ -158,7 +160,7 @@ def test_no_tokenizer_is_a_bad_download(tmp_path: Path) -> None:
 @pytest.mark.parametrize("multilingual", [True, False])
 def test_the_vocabulary_says_whether_the_model_is_multilingual(tmp_path: Path, multilingual: bool) -> None:
     """As CTranslate2 does, whose prompts must be the same."""
-    whisper.convert(toy_whisper.write(tmp_path / "toy", multilingual=multilingual).folder, tmp_path / "made")
+    convert(toy_whisper.write(tmp_path / "toy", multilingual=multilingual).folder, tmp_path / "made")
     found = tokenizer.read(tmp_path / "made")
     assert found.multilingual is multilingual
     assert Whisper(str(tmp_path / "made"), device="cpu").is_multilingual is multilingual
@@ -173,3 +175,39 @@ def test_published_vocabularies_differ_in_one_token(multilingual: bool) -> None:
     special = {"<|endoftext|>": end, "<|startoftranscript|>": end + 1}
     for named in (pieces, pieces | ({"": 50256} if multilingual else {})):
         assert tokenizer.Vocabulary(named, [], special).multilingual is multilingual
+
+
+ENCODING = np.zeros((2, 4), np.float32)
+MULTILINGUAL = tokenizer.read(FIXTURE_WHISPER)
+
+
+@pytest.fixture(scope="module")
+def english(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
+    folder = tmp_path_factory.mktemp("english") / "toy"
+    return tokenizer.read(toy_whisper.write(folder, multilingual=False).folder)
+
+
+@pytest.mark.parametrize("task", sorted(RECOGNITION))
+def test_prompts_of_multilingual_models_name_language_and_task(task: Task) -> None:
+    wanted = MULTILINGUAL.translate if task is Task.TRANSLATE else MULTILINGUAL.transcribe
+    assert MULTILINGUAL.start_sequence(Window(ENCODING, 1.0, "de", task)) == [
+        MULTILINGUAL.start,
+        MULTILINGUAL.languages["de"],
+        wanted,
+    ]
+
+
+def test_prompts_of_english_models_only_begin(english: Vocabulary) -> None:
+    assert english.start_sequence(Window(ENCODING, 1.0, None)) == [english.start]
+
+
+@pytest.mark.parametrize("language", [None, "xx"])
+def test_a_language_that_the_model_lacks_is_refused(language: str | None) -> None:
+    with pytest.raises(UnsupportedOption, match="does not know the language"):
+        MULTILINGUAL.start_sequence(Window(ENCODING, 1.0, language))
+
+
+def test_the_end_of_earlier_text_stands_before_the_start(english: Vocabulary) -> None:
+    window = Window(ENCODING, 1.0, None, previous=(5, 6, 7))
+    assert english.prompt(window, max_previous=2) == [english.previous, 6, 7, english.start]
+    assert english.prompt(Window(ENCODING, 1.0, None), max_previous=2) == [english.start]

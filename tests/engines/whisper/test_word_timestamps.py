@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from hearsay.domain import AlignedWord, Segment, Word
 from hearsay.engines.whisper.word_timestamps import (
-    Pace,
     attach_words,
     last_word_end,
-    measure_pace,
+    median_duration,
     merge_punctuation,
     shorten_at_sentence_ends,
 )
@@ -55,14 +54,14 @@ def test_merging_loses_neither_text_nor_tokens(pieces: list[str]) -> None:
 
 
 def test_the_usual_duration_is_the_median_of_words_that_have_one() -> None:
-    assert measure_pace([word("a", 0, 0.2), word("b", 1, 1), word("c", 1, 1.4)]).usual == pytest.approx(0.3)
-    assert measure_pace([word("a", 0, 9)]).usual == 0.7
-    assert measure_pace([]).usual == 0.0
+    assert median_duration([word("a", 0, 0.2), word("b", 1, 1), word("c", 1, 1.4)]) == pytest.approx(0.3)
+    assert median_duration([word("a", 0, 9)]) == 0.7
+    assert median_duration([]) == 0.0
 
 
 def test_words_after_a_full_stop_do_not_swallow_the_pause() -> None:
     words = [word(" a", 0, 0.2), word(".", 0.2, 3.0), word(" b", 3.0, 6.0)]
-    shortened = shorten_at_sentence_ends(words, Pace(0.2))
+    shortened = shorten_at_sentence_ends(words, 0.2)
     edges = [edge for w in shortened for edge in (w.start, w.end)]
     assert edges == pytest.approx([0.0, 0.2, 0.2, 0.6, 5.6, 6.0])
 

@@ -1,11 +1,12 @@
-"""Who may come in: the key in `Authorization: Bearer`, checked before a byte of the body is read.
+"""Authentication: the key in `Authorization: Bearer`, checked before a byte of the body is read.
 
-Knows neither how keys are stored nor what lies behind the door. Without any key configured the door is
-open.
+Knows neither how keys are stored nor which routes there are. It fails closed: what is not listed as public
+needs a key. Without any key configured every request passes.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 from fastapi import Security
@@ -13,41 +14,43 @@ from fastapi.security import HTTPBearer
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hearsay.api.middleware.request_trace import trace_of
+from hearsay.api.middleware import RequestMiddleware
+from hearsay.api.request.context import context_of, set_context
 from hearsay.errors import ConfigurationError, HearsayError
 
 PUBLIC_PATHS = frozenset({"/", "/health", "/ready", "/openapi.json", "/docs"})
-"""Paths that need no key: they tell nothing about anybody's recordings."""
+"""Paths that need no key over HTTP: nothing there depends on a recording or a client."""
 
 BEARER = Security(HTTPBearer(auto_error=False, description="Needed where the operator has made keys."))
-"""Tells the OpenAPI document about keys; they are checked by `AuthMiddleware`, before any route is chosen."""
+"""Puts keys into the OpenAPI document; they are checked by `AuthMiddleware`, before a route is chosen."""
 
 
 class Keys(Protocol):
-    """What knows the keys."""
+    """What checks keys (`storage.api_keys.Keyring`)."""
 
     def check(self, key: str | None) -> str | None:
-        """Return the name of a caller's key, None where no key is needed. Raises `Unauthorized`."""
+        """Return the name of a client's key, None where no key is needed. Raises `Unauthorized`."""
         ...
 
 
-class AuthMiddleware:
-    """Middleware that lets nobody without a key through to the guarded paths."""
+class AuthMiddleware(RequestMiddleware):
+    """Middleware that refuses requests without a valid key and notes the name of the key."""
 
     def __init__(self, app: ASGIApp, *, keys: Keys) -> None:
-        self._app = app
+        super().__init__(app)
         self._keys = keys
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Raises `Unauthorized`."""
-        if scope["type"] == "http" and scope["path"] not in PUBLIC_PATHS:
-            trace_of(scope).key = self._check(_bearer(Headers(scope=scope).get("authorization")))
+        if scope["type"] != "http" or scope["path"] not in PUBLIC_PATHS:
+            name = self._check(_bearer(Headers(scope=scope).get("authorization")))
+            set_context(scope, replace(context_of(scope), key=name))
         await self._app(scope, receive, send)
 
     def _check(self, key: str | None) -> str | None:
         try:
             return self._keys.check(key)
-        except ConfigurationError as error:  # It says where on the disk; that is not for strangers.
+        except ConfigurationError as error:  # Its message has a path on the disk, which is not for clients.
             raise HearsayError("The keys of the server cannot be read; its log says why.") from error
 
 

@@ -1,4 +1,4 @@
-"""What one request was, how long its stages took, and telling it: headers and one log line.
+"""The context of a request, made here, and its trace, published in headers and one log line.
 
 Knows nothing of what the stages do. Timings are measured once and published everywhere; neither audio nor
 text is.
@@ -9,19 +9,23 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 import structlog
 from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
+
+from hearsay.api.middleware import RequestMiddleware
+from hearsay.api.request.context import context_of, set_context
+from hearsay.domain import RequestContext
 
 QUIET = frozenset({"/health", "/ready"})
 """Paths whose requests are logged at debug only."""
 
 CLOSED = 499
-"""What the log says for a caller who hung up before an answer began."""
+"""The status in the log where the client disconnected before an answer began."""
+
+_SWITCHED, _REFUSED = 101, 403
+"""The statuses of a WebSocket that is accepted, or closed before that."""
 
 EXPOSED = (
     "x-request-id",
@@ -39,98 +43,57 @@ _log = structlog.get_logger("hearsay.api")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
-@dataclass(slots=True)
-class Trace:
-    """One request as it is remembered while it is served."""
+class RequestTraceMiddleware(RequestMiddleware):
+    """Middleware that makes the context of a request, publishes its trace and logs it at the end."""
 
-    id: str
-    dialect: str | None = None
-    key: str | None = None
-    """Name of the caller's key."""
-    model: str | None = None
-    """Id of the model that really serves."""
-    voice: str | None = None
-    """Id of the voice that really speaks."""
-    audio_seconds: float | None = None
-    """Length of the recording that was heard, or of the sound that was made."""
-    stages: dict[str, float] = field(default_factory=dict)
-    """Seconds spent in each stage, in order."""
-    warnings: list[str] = field(default_factory=list)
-    failure: str | None = None
-    """Code of the error that the caller was told, also in the middle of a stream."""
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Measure one stage."""
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.stages[name] = self.stages.get(name, 0.0) + time.perf_counter() - begin
-
-    def warn(self, *warnings: str) -> None:
-        """Add what the caller should know, each once."""
-        self.warnings += [warning for warning in dict.fromkeys(warnings) if warning not in self.warnings]
-
-    def publish(self, headers: MutableHeaders) -> None:
-        """Add what is known so far to the headers of an answer."""
-        headers["x-request-id"] = self.id
-        if self.model is not None:
-            headers["x-hearsay-model"] = _printable(self.model)
-        if self.voice is not None:
-            headers["x-hearsay-voice"] = _printable(self.voice)
-        for warning in self.warnings:
-            headers.append("x-hearsay-warning", _printable(warning))
-        if self.stages:
-            timings = (f"{name};dur={seconds * 1000:.1f}" for name, seconds in self.stages.items())
-            headers["server-timing"] = ", ".join(timings)
-
-
-def trace_of(scope: Scope) -> Trace:
-    """Return the trace of a request under way."""
-    trace: Trace = scope["state"]["trace"]
-    return trace
-
-
-class RequestTraceMiddleware:
-    """Middleware that begins a trace, publishes it in headers and logs it at the end."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        trace = Trace(f"req_{uuid.uuid4().hex}")
-        scope.setdefault("state", {})["trace"] = trace
+        set_context(scope, RequestContext(f"req_{uuid.uuid4().hex}"))
         path, begin, status = scope["path"], time.perf_counter(), CLOSED
 
-        async def publishing(message: Message) -> None:
+        async def send_published(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                trace.publish(MutableHeaders(scope=message))
+            if message["type"].endswith(("response.start", ".accept")):
+                status = message.get("status", _SWITCHED)
+                message.setdefault("headers", [])
+                publish(context_of(scope), MutableHeaders(scope=message))
+            elif message["type"] == "websocket.close" and status == CLOSED:
+                status = _REFUSED
             await send(message)
 
         try:
-            await self._app(scope, receive, publishing)
+            await self._app(scope, receive, send_published)
         finally:
-            _record(trace, scope["method"], path, status, time.perf_counter() - begin)
+            wall = time.perf_counter() - begin
+            _record(context_of(scope), scope.get("method", "GET"), path, status, wall)
 
 
-def _record(trace: Trace, method: str, path: str, status: int, wall: float) -> None:
-    audio = trace.audio_seconds
+def publish(context: RequestContext, headers: MutableHeaders) -> None:
+    """Add what is known of a request so far to the headers of its answer."""
+    trace = context.trace
+    headers["x-request-id"] = context.id
+    if trace.model is not None:
+        headers["x-hearsay-model"] = _printable(trace.model)
+    if trace.voice is not None:
+        headers["x-hearsay-voice"] = _printable(trace.voice)
+    for warning in trace.warnings:
+        headers.append("x-hearsay-warning", _printable(warning))
+    if trace.stages:
+        timings = (f"{name};dur={seconds * 1000:.1f}" for name, seconds in trace.stages.items())
+        headers["server-timing"] = ", ".join(timings)
+
+
+def _record(context: RequestContext, method: str, path: str, status: int, wall: float) -> None:
+    trace, audio = context.trace, context.trace.audio_seconds
     log = _log.debug if path in QUIET else _log.info
     log(
         "request",
-        id=trace.id,
+        id=context.id,
         method=method,
         path=_printable(path),
         status=status,
         dialect=trace.dialect,
-        key=trace.key,
+        key=context.key,
         model=trace.model,
         voice=trace.voice,
         audio_seconds=None if audio is None else round(audio, 3),
@@ -143,5 +106,5 @@ def _record(trace: Trace, method: str, path: str, status: int, wall: float) -> N
 
 
 def _printable(text: str) -> str:
-    """Make text fit for a header or a log line: no control characters, and no longer than a line."""
+    """Return text fit for a header or a log line: no control characters, and no longer than a line."""
     return _CONTROL.sub(" ", text).encode("latin-1", "replace").decode("latin-1")[:500]

@@ -1,8 +1,8 @@
-"""Which part of a form is the recording: an upload, an address, or base64.
+"""The recording of a form: an upload, an address, or base64.
 
-Knows neither multipart nor how addresses are fetched. Clients write an upload without a file name, an
-address as text in `file`, and an empty `file` beside a filled one; a path on the caller's own disk
-arrives as text and is refused.
+Knows neither multipart nor how addresses are fetched. Clients send an upload without a file name, an address
+as text in `file`, and an empty `file` beside a filled one; a path on the client's own disk arrives as text
+and is refused.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class UrlSource:
-    """A recording that is somewhere else."""
+    """A recording at an address."""
 
     url: str
 
@@ -56,7 +56,7 @@ Source = Upload | UrlSource | Base64Source
 
 
 def choose_source(form: Form) -> Source:
-    """Pick the one recording of a form.
+    """Return the one recording of a form.
 
     Raises:
         InvalidRequest: none, more than one, or text that is no address.
@@ -127,7 +127,7 @@ def _read(whole: Path | bytes) -> bytes:
 
 
 def _is_text(head: bytes) -> bool:
-    """Tell text from a recording: no control characters, and UTF-8 but for a last character cut off."""
+    """Return whether this is text: no control characters, and UTF-8 but for a last character cut off."""
     if any(byte < 0x20 and byte not in _TEXT_CONTROLS for byte in head):
         return False
     try:
@@ -141,7 +141,7 @@ def _is_text(head: bytes) -> bool:
 async def as_file(
     source: Source, *, fetcher: Fetcher, max_bytes: int, folder: Path | None
 ) -> AsyncIterator[Path]:
-    """Make the recording a file for as long as the context lasts.
+    """Hold the recording as a file inside the context.
 
     Raises: `FetchFailed`, `PayloadTooLarge`, or `InvalidRequest` for what is not base64.
     """
@@ -160,7 +160,7 @@ async def as_file(
 
 
 def decode_base64(source: Base64Source, target: Path, max_bytes: int) -> None:
-    """Write what the base64 stands for, in either alphabet, with or without padding and line breaks.
+    """Decode base64 into a file, in either alphabet, with or without padding and line breaks.
 
     Raises: `PayloadTooLarge` or `InvalidRequest`, `FileNotFoundError` where `target` is not there.
     """
@@ -173,5 +173,5 @@ def decode_base64(source: Base64Source, target: Path, max_bytes: int) -> None:
         decoded = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidRequest("url does not hold valid base64.", param="url") from error
-    with target.open("r+b") as file:  # Not made anew where the caller has gone and it was removed.
+    with target.open("r+b") as file:  # Not made anew where it was removed after a disconnect.
         file.write(decoded)

@@ -1,39 +1,43 @@
-"""One request and its answer on the wire: the body as chunks, the caller hanging up, answers that take long.
+"""One request and its answer on the wire: the body as chunks, the client's disconnect, the answer in pieces.
 
-Knows neither forms nor transcription. Source: the ASGI specification, HTTP and WebSocket message format
-2.x.
+Knows neither forms nor transcription. Source: the ASGI specification, HTTP and WebSocket message format 2.x.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from typing import Any, TypeVar
 
+from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Send
 
-from hearsay.domain import BytesLike
-from hearsay.errors import Cancelled
+from hearsay.domain import BytesLike, RequestContext
+from hearsay.errors import Cancelled, InvalidRequest, PayloadTooLarge
 
 T = TypeVar("T")
 
 
 class ClientDisconnected(Cancelled):
-    """The caller hung up."""
+    """The client has closed the connection."""
 
 
 class Exchange:
-    """One request and its answer; work done inside `until_disconnect` ends when the caller hangs up."""
+    """One request and its answer; work done inside `until_disconnect` ends when the client disconnects."""
 
-    def __init__(self, receive: Receive, send: Send, *, patience: float = 60.0) -> None:
-        """Serve a caller; one who takes nothing of the answer for `patience` seconds counts as gone."""
+    def __init__(
+        self, context: RequestContext, receive: Receive, send: Send, *, send_timeout: float = 60.0
+    ) -> None:
+        """Serve one client; one that takes nothing of the answer for `send_timeout` seconds has disconnected.
+
+        A disconnect sets `context.cancelled`.
+        """
+        self._cancelled = context.cancelled
         self._receive = receive
         self._deliver = send
-        self._patience = patience
-        self._gone = threading.Event()
+        self._send_timeout = send_timeout
         self._watch: asyncio.Task[None] | None = None
-        """What notices that the caller hangs up, while somebody works for him."""
+        """What waits for the disconnect while work is done."""
         self.started = False
         """Whether the status line is out."""
         self.ended = False
@@ -44,44 +48,40 @@ class Exchange:
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                self._gone.set()
+                self._cancelled.set()
                 raise ClientDisconnected
             if body := message.get("body", b""):
                 yield body
             if not message.get("more_body", False):
                 return
 
-    def gone(self) -> bool:
-        """Return whether the caller has hung up; safe to ask from any thread."""
-        return self._gone.is_set()
-
     async def until_disconnect(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await `work` for as long as the caller waits for its answer; the body must have been read.
+        """Await `work` for as long as the client waits for its answer; the body must have been read.
 
-        When the caller hangs up, `gone` turns true at once, for threads, and `work` is cancelled and awaited.
-        Raises: `ClientDisconnected`.
+        When the client disconnects, `context.cancelled` is set at once, for threads, and `work` is cancelled
+        and awaited. Raises: `ClientDisconnected`.
         """
         task = asyncio.create_task(work)
         watch = self._watch = asyncio.create_task(self._disconnected())
         try:
             await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done() and self.gone():
+            if not task.done() and self._cancelled.is_set():
                 raise ClientDisconnected
             return await task
         except Cancelled as error:
-            if self.gone():  # A thread may notice before this task does.
+            if self._cancelled.is_set():  # A thread may notice before this task does.
                 raise ClientDisconnected from error
             raise
         finally:
-            self._gone.set()
-            await _end(watch)
-            await _end(task)
+            self._cancelled.set()
+            await end_task(watch)
+            await end_task(task)
 
     async def _disconnected(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         if not self.ended:
-            self._gone.set()
+            self._cancelled.set()
 
     async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         """Send the status line and headers."""
@@ -99,36 +99,52 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def _send(self, message: Message) -> None:
-        """Send a message; a client that reads nothing for too long counts as disconnected."""
-        alarm = asyncio.get_running_loop().call_later(self._patience, self._give_up)
+        alarm = asyncio.get_running_loop().call_later(self._send_timeout, self._give_up)
         try:
             await self._deliver(message)
         finally:
             alarm.cancel()
 
     def _give_up(self) -> None:
-        self._gone.set()
+        self._cancelled.set()
         if self._watch is not None:
             self._watch.cancel()
 
 
-async def with_keepalive(
-    work: Coroutine[Any, Any, T], *, beat: Callable[[], Awaitable[None]], every: float
-) -> T:
-    """Await `work`, calling `beat` each time so many seconds pass without its end."""
-    task = asyncio.create_task(work)
-    try:
-        while True:
-            done, _ = await asyncio.wait({task}, timeout=every)
-            if done:
-                return await task
-            await beat()
-    finally:
-        await _end(task)
+def declared_length(headers: Headers) -> int | None:
+    """Return the number of bytes that a body has by its headers; None where they do not say it."""
+    length = headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() else None
 
 
-async def _end(task: asyncio.Task[Any]) -> None:
-    """Cancel a task and wait until it has ended; its failure was seen by whoever awaited it, or is moot."""
+async def with_idle_timeout(chunks: AsyncIterator[bytes], idle_seconds: float) -> AsyncIterator[bytes]:
+    """Pass chunks on. Raises `InvalidRequest` when none comes for so long."""
+    while True:
+        try:
+            async with asyncio.timeout(idle_seconds):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            message = f"The body paused for more than {idle_seconds:g} seconds."
+            raise InvalidRequest(message, code="request_timeout") from error
+        yield chunk
+
+
+async def collect(
+    chunks: AsyncIterator[bytes], *, max_bytes: int, idle_seconds: float, too_large: PayloadTooLarge
+) -> bytes:
+    """Return a whole body. Raises `too_large` over the limit, before the rest is read."""
+    body = bytearray()
+    async for chunk in with_idle_timeout(chunks, idle_seconds):
+        body += chunk
+        if len(body) > max_bytes:
+            raise too_large
+    return bytes(body)
+
+
+async def end_task(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait until it has ended; a failure of it is not raised again."""
     if not task.done():
         task.cancel()
         await asyncio.wait({task})

@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from hearsay.api.request.exchange import collect, with_idle_timeout
 from hearsay.dialects.form_fields import FormFields, flatten
 from hearsay.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 
@@ -32,7 +33,7 @@ _LONGEST_NAME = 256
 
 @dataclass(frozen=True, slots=True)
 class FormLimits:
-    """How much a caller may send."""
+    """How much a request may hold."""
 
     upload_bytes: int = 25 * _MEBIBYTE
     """Largest recording."""
@@ -60,7 +61,7 @@ class Part:
 
     name: str
     named_file: bool
-    """Whether the part said a file name."""
+    """Whether the part has a file name."""
     path: Path
     n_bytes: int = 0
 
@@ -103,18 +104,18 @@ async def read_form(
     if content_length is not None and content_length > limits.body_bytes:
         raise _too_large(limits)
     if kind == b"multipart/form-data":
-        return await _read_multipart(chunks, _boundary(options), limits, folder)
+        return await _read_multipart(chunks, options.get(b"boundary", b""), limits, folder)
     if kind in _PARSERS:
-        # In a thread: a large document takes long enough to read for other callers to notice.
-        return await asyncio.to_thread(_read_pairs, kind, await _read_document(chunks, limits), limits)
+        size = limits.document_bytes / _MEBIBYTE
+        body = await collect(
+            chunks,
+            max_bytes=limits.document_bytes,
+            idle_seconds=limits.idle_seconds,
+            too_large=PayloadTooLarge(f"A body of this type may hold {size:g} MB; use multipart/form-data."),
+        )
+        # In a thread: a large document takes long enough to parse to hold up other requests.
+        return await asyncio.to_thread(_read_pairs, kind, body, limits)
     raise UnsupportedMediaType(f"Send the recording as {_TYPES}, with the content type to match.")
-
-
-def _boundary(options: dict[bytes, bytes]) -> bytes:
-    boundary = options.get(b"boundary")
-    if not boundary:
-        raise InvalidRequest("The content type multipart/form-data lacks its boundary.")
-    return boundary
 
 
 def _too_large(limits: FormLimits) -> PayloadTooLarge:
@@ -129,6 +130,8 @@ def _too_large(limits: FormLimits) -> PayloadTooLarge:
 async def _read_multipart(
     chunks: AsyncIterator[bytes], boundary: bytes, limits: FormLimits, folder: Path | None
 ) -> Form:
+    if not boundary:
+        raise InvalidRequest("The content type multipart/form-data lacks its boundary.")
     reader = MultipartReader(boundary, limits=limits, folder=folder)
     try:
         async for chunk in with_idle_timeout(chunks, limits.idle_seconds):
@@ -137,30 +140,6 @@ async def _read_multipart(
     except BaseException:
         reader.abandon()
         raise
-
-
-async def with_idle_timeout(chunks: AsyncIterator[bytes], idle_seconds: float) -> AsyncIterator[bytes]:
-    """Pass chunks on. Raises `InvalidRequest` when none came for so long."""
-    while True:
-        try:
-            async with asyncio.timeout(idle_seconds):
-                chunk = await anext(chunks)
-        except StopAsyncIteration:
-            return
-        except TimeoutError as error:
-            message = f"The body paused for more than {idle_seconds:g} seconds."
-            raise InvalidRequest(message, code="request_timeout") from error
-        yield chunk
-
-
-async def _read_document(chunks: AsyncIterator[bytes], limits: FormLimits) -> bytes:
-    body = bytearray()
-    async for chunk in with_idle_timeout(chunks, limits.idle_seconds):
-        body += chunk
-        if len(body) > limits.document_bytes:
-            size = limits.document_bytes / _MEBIBYTE
-            raise PayloadTooLarge(f"A body of this type may hold {size:g} MB; use multipart/form-data.")
-    return bytes(body)
 
 
 def _read_pairs(kind: bytes, body: bytes, limits: FormLimits) -> Form:
@@ -177,10 +156,8 @@ def _json_pairs(body: bytes, limits: FormLimits) -> list[tuple[str, str]]:
         if not isinstance(found, dict):
             raise InvalidRequest("The JSON body must be an object.")
         # Counted first: the name of a list is written once for every item.
-        if (
-            sum(len(value) if isinstance(value, (dict, list)) else 1 for value in found.values())
-            > limits.fields
-        ):
+        counts = (len(value) if isinstance(value, (dict, list)) else 1 for value in found.values())
+        if sum(counts) > limits.fields:
             raise InvalidRequest(f"A JSON body may have {limits.fields} values.")
         if any(len(name) > _LONGEST_NAME for name in found):
             raise InvalidRequest("The JSON body has a name that is too long.")
@@ -211,7 +188,7 @@ def _clean(text: str) -> str:
 
 
 class MultipartReader:
-    """A form being read piece by piece, cut anywhere."""
+    """A form being read in pieces, cut anywhere."""
 
     def __init__(self, boundary: bytes, *, limits: FormLimits, folder: Path | None = None) -> None:
         self._limits = limits
@@ -261,7 +238,7 @@ class MultipartReader:
             raise InvalidRequest("The form is not well-formed multipart/form-data.") from error
 
     def finish(self) -> Form:
-        """Return the form. Raises `InvalidRequest` when its end is missing."""
+        """Return the form. Raises `InvalidRequest` where its end is missing."""
         if not self._ended:
             raise InvalidRequest("The form ended before its closing boundary.")
         return Form(FormFields(self._pairs), self._parts)

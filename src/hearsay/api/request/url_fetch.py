@@ -1,8 +1,8 @@
-"""Recordings fetched from addresses that callers name, without lending callers our place in the network.
+"""Recordings fetched from addresses in requests, without access to the private network of the server.
 
-Knows neither forms nor audio. Every address, also of a redirect, is resolved once, all that it resolves
-to is checked, and the connection goes to exactly the address that was checked. Source: OWASP, Server-Side
-Request Forgery Prevention.
+Knows neither forms nor audio. Every address, also of a redirect, is resolved once, all that it resolves to is
+checked, and the connection goes to exactly the address that was checked. Source: OWASP, Server-Side Request
+Forgery Prevention.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hearsay.errors import FetchFailed, PayloadTooLarge
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
-"""Host and port → the textual addresses that they stand for; raises OSError."""
+"""Returns the textual addresses of a host and port; raises OSError."""
 
 _MEBIBYTE = 1 << 20
 _CONNECT_SECONDS = 5.0
@@ -76,28 +76,25 @@ def is_public(address: Address) -> bool:
 
 
 def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """Find the IPv4 address that an IPv6 one stands for: mapped, 6to4, Teredo, NAT64 or compatible."""
-    if address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    if address.sixtofour is not None:
-        return address.sixtofour
-    if address.teredo is not None:
-        return address.teredo[1]
+    """Return the IPv4 address that an IPv6 one stands for: mapped, 6to4, Teredo, NAT64 or compatible."""
+    named = address.ipv4_mapped or address.sixtofour or (address.teredo and address.teredo[1])
+    if named:
+        return named
     if address in _NAT64 or int(address) >> 32 == 0:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return None
 
 
 class SystemResolver:
-    """Asks the system, in threads of its own: names that take long to resolve must not hold up other work."""
+    """Resolves names by the system, in threads of its own: slow names must not hold up other work."""
 
     def __init__(self, n_threads: int = 4) -> None:
         self._threads = ThreadPoolExecutor(n_threads, thread_name_prefix="hearsay-names")
 
     async def __call__(self, host: str, port: int) -> Sequence[str]:
         """Return the addresses that `host` stands for. Raises OSError."""
-        ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, ask)
+        resolve = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, resolve)
         return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
@@ -111,22 +108,19 @@ class Fetcher:
         resolver: Resolver | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """Fetch under `policy`; `tls` says which certificates are trusted, by default the usual ones.
-
-        `resolver` is asked what names stand for, by default the system is.
-        """
+        """Fetch under `policy`; by default names are resolved and certificates trusted as the system does."""
         self._policy = policy or FetchPolicy()
         self._resolver = resolver or SystemResolver()
         self._tls = tls
 
     async def fetch(self, url: str, target: Path) -> None:
-        """Write what `url` leads to into `target`.
+        """Fetch `url` into the file `target`.
 
         Raises:
             FetchFailed: refused by the policy, unreachable, too slow, or not a success.
             PayloadTooLarge: more bytes than the policy allows.
         """
-        if self._tls is None:  # Reading all certificates takes long enough to be noticed by other callers.
+        if self._tls is None:  # In a thread: reading all certificates takes long.
             self._tls = await asyncio.to_thread(httpx.create_ssl_context)
         timeout = httpx.Timeout(self._policy.timeout, connect=_CONNECT_SECONDS)
         try:
@@ -151,13 +145,15 @@ class Fetcher:
                 if response.status_code not in _REDIRECTS:
                     await self._save(response, target)
                     return
-                url = _redirected(url, response)
+                if not (location := response.headers.get("location")):
+                    raise FetchFailed("The url redirects to nowhere.")
+                url = _parse(location, url)
             finally:
                 await response.aclose()
         raise FetchFailed("The url redirects too often.")
 
     async def _open(self, client: httpx.AsyncClient, url: httpx.URL) -> httpx.Response:
-        """Ask the addresses that a host stands for, in turn, until one can be reached."""
+        """Open a url at the addresses of its host, in turn, until one can be reached."""
         addresses = await self._checked(url.host, url.port or (443 if url.scheme == "https" else 80))
         for address in addresses[:-1]:
             try:
@@ -167,7 +163,7 @@ class Fetcher:
         return await client.send(self._request(client, url, addresses[-1]), stream=True)
 
     def _request(self, client: httpx.AsyncClient, url: httpx.URL, address: Address) -> httpx.Request:
-        """Make a request that goes to a checked address only, yet names the host as the caller did."""
+        """Return a request that goes to a checked address only, yet names the host of the url."""
         return client.build_request(
             "GET",
             url.copy_with(host=str(address), fragment=None),
@@ -219,25 +215,15 @@ class Fetcher:
         )
 
 
-def _parse(text: str) -> httpx.URL:
+def _parse(text: str, base: httpx.URL | None = None) -> httpx.URL:
+    """Parse a url, or what `base` redirects to. Raises: `FetchFailed` for one that is not fetched."""
     try:
-        url = httpx.URL(text)
+        url = httpx.URL(text) if base is None else base.join(text)
     except (httpx.InvalidURL, ValueError) as error:
-        raise FetchFailed("The url is not valid.") from error
-    return _acceptable(url)
-
-
-def _redirected(url: httpx.URL, response: httpx.Response) -> httpx.URL:
-    location = response.headers.get("location")
-    if not location:
-        raise FetchFailed("The url redirects to nowhere.")
-    try:
-        return _acceptable(url.join(location))
-    except (httpx.InvalidURL, ValueError) as error:
-        raise FetchFailed("The url redirects to an address that is not valid.") from error
-
-
-def _acceptable(url: httpx.URL) -> httpx.URL:
+        message = (
+            "The url is not valid." if base is None else "The url redirects to an address that is not valid."
+        )
+        raise FetchFailed(message) from error
     if url.scheme not in ("http", "https"):
         raise FetchFailed("Only http and https addresses are fetched.", code="url_not_allowed")
     if not url.host:

@@ -1,4 +1,4 @@
-"""Whether the server lives, and whether it can serve.
+"""`GET health` and `GET ready`: whether the server runs, and whether it can serve.
 
 Knows no engine: health is answered without asking any, so at once also under load.
 """
@@ -35,8 +35,8 @@ class Ready(TypedDict):
     """Ids of the models in memory."""
 
 
-def state(catalogue: Catalogue, pool: ModelPool) -> APIRouter:
-    """Make the routes about the server."""
+def routes(catalogue: Catalogue, pool: ModelPool) -> APIRouter:
+    """Return the routes about the server."""
     router = APIRouter(tags=["server"])
 
     @router.get("/health", operation_id="health")

@@ -1,4 +1,4 @@
-"""Two pages for people, a greeting and the API's documentation: no scripts, nothing from outside.
+"""Two pages for the browser, a greeting and the API's documentation: no scripts, nothing from outside.
 
 Knows no route: the documentation is drawn from the OpenAPI document.
 """
@@ -31,12 +31,12 @@ h2 { margin-top: 2.5rem; border-top: 2px solid #8884; padding-top: 1rem }
 
 
 def routes() -> APIRouter:
-    """Make the routes."""
+    """Return the routes of the pages."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
     async def greeting(request: Request) -> HTMLResponse:
-        """Greet whoever opens the server's address in a browser."""
+        """Show how to call the server."""
         return HTMLResponse(_greeting(str(request.base_url).rstrip("/")), headers=_HEADERS)
 
     @router.get("/docs")
@@ -109,7 +109,7 @@ def _fields(schema: dict[str, Any]) -> str:
 
 
 def _prose(text: str) -> str:
-    """Write text whose `names` stand between backticks, as the OpenAPI document's Markdown has them."""
+    """Return HTML of text whose `names` stand between backticks, as in the OpenAPI document's Markdown."""
     return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))
 
 

@@ -1,7 +1,7 @@
-"""Which voices there are.
+"""`GET voices`: the voices of all installed models, or of one.
 
-Knows no engine: the catalogue lists voices without loading a model. Names of vendors' voices are not listed,
-though they work: they are other names for these.
+Knows no engine: the catalogue lists voices without loading a model. The names of vendors' voices, which work
+too, are not listed: they are other names for these.
 """
 
 from __future__ import annotations
@@ -13,26 +13,23 @@ from starlette.exceptions import HTTPException
 
 from hearsay.api.middleware.auth import BEARER
 from hearsay.api.openapi import VOICES, VOICES_OF
+from hearsay.api.request.json_body import JsonResponse
 from hearsay.dialects import PREFIX
-from hearsay.dialects.json_bytes import encode
 from hearsay.dialects.rendering import render_voices
 from hearsay.dialects.schemas import VoiceList
 from hearsay.domain import Task
 from hearsay.models.catalogue import Catalogue
 
-JSON = "application/json"
-
 
 def routes(catalogue: Catalogue) -> APIRouter:
-    """Make the routes about voices; two paths mean the same list."""
+    """Return the routes about voices; two paths mean the same list."""
     router = APIRouter(prefix=PREFIX, tags=["voices"], dependencies=[BEARER])
 
-    # Parameters that the framework reads would come with a status, 422, that nobody here is answered.
+    # Parameters that the framework reads would come with status 422, which no client gets here.
     @router.get("/voices", operation_id="listVoices", responses=VOICES, openapi_extra=VOICES_OF)
     async def list_voices(request: Request) -> Response:
         """List the voices of all installed models, or of one: by its id or any other name that it has."""
-        body = await asyncio.to_thread(_listed, catalogue, request.query_params.get("model"))
-        return Response(encode(body), media_type=JSON)
+        return JsonResponse(await asyncio.to_thread(_body, catalogue, request.query_params.get("model")))
 
     @router.api_route("/audio/voices", methods=["GET", "POST"], include_in_schema=False)
     async def list_or_create_voices(request: Request) -> Response:
@@ -44,6 +41,6 @@ def routes(catalogue: Catalogue) -> APIRouter:
     return router
 
 
-def _listed(catalogue: Catalogue, model: str | None) -> VoiceList:
+def _body(catalogue: Catalogue, model: str | None) -> VoiceList:
     cards = catalogue.synthesizers() if model is None else [catalogue.card(model, Task.SYNTHESIZE)]
     return render_voices({card.id: catalogue.voices(card) for card in cards})

@@ -1,4 +1,4 @@
-"""What `hearsay doctor` looks at: one function for each question, each giving findings.
+"""The checks of `hearsay doctor`: a function for each subject, which returns findings.
 
 Knows no terminal. A finding is fine, worth knowing, or broken; only broken ones change the exit status.
 """
@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hearsay import __version__
+from hearsay.domain import Task
 from hearsay.engines import hardware as machine
-from hearsay.engines import openvino_runtime
+from hearsay.engines import openvino_runtime, registry
 from hearsay.engines.whisper import recommendation
 from hearsay.errors import HearsayError
 
@@ -32,39 +33,23 @@ if TYPE_CHECKING:
     from hearsay.models.catalogue import Catalogue
     from hearsay.settings import Resolved, Settings
 
-LIBRARIES = (
-    "ctranslate2",
-    "pocketsphinx",
-    "espeakng-loader",
-    "av",
-    "numpy",
-    "tokenizers",
-    "huggingface-hub",
-    "fastapi",
-    "uvicorn",
+LIBRARIES = tuple(
+    """
+    ctranslate2 pocketsphinx espeakng-loader av numpy tokenizers huggingface-hub fastapi uvicorn
+    """.split()  # noqa: SIM905
 )
-"""Those whose versions matter when something is reported."""
+"""Packages whose versions belong in a report of a problem."""
 
-NEURAL = "sherpa-onnx"
-"""Runs neural voices; an extra."""
+OPTIONAL = ("sherpa-onnx", "openvino")
+"""Packages that an extra brings, or that have no wheels for some platforms."""
 
 FASTER = "openvino"
-"""Makes Whisper faster on CPUs; it has no wheels for some platforms, where Whisper works without it."""
+"""Makes Whisper faster on CPUs."""
 
-CPU_FEATURES = (
-    "sse4_1",
-    "avx",
-    "avx2",
-    "fma",
-    "avx512f",
-    "avx_vnni",
-    "avx512_vnni",
-    "avx512_bf16",
-    "amx_bf16",
-    "amx_int8",
-    "asimd",
-    "asimddp",
-    "i8mm",
+CPU_FEATURES = tuple(
+    """
+    sse4_1 avx avx2 fma avx512f avx_vnni avx512_vnni avx512_bf16 amx_bf16 amx_int8 asimd asimddp i8mm
+    """.split()  # noqa: SIM905
 )
 """Instructions that make models faster, as the kernel spells them."""
 
@@ -72,19 +57,19 @@ CUBLAS = "libcublas.so.12"
 """What the Whisper engine needs on a GPU besides the driver."""
 
 ENOUGH_ALIKE = 0.8
-"""Similarity of words (0 to 1) from which the known clip counts as understood."""
+"""Similarity of words (0 to 1) from which the known clip counts as recognised."""
 
 WORD = "Hearsay."
-"""What models are asked to say."""
+"""What synthesizers are made to say."""
 
 AUDIBLE = 1000
-"""Least amplitude, of 32768, of a word that somebody can hear."""
+"""Least peak amplitude, of 32768, of a word that can be heard."""
 
 _FEW_BYTES = 2 << 30
 
 
 class State(StrEnum):
-    """How a finding is to be taken."""
+    """How grave a finding is."""
 
     FINE = "ok"
     NOTE = "note"
@@ -93,7 +78,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """What a check found out about one subject."""
 
     subject: str
     state: State
@@ -101,10 +86,10 @@ class Finding:
 
 
 def software() -> Iterator[Finding]:
-    """Look at versions."""
+    """Check which versions are installed."""
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
     yield Finding("hearsay", State.FINE, f"{__version__}, Python {platform.python_version()}, {system}")
-    versions = {name: _version(name) for name in (*LIBRARIES, NEURAL, FASTER)}
+    versions = {name: _version(name) for name in (*LIBRARIES, *OPTIONAL)}
     missing = [name for name in LIBRARIES if versions[name] is None]
     found = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     yield Finding("libraries", State.FINE, found)
@@ -116,8 +101,21 @@ def software() -> Iterator[Finding]:
         yield Finding("libraries", State.NOTE, f"{FASTER} cannot compute here: Whisper is slower on a CPU")
 
 
+def engines() -> Iterator[Finding]:
+    """Check which engines can run here, and what the others lack."""
+    for engine in registry.ENGINES:
+        if engine.is_test:
+            continue
+        missing, n_models = engine.missing(), len(engine.cards())
+        if missing:
+            detail = f"cannot run: {', '.join(missing)} is missing; {engine.remedy}"
+        else:
+            detail = f"{n_models} model{'s' * (n_models > 1)}, {engine.execution}"
+        yield Finding(f"engine {engine.name}", State.NOTE if missing else State.FINE, detail)
+
+
 def hardware(device: str) -> Iterator[Finding]:
-    """Look at what models can run on."""
+    """Check what models can run on."""
     found = machine.detect(device)
     features = " ".join(cpu_features()) or "unknown"
     yield Finding(
@@ -129,7 +127,7 @@ def hardware(device: str) -> Iterator[Finding]:
 
 
 def configuration(resolved: Resolved) -> Iterator[Finding]:
-    """Look at settings, folders and keys."""
+    """Check settings, folders and keys."""
     settings = resolved.settings
     changed = ", ".join(f"{name} ({origin})" for name, origin in sorted(resolved.origins.items()))
     yield Finding("settings", State.FINE, changed or "all at their defaults")
@@ -142,7 +140,7 @@ def configuration(resolved: Resolved) -> Iterator[Finding]:
 
 
 def network(settings: Settings, catalogue: Catalogue) -> Iterator[Finding]:
-    """Look at the hub and at the server's port."""
+    """Check the hub and the server's port."""
     if not settings.may_download:
         yield Finding("hub", State.FINE, "not asked: downloads are switched off")
     else:
@@ -163,7 +161,7 @@ def network(settings: Settings, catalogue: Catalogue) -> Iterator[Finding]:
 
 
 def weights(catalogue: Catalogue) -> Iterator[Finding]:
-    """Check the files of every installed Whisper and of all voices, byte by byte."""
+    """Check the files of every installed model, byte by byte."""
     installed = [c for c in catalogue.cards() if catalogue.installed(c) and catalogue.folder(c)]
     for card in installed:
         problems = catalogue.check(card, thorough=True)
@@ -171,22 +169,22 @@ def weights(catalogue: Catalogue) -> Iterator[Finding]:
         yield Finding(
             f"weights of {card.id}", state, " ".join(problems) or f"intact, in {catalogue.folder(card)}"
         )
-    if not any(card.engine == "whisper" for card in installed):
-        yield Finding(
-            "weights", State.NOTE, catalogue.upgrade_hint(catalogue.card()) or "no Whisper is installed"
-        )
-    if advice := catalogue.voice_upgrade_hint():
-        yield Finding("voices", State.NOTE, advice)
+    if not any(Task.TRANSCRIBE in card.tasks for card in installed):
+        hint = catalogue.upgrade_hint(catalogue.card())
+        yield Finding("weights", State.NOTE, hint or "no Whisper is installed")
+    if hint := catalogue.voice_upgrade_hint():
+        yield Finding("voices", State.NOTE, hint)
 
 
 def speech_detector() -> Finding:
-    """Let the detector of speech hear the known clip."""
-    from hearsay import samples, wiring
+    """Run the speech detector on the known clip."""
+    from hearsay import samples
+    from hearsay.engines.silero import detector as silero
     from hearsay.media import decoding
 
     subject = "speech detector"
     try:
-        stream = wiring.detector().open()
+        stream = silero.shared().open()
         recording = decoding.load(samples.HELLO)
         heard = [*stream.feed(recording.samples()), *stream.finish()]
     except HearsayError as error:
@@ -223,13 +221,13 @@ def self_test(catalogue: Catalogue, card: ModelCard) -> Finding:
         f"{alike:.0%} of the words of a known clip, loading included in {seconds:.1f} s{computed}: "
         f"{text.strip()!r}"
     )
-    # An own model may be made for other speech than this clip; a published one has no excuse.
-    poor = State.NOTE if card.owner == "local" or card.engine == "fake" else State.BROKEN
+    # An operator's own model may be trained on other speech than this clip.
+    poor = State.NOTE if card.owner == "local" or registry.spec(card).is_test else State.BROKEN
     return Finding(subject, State.FINE if alike >= ENOUGH_ALIKE else poor, detail)
 
 
 def speaking_test(catalogue: Catalogue, card: ModelCard) -> Finding:
-    """Let a model say a word, in its first voice."""
+    """Synthesize a word with a model, in its first voice."""
     import numpy as np
 
     from hearsay.domain import SynthesisOptions
@@ -255,31 +253,28 @@ def speaking_test(catalogue: Catalogue, card: ModelCard) -> Finding:
 
 
 def computed_by(recognizer: object) -> str:
-    """Return what computes the two halves of a Whisper, after a comma.
-
-    Nothing of engines that do not tell.
-    """
+    """Return what computes the encoder and decoder of a Whisper, after a comma; empty for other engines."""
     device = getattr(recognizer, "device", None)
     if device is None:
         return ""
     whole = getattr(recognizer, "compute_type", "")
-    said = ""
+    text = ""
     for name in ("encoder", "decoder"):
         half = getattr(recognizer, name, None)
         precision = getattr(half, "precision", None)
         other = f"CTranslate2 {getattr(half, 'compute_type', whole)} on {device}"
-        said += f", {name} on " + (f"OpenVINO in {precision}" if precision else other)
-    return said
+        text += f", {name} on " + (f"OpenVINO in {precision}" if precision else other)
+    return text
 
 
-def likeness(heard: str, said: str) -> float:
-    """Compare two texts by their words, capitals and punctuation aside; 1 is equal."""
-    one, two = (re.findall(r"\w+", text.casefold()) for text in (heard, said))
-    return difflib.SequenceMatcher(None, one, two, autojunk=False).ratio()
+def likeness(hypothesis: str, reference: str) -> float:
+    """Return the similarity of two texts by their words, capitals and punctuation aside; 1 is equal."""
+    heard, said = (re.findall(r"\w+", text.casefold()) for text in (hypothesis, reference))
+    return difflib.SequenceMatcher(None, heard, said, autojunk=False).ratio()
 
 
 def cpu_features(path: Path = Path("/proc/cpuinfo")) -> list[str]:
-    """Read which of the instructions that matter this CPU has."""
+    """Return which of `CPU_FEATURES` this CPU has."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -292,7 +287,7 @@ def cpu_features(path: Path = Path("/proc/cpuinfo")) -> list[str]:
 def gpu(
     found: machine.Machine, device: str, load: Callable[[str], object] = ctypes.CDLL
 ) -> Iterator[Finding]:
-    """Look at the GPU and at what it needs."""
+    """Check the GPU and the library that it needs."""
     if device == "cpu":
         yield Finding("gpu", State.FINE, "not used (device = cpu)")
     elif not found.gpu_memory_bytes:

@@ -1,6 +1,6 @@
-"""`hearsay doctor`: look at everything, say what is fine and what is not, transcribe a clip, say a word.
+"""`hearsay doctor`: run every check, print what is fine and what is not, transcribe a clip, say a word.
 
-Knows what to look at and in which order; looking is done by `examination`.
+Knows which checks there are and their order; the checks are in `checks`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from hearsay.cli import EXIT_FAILED, terminal
-from hearsay.cli.doctor import checks as look
+from hearsay.cli.doctor import checks
 from hearsay.cli.doctor.checks import Finding, State
 from hearsay.errors import HearsayError
 
@@ -38,7 +38,7 @@ def doctor(
         hearsay doctor --quick --json
     """
     findings = []
-    for finding in examine(quick=quick):
+    for finding in run_checks(quick=quick):
         findings.append(finding)
         if not as_json:
             _print(finding)
@@ -50,36 +50,35 @@ def doctor(
         raise typer.Exit(EXIT_FAILED)
 
 
-def examine(*, quick: bool) -> Iterator[Finding]:
-    """Look at everything, in an order in which each needs only what was fine before."""
+def run_checks(*, quick: bool) -> Iterator[Finding]:
+    """Run every check, in an order in which each needs only what was fine before."""
     from hearsay import wiring
     from hearsay.domain import Task
-    from hearsay.engines.espeak import cards as espeak_cards
-    from hearsay.engines.pocketsphinx import cards as pocketsphinx_cards
+    from hearsay.engines import registry
 
-    yield from look.software()
+    yield from checks.software()
+    yield from checks.engines()
     try:
         resolved = terminal.resolved()
         catalogue = wiring.catalogue(resolved.settings)
     except HearsayError as error:
         yield Finding("settings", State.BROKEN, error.message)
         return
-    yield from look.hardware(resolved.settings.device)
-    yield from look.configuration(resolved)
-    yield from look.network(resolved.settings, catalogue)
+    yield from checks.hardware(resolved.settings.device)
+    yield from checks.configuration(resolved)
+    yield from checks.network(resolved.settings, catalogue)
     default = catalogue.card()
-    speaker = catalogue.card(None, Task.SYNTHESIZE)
+    default_speech = catalogue.card(None, Task.SYNTHESIZE)
     yield Finding("default model", State.FINE, default.id)
-    yield Finding("default speech model", State.FINE, speaker.id)
+    yield Finding("default speech model", State.FINE, default_speech.id)
     if quick:
         return
-    yield from look.weights(catalogue)
-    yield look.speech_detector()
-    embedded = catalogue.card(pocketsphinx_cards.POCKETSPHINX)
-    for card in dict.fromkeys((embedded.id, default.id)):
-        yield look.self_test(catalogue, catalogue.card(card))
-    for card in dict.fromkeys((espeak_cards.ESPEAK_NG, speaker.id)):
-        yield look.speaking_test(catalogue, catalogue.named(card))
+    yield from checks.weights(catalogue)
+    yield checks.speech_detector()
+    for card_id in dict.fromkeys((registry.embedded(Task.TRANSCRIBE).id, default.id)):
+        yield checks.self_test(catalogue, catalogue.card(card_id))
+    for card_id in dict.fromkeys((registry.embedded(Task.SYNTHESIZE).id, default_speech.id)):
+        yield checks.speaking_test(catalogue, catalogue.named(card_id))
 
 
 def _print(finding: Finding) -> None:

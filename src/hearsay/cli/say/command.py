@@ -1,32 +1,32 @@
-"""`hearsay say`: a text in, its sound out: to a player, a file or standard output.
+"""`hearsay say`: text to speech, to a player, a file or standard output.
 
-Knows the options and what they mean together; who speaks is decided in `casting`, what is heard is made in
-`synthesis`. Text from standard input is spoken while it comes, however long it is.
+Knows the options and their combinations; the voice is chosen in `voice_selection`, audio is made in
+`synthesis`. Text from standard input is synthesized while it is read, of any length.
 """
 
 from __future__ import annotations
 
 import codecs
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Protocol, cast
+from typing import IO, TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from hearsay.cli import EXIT_INTERRUPTED, terminal
+from hearsay.cli import EXIT_INTERRUPTED, completion, terminal
 from hearsay.errors import HearsayError
 
 if TYPE_CHECKING:
     import io
 
-    from hearsay.cli.say.players import Player
-    from hearsay.cli.say.sound_files import Format
+    from hearsay.cli.say.audio_files import Format
     from hearsay.domain import BytesLike
-    from hearsay.media.formats import SoundFormat
+    from hearsay.media.formats import AudioFormat
     from hearsay.models.catalogue import Catalogue
     from hearsay.tts.voice_selection import VoiceChoice
 
@@ -37,7 +37,7 @@ _BLOCK = 1 << 16
 
 
 def _complete_format(incomplete: str) -> list[str]:
-    from hearsay.cli.say.sound_files import Format
+    from hearsay.cli.say.audio_files import Format
 
     return [kind.value for kind in Format if kind.value.startswith(incomplete)]
 
@@ -61,7 +61,7 @@ def say(
             "--voice",
             "-v",
             help="Voice to speak in; `hearsay voices` shows them.",
-            autocompletion=terminal.complete_voice,
+            autocompletion=completion.complete_voice,
         ),
     ] = None,
     speed: Annotated[
@@ -82,7 +82,7 @@ def say(
             "--model",
             "-m",
             help="Model to use; default: the best one that is installed.",
-            autocompletion=terminal.complete_speaker,
+            autocompletion=completion.complete_synthesizer,
         ),
     ] = None,
     language: Annotated[
@@ -91,7 +91,7 @@ def say(
             "--language",
             "-l",
             help="Language of the text, such as en or german; default: the voice's, or found out.",
-            autocompletion=terminal.complete_language,
+            autocompletion=completion.complete_language,
         ),
     ] = None,
     sample_rate: Annotated[
@@ -126,16 +126,16 @@ def say(
         hearsay say "On air" --output - --format wav | ssh studio aplay
     """
     try:
-        sink = _sink(output, kind, sample_rate, overwrite=overwrite)
-        _perform(_Wishes(text, voice, speed, model, language), sink, quiet=quiet)
+        target = _output(output, kind, sample_rate, overwrite=overwrite)
+        _synthesize(_Request(text, voice, speed, model, language), target, quiet=quiet)
     except KeyboardInterrupt:
         terminal.say("Interrupted.")
         raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 @dataclass(frozen=True, slots=True)
-class _Wishes:
-    """What is to be said and how, as the caller wrote it."""
+class _Request:
+    """The text and options of the command line."""
 
     text: Sequence[str]
     voice: str | None
@@ -144,113 +144,71 @@ class _Wishes:
     language: str | None
 
 
-class _Sink(Protocol):
-    """Where sound goes."""
-
-    def sound_format(self, voice_rate: int) -> SoundFormat:
-        """Return what it must be given, of a voice that makes so many samples per second."""
-        ...
-
-    def take(self, sound: Iterable[BytesLike], wanted: SoundFormat) -> None:
-        """Take everything in that format, as it is made."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class _File:
-    path: Path
-    kind: Format
-    sample_rate: int | None
+class _Output:
+    """A player, a file or standard output."""
 
-    def sound_format(self, voice_rate: int) -> SoundFormat:
-        from hearsay.cli.say import sound_files
-
-        return sound_files.sound_format(self.kind, voice_rate=voice_rate, sample_rate=self.sample_rate)
-
-    def take(self, sound: Iterable[BytesLike], wanted: SoundFormat) -> None:
-        from hearsay.cli.say import sound_files
-
-        sound_files.write(self.path, wanted, sound)
+    audio_format: Callable[[int], AudioFormat]
+    """Format to encode in, for a synthesizer's sample rate."""
+    write: Callable[[Iterable[BytesLike], AudioFormat], None]
+    """Writes audio of that format as it is made."""
 
 
-@dataclass(frozen=True, slots=True)
-class _StandardOutput:
-    kind: Format
-    sample_rate: int | None
+def _output(output: str | None, kind: str | None, sample_rate: int | None, *, overwrite: bool) -> _Output:
+    """Return the output before any work is done. Raises: `typer.BadParameter`, `HearsayError`."""
+    from hearsay.cli.say import audio_files, players
 
-    def sound_format(self, voice_rate: int) -> SoundFormat:
-        from hearsay.cli.say import sound_files
-
-        return sound_files.sound_format(self.kind, voice_rate=voice_rate, sample_rate=self.sample_rate)
-
-    def take(self, sound: Iterable[BytesLike], wanted: SoundFormat) -> None:
-        from hearsay.cli.say import sound_files
-
-        sound_files.pour(sound, sys.stdout.buffer)
-
-
-@dataclass(frozen=True, slots=True)
-class _Loudspeaker:
-    player: Player
-
-    def sound_format(self, voice_rate: int) -> SoundFormat:
-        return self.player.sound_format(voice_rate)
-
-    def take(self, sound: Iterable[BytesLike], wanted: SoundFormat) -> None:
-        from hearsay.cli.say import players
-
-        players.play(self.player, sound, wanted.sample_rate)
-
-
-def _sink(output: str | None, kind: str | None, sample_rate: int | None, *, overwrite: bool) -> _Sink:
-    """Decide before work is done where sound goes. Raises: `typer.BadParameter`, `HearsayError`."""
-    from hearsay.cli.say import players, sound_files
-
-    wanted = _format(kind)
+    chosen = _format(kind)
     if output is None:
-        if wanted is not None or sample_rate is not None:
+        if chosen is not None or sample_rate is not None:
             text = "What is played has no format of its own; leave it out, or name a file with --output."
-            raise typer.BadParameter(text, param_hint="--format" if wanted else "--sample-rate")
-        return _Loudspeaker(players.choose())
+            raise typer.BadParameter(text, param_hint="--format" if chosen else "--sample-rate")
+        player = players.find_player()
+        return _Output(player.audio_format, lambda audio, made: players.play(player, audio, made.sample_rate))
     if output == STREAM:
         if _is_terminal(sys.stdout):
             text = "- writes sound to standard output, but that is a terminal."
             raise typer.BadParameter(text, param_hint="--output")
-        return _StandardOutput(wanted or sound_files.Format.WAV, sample_rate)
+        audio_format = partial(
+            audio_files.output_format, chosen or audio_files.Format.WAV, sample_rate=sample_rate
+        )
+        return _Output(audio_format, lambda audio, _: audio_files.write_stream(audio, sys.stdout.buffer))
     path = Path(output)
     if path.is_dir():
         raise typer.BadParameter(f"{path} is a folder; name a file.", param_hint="--output")
-    found = wanted or _told_format(path)
+    audio_format = partial(
+        audio_files.output_format, chosen or _format_from_suffix(path), sample_rate=sample_rate
+    )
     if path.is_file() and not overwrite:
         raise HearsayError(f"{path} exists; --overwrite replaces it.")
-    return _File(path, found, sample_rate)
+    return _Output(audio_format, partial(audio_files.write, path))
 
 
 def _format(text: str | None) -> Format | None:
-    from hearsay.cli.say import sound_files
+    from hearsay.cli.say import audio_files
 
     try:
-        return None if text is None else sound_files.parse_format(text)
+        return None if text is None else audio_files.parse_format(text)
     except ValueError as error:
-        known = ", ".join(sound_files.Format)
+        known = ", ".join(audio_files.Format)
         raise typer.BadParameter(
             f"{text!r} is no format; there are {known}.", param_hint="--format"
         ) from error
 
 
-def _told_format(path: Path) -> Format:
-    from hearsay.cli.say import sound_files
+def _format_from_suffix(path: Path) -> Format:
+    from hearsay.cli.say import audio_files
 
     try:
-        return sound_files.format_of(path)
+        return audio_files.format_from_suffix(path)
     except ValueError as error:
-        known = ", ".join(f".{kind}" for kind in sound_files.Format)
+        known = ", ".join(f".{kind}" for kind in audio_files.Format)
         text = f"{error}; let it end in one of {known}, or say --format."
         raise typer.BadParameter(text, param_hint="--output") from error
 
 
-def _perform(wishes: _Wishes, sink: _Sink, *, quiet: bool) -> None:
-    """Cast, load, speak."""
+def _synthesize(request: _Request, output: _Output, *, quiet: bool) -> None:
+    """Select the voice, load its model and write the audio."""
     from hearsay import wiring
     from hearsay.domain import SynthesisOptions
     from hearsay.text.sentences import split_utterances
@@ -258,43 +216,47 @@ def _perform(wishes: _Wishes, sink: _Sink, *, quiet: bool) -> None:
 
     settings = terminal.resolved().settings
     catalogue = wiring.catalogue(settings)
-    chosen, text = _cast(catalogue, wishes, settings.speech_language)
+    chosen, text = _select_voice(catalogue, request, settings.speech_language)
     if not quiet:
         terminal.say(f"Voice: {chosen.voice.id} of {chosen.card.id}.")
         for warning in chosen.warnings:
             terminal.say(warning)
     with closing(catalogue.load_synthesizer(chosen.card)) as synthesizer:
-        spoken = split_utterances(text, language=chosen.language, most=synthesizer.utterance_characters)
-        synthesis = Synthesis(spoken, SynthesisOptions(chosen.voice.id, wishes.speed), synthesizer)
-        wanted = sink.sound_format(synthesizer.sample_rate)
-        sink.take(encoded(synthesis, synthesizer, wanted), wanted)
+        utterances = split_utterances(
+            text, language=chosen.language, max_length=synthesizer.utterance_characters
+        )
+        synthesis = Synthesis(utterances, SynthesisOptions(chosen.voice.id, request.speed), synthesizer)
+        audio_format = output.audio_format(synthesizer.sample_rate)
+        output.write(encoded(synthesis, synthesizer, audio_format), audio_format)
 
 
-def _cast(catalogue: Catalogue, wishes: _Wishes, usual_language: str) -> tuple[VoiceChoice, Iterable[str]]:
-    """Find who speaks, and give the text that is still whole."""
+def _select_voice(
+    catalogue: Catalogue, request: _Request, fallback_language: str
+) -> tuple[VoiceChoice, Iterable[str]]:
+    """Return the voice and the complete text, of which only the beginning has been read."""
     from hearsay.dialects.vendor_voices import NAMES, vendor_voice
     from hearsay.text import language_id
     from hearsay.tts import voice_selection
 
-    part = vendor_voice(wishes.voice) if wishes.voice else None
-    is_known = wishes.language or (wishes.voice and part is None)
-    head, text = _read(wishes.text, n_characters=0 if is_known else language_id.SAMPLE)
+    vendor = vendor_voice(request.voice) if request.voice else None
+    is_known = request.language or (request.voice and vendor is None)
+    head, text = _read(request.text, n_characters=0 if is_known else language_id.SAMPLE)
     chosen = voice_selection.select_voice(
         catalogue,
-        model=wishes.model,
-        voice=wishes.voice,
-        persona=part,
-        language=wishes.language,
+        model=request.model,
+        voice=request.voice,
+        vendor_voice=vendor,
+        language=request.language,
         text=head,
-        fallback_language=usual_language,
+        fallback_language=fallback_language,
         aliases=catalogue.voice_aliases,
-        nicknames=NAMES,
+        vendor_names=NAMES,
     )
     return chosen, text
 
 
 def _read(words: Sequence[str], *, n_characters: int) -> tuple[str, Iterable[str]]:
-    """Return the beginning of the text and the whole of it; of a stream no more is read than is needed."""
+    """Return the beginning of the text and all of it; of a stream no more is read than is needed."""
     if list(words) != [STREAM]:
         whole = " ".join(words)
         return whole, (whole,)
@@ -303,12 +265,12 @@ def _read(words: Sequence[str], *, n_characters: int) -> tuple[str, Iterable[str
     while len(head) < n_characters and (block := next(blocks, "")):
         head += block
         if _is_terminal(sys.stdin):
-            break  # Whoever types wants to hear the first line.
+            break  # interactive input: synthesize the first line at once
     return head, chain((head,), blocks)
 
 
 def _standard_input() -> Iterator[str]:
-    """Return text as it comes; what is not UTF-8 becomes marks that say so."""
+    """Yield text as it arrives; invalid UTF-8 becomes replacement characters."""
     decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
     source = cast("io.BufferedReader", sys.stdin.buffer)
     while data := source.read1(_BLOCK):

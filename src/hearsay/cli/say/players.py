@@ -1,8 +1,8 @@
-"""Programs that make sound audible: which there are, what each must be told, which one is taken.
+"""Audio players: known programs, their arguments, and playback through the first one installed.
 
-Knows nothing of where the sound comes from. Most take it as it is made; a few want a whole file, so they
-begin when the last word is there. Sources: the manual pages of the programs. (pw-play reads from standard
-input too, but what it expects there differs from version to version.)
+Does not know where the audio comes from. Most play a stream; a few need a complete file, so they start after
+the last sample is made. Sources: the manual pages of the programs. (pw-play reads standard input too, but the
+format that it expects there differs between versions.)
 """
 
 from __future__ import annotations
@@ -20,75 +20,72 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO
 
-from hearsay.cli.say.sound_files import pour
+from hearsay.cli.say.audio_files import write_stream
 from hearsay.domain import BytesLike
 from hearsay.errors import HearsayError
-from hearsay.media.formats import Container, SoundFormat
+from hearsay.media.formats import AudioFormat, Container
 
 REMEDY = "`--output speech.wav` writes a file instead."
 
 
-class Takes(StrEnum):
-    """How a player wants its sound."""
+class Input(StrEnum):
+    """How a player receives audio."""
 
     SAMPLES = "samples"
-    """Bare 16-bit samples on its standard input."""
+    """Headerless 16-bit samples on standard input."""
     WAV = "wav"
-    """A WAV stream on its standard input."""
+    """A WAV stream on standard input."""
     FILE = "file"
-    """A WAV file, whose name comes after the other arguments."""
+    """A WAV file, named by the last argument."""
 
 
 @dataclass(frozen=True, slots=True)
 class Player:
-    """A program that plays one channel of sound."""
+    """A program that plays mono audio."""
 
     program: str
-    takes: Takes
+    input: Input
     arguments: tuple[str, ...] = ()
-    """In these, `{rate}` is the number of samples per second."""
-    confesses: bool = True
-    """Whether its exit status says that it could not play."""
+    """`{rate}` stands for the sample rate, Hz."""
+    reports_failure: bool = True
+    """Whether its exit status tells a failure."""
 
     def command(self, rate: int) -> list[str]:
-        """Return its command line, without the name of a file."""
+        """Return the command line, without the file's name."""
         return [self.program, *(text.format(rate=rate) for text in self.arguments)]
 
-    def sound_format(self, rate: int) -> SoundFormat:
-        """Return the format `play` takes: samples for a file, whose header is written when all are there."""
-        return SoundFormat(Container.WAV if self.takes is Takes.WAV else Container.RAW, rate)
+    def audio_format(self, rate: int) -> AudioFormat:
+        """Return the format that `play` expects; a file gets its WAV header there."""
+        return AudioFormat(Container.WAV if self.input is Input.WAV else Container.RAW, rate)
 
 
 PLAYERS = (
-    Player("paplay", Takes.SAMPLES, ("--raw", "--format=s16le", "--channels=1", "--rate={rate}")),
-    Player("aplay", Takes.SAMPLES, ("-q", "-t", "raw", "-f", "S16_LE", "-c", "1", "-r", "{rate}", "-")),
-    Player("mpv", Takes.WAV, ("--no-video", "--no-terminal", "--no-config", "-")),
+    Player("paplay", Input.SAMPLES, ("--raw", "--format=s16le", "--channels=1", "--rate={rate}")),
+    Player("aplay", Input.SAMPLES, ("-q", "-t", "raw", "-f", "S16_LE", "-c", "1", "-r", "{rate}", "-")),
+    Player("mpv", Input.WAV, ("--no-video", "--no-terminal", "--no-config", "-")),
     Player(
         "play",
-        Takes.SAMPLES,
+        Input.SAMPLES,
         ("-q", "-t", "raw", "-e", "signed-integer", "-b", "16", "-L", "-c", "1", "-r", "{rate}", "-"),
     ),
     Player(
         "ffplay",
-        Takes.WAV,
+        Input.WAV,
         ("-nodisp", "-autoexit", "-loglevel", "error", "-f", "wav", "-i", "pipe:0"),
-        confesses=False,
+        reports_failure=False,
     ),
-    Player("pw-play", Takes.FILE),
-    Player("afplay", Takes.FILE),
+    Player("pw-play", Input.FILE),
+    Player("afplay", Input.FILE),
 )
-"""In the order in which they are preferred: those first that begin with the first word."""
+"""In order of preference: those that play a stream first."""
 
 _SAMPLE_BYTES = 2
-_SOONEST = 0.8
-"""Part of a sound's length before which nobody can have played it to its end."""
+_MIN_PLAYED_FRACTION = 0.8
+"""Fraction of the audio's duration before which playback cannot have ended."""
 
 
-def choose(find: Callable[[str], str | None] = shutil.which) -> Player:
-    """Return the first player that this machine has.
-
-    Raises: `HearsayError` that says what else can be done.
-    """
+def find_player(find: Callable[[str], str | None] = shutil.which) -> Player:
+    """Return the first player that is installed. Raises: `HearsayError` with an alternative."""
     for player in PLAYERS:
         if find(player.program) is not None:
             return player
@@ -96,36 +93,39 @@ def choose(find: Callable[[str], str | None] = shutil.which) -> Player:
     raise HearsayError(f"No program that plays sound was found (looked for {names}). {REMEDY}")
 
 
-def play(player: Player, sound: Iterable[BytesLike], rate: int) -> None:
-    """Play sound in the format that the player named. Raises: `HearsayError` where the player fails.
+def play(player: Player, audio: Iterable[BytesLike], rate: int) -> None:
+    """Play audio in the format of `Player.audio_format`. Raises: `HearsayError` where the player fails.
 
-    Whatever ends this early, Ctrl-C among it, ends the player too.
+    Any exception, Ctrl-C included, ends the player too.
     """
-    if player.takes is Takes.FILE:
-        with _as_file(sound, rate) as path:
-            _stream([*player.command(rate), str(path)], ())
+    if player.input is Input.FILE:
+        with _temporary_wav(audio, rate) as path:
+            _run([*player.command(rate), str(path)], ())
         return
-    meter, begin = _Meter(sound), time.monotonic()
-    _stream(player.command(rate), meter)
-    if not player.confesses and time.monotonic() - begin < _SOONEST * meter.n_bytes / _SAMPLE_BYTES / rate:
+    counter, started = _ByteCounter(audio), time.monotonic()
+    _run(player.command(rate), counter)
+    if (
+        not player.reports_failure
+        and time.monotonic() - started < _MIN_PLAYED_FRACTION * counter.n_bytes / _SAMPLE_BYTES / rate
+    ):
         raise HearsayError(f"{player.program} could not play the sound. {REMEDY}")
 
 
-class _Meter:
-    """Sound passing by; iterate once."""
+class _ByteCounter:
+    """Audio whose bytes are counted while it is iterated, once."""
 
-    def __init__(self, sound: Iterable[BytesLike]) -> None:
-        self._sound = sound
+    def __init__(self, audio: Iterable[BytesLike]) -> None:
+        self._audio = audio
         self.n_bytes = 0
 
     def __iter__(self) -> Iterator[BytesLike]:
-        for data in self._sound:
+        for data in self._audio:
             self.n_bytes += len(data)
             yield data
 
 
-def _stream(command: list[str], sound: Iterable[BytesLike]) -> None:
-    # Without a buffer, so that closing the pipe never waits for a player that has stopped reading.
+def _run(command: list[str], audio: Iterable[BytesLike]) -> None:
+    # Unbuffered, so that closing the pipe never waits for a player that has stopped reading.
     try:
         process = subprocess.Popen(
             command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=_environment()
@@ -134,37 +134,37 @@ def _stream(command: list[str], sound: Iterable[BytesLike]) -> None:
         raise HearsayError(f"{command[0]} could not be started: {error.strerror}. {REMEDY}") from error
     try:
         assert process.stdin is not None
-        heard_all = _feed(process.stdin, sound)
+        complete = _write(process.stdin, audio)
         status = process.wait()
     except BaseException:
         process.kill()
         process.wait()
         raise
-    if status or not heard_all:
+    if status or not complete:
         raise HearsayError(f"{command[0]} could not play the sound (exit status {status}). {REMEDY}")
 
 
-def _feed(pipe: IO[bytes], sound: Iterable[BytesLike]) -> bool:
-    """Write everything as it comes; tell whether the player took it all."""
+def _write(pipe: IO[bytes], audio: Iterable[BytesLike]) -> bool:
+    """Write audio as it is made; return whether the player read all of it."""
     try:
         with pipe:
-            pour(sound, pipe)
+            write_stream(audio, pipe)
     except BrokenPipeError:
         return False
     return True
 
 
 @contextmanager
-def _as_file(sound: Iterable[BytesLike], rate: int) -> Iterator[Path]:
+def _temporary_wav(audio: Iterable[BytesLike], rate: int) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="hearsay-") as folder:
         path = Path(folder) / "speech.wav"
         with wave.open(str(path), "wb") as file:
             file.setparams((1, 2, rate, 0, "NONE", "not compressed"))
-            for data in sound:
+            for data in audio:
                 file.writeframes(data)
         yield path
 
 
 def _environment() -> dict[str, str]:
-    """Keep our own settings, keys among them, to ourselves."""
+    """Return the environment without Hearsay's settings and keys."""
     return {name: value for name, value in os.environ.items() if not name.startswith("HEARSAY_")}

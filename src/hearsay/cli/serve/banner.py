@@ -1,6 +1,6 @@
-"""What the server prints when it is up: where it is, some ways to try it, and what serves.
+"""The banner that the server prints at startup: its address, its model, and example requests.
 
-Knows no socket and no model; a pure function of what it is told. The examples work as printed.
+Knows no socket and no model. The examples work as printed.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Banner:
-    """Everything that is worth saying at the start."""
+    """The facts of the banner."""
 
     url: str
     """Such as `http://127.0.0.1:8000`."""
     sample: Path
-    """A recording to try the server on."""
+    """The recording of the example requests."""
     needs_key: bool
     model: str
-    """Id of the model that serves requests that name none."""
+    """Id of the default model."""
     upgrade_hint: str | None = None
-    """How to get a better one."""
+    """How to get a better model."""
 
     def text(self) -> str:
-        """Write it down."""
+        """Return the banner's text."""
         key = '-H "Authorization: Bearer $HEARSAY_API_KEY" ' if self.needs_key else ""
         secret = 'os.environ["HEARSAY_API_KEY"]' if self.needs_key else '"none"'
         imports = "import os\n  " if self.needs_key else ""
@@ -53,7 +53,7 @@ or in Python (pip install openai):
 
 
 def address(host: str, port: int) -> str:
-    """Write the address at which people reach a server that listens on `host`."""
+    """Return the URL of a server that listens on `host`, with a wildcard replaced by loopback."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(host, host)
     bracketed = f"[{reachable}]" if ":" in reachable and not reachable.startswith("[") else reachable
     return f"http://{bracketed}:{port}"

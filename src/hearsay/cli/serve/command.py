@@ -1,6 +1,6 @@
-"""`hearsay serve`: from settings to a running server, and its clean end.
+"""`hearsay serve`: from settings to a running server, and its graceful shutdown.
 
-Knows no route and no model; the app is made by `api.app`, the choice of models is the catalogue's.
+Knows no route and no model; the app is built by `api.app`, models are chosen by the catalogue.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hearsay.cli import terminal
+from hearsay.cli import completion, terminal
 from hearsay.cli.serve.banner import Banner, address
 from hearsay.errors import ConfigurationError, ModelNotInstalled
 
@@ -40,7 +40,7 @@ def serve(
             "--model",
             "-m",
             help="Model for requests that name none; `hearsay models list` shows them.  [default: auto]",
-            autocompletion=terminal.complete_model,
+            autocompletion=completion.complete_model,
         ),
     ] = None,
     models: Annotated[
@@ -113,7 +113,7 @@ def serve(
 
 
 def run(settings: Settings) -> None:
-    """Serve until told to stop. Raises: `ConfigurationError`, `ModelNotInstalled`, `DownloadFailed`."""
+    """Serve until a signal. Raises: `ConfigurationError`, `ModelNotInstalled`, `DownloadFailed`."""
     from hearsay import samples, wiring
     from hearsay.api import startup
     from hearsay.api.app import from_settings
@@ -126,11 +126,11 @@ def run(settings: Settings) -> None:
     check_exposure(settings, has_keys=keyring.required)
     catalogue = wiring.catalogue(settings)
     install_default(catalogue)
-    chores = [startup.upgrade(catalogue), *([startup.preload(catalogue)] if settings.preload else [])]
-    app = from_settings(settings, catalogue=catalogue, chores=chores)
+    startup_tasks = [startup.upgrade(catalogue), *([startup.preload(catalogue)] if settings.preload else [])]
+    app = from_settings(settings, catalogue=catalogue, startup_tasks=startup_tasks)
     listener = bind(settings.host, settings.port)
     card = catalogue.card()
-    announcement = Banner(
+    banner = Banner(
         url=address(settings.host, listener.getsockname()[1]),
         sample=Path(samples.HELLO),
         needs_key=keyring.required,
@@ -144,11 +144,11 @@ def run(settings: Settings) -> None:
         keepalive=settings.keepalive_seconds,
         drain=settings.drain_seconds,
     )
-    _run(configuration, listener, announcement)
+    _run(configuration, listener, banner)
 
 
 def check_exposure(settings: Settings, *, has_keys: bool) -> None:
-    """Refuse to serve strangers by accident. Raises: `ConfigurationError`."""
+    """Refuse a public address without keys, unless allowed explicitly. Raises: `ConfigurationError`."""
     if has_keys or settings.allow_anonymous or is_loopback(settings.host):
         return
     raise ConfigurationError(
@@ -158,7 +158,7 @@ def check_exposure(settings: Settings, *, has_keys: bool) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether an address can be reached from this machine only."""
+    """Return whether an address is reachable from this machine only."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -166,7 +166,7 @@ def is_loopback(host: str) -> bool:
 
 
 def install_default(catalogue: Catalogue) -> None:
-    """Download the default model if it was named and is missing.
+    """Download the default model if it was set by name and is missing.
 
     Raises: `ModelNotInstalled`, `DownloadFailed`.
     """
@@ -183,10 +183,10 @@ def install_default(catalogue: Catalogue) -> None:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Listen on an address. Raises: `ConfigurationError` saying what is wrong with it."""
+    """Return a socket that listens on an address. Raises: `ConfigurationError` with the reason."""
     try:
-        family, _, _, _, place = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(place[:2], family=family, backlog=_BACKLOG)
+        family, _, _, _, sockaddr = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(sockaddr[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
         reasons = {
             errno.EADDRINUSE: f"another program listens there already; `--port {port + 1}` may be free",
@@ -197,22 +197,22 @@ def bind(host: str, port: int) -> socket.socket:
         raise ConfigurationError(f"Cannot listen on {host} port {port}: {reason}.") from error
 
 
-def _run(configuration: Any, listener: socket.socket, announcement: Banner) -> None:
+def _run(configuration: Any, listener: socket.socket, banner: Banner) -> None:
     import uvicorn
 
-    class Announcing(uvicorn.Server):
+    class BannerServer(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets=sockets)
             if self.started:
-                typer.echo(announcement.text())
+                typer.echo(banner.text())
 
-    # The server hands signals on after its clean end; by then they have been obeyed.
+    # uvicorn raises captured signals again after its shutdown; ignore them then.
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: None)
-    # What is there by now lives as long as the server: the garbage collector need not look at it again.
+    # Objects that exist by now live as long as the server: exclude them from garbage collection.
     gc.collect()
     gc.freeze()
-    server = Announcing(configuration)
+    server = BannerServer(configuration)
     server.run(sockets=[listener])
     if not server.started:
         raise typer.Exit(1)

@@ -1,6 +1,6 @@
-"""How log lines look and where they go: one stream, standard error, for our events and those of libraries.
+"""Logging configuration: one stream, standard error, for Hearsay's events and those of libraries.
 
-Knows no event. Lines are coloured text on a terminal and JSON elsewhere, unless the settings say which.
+Knows no event. Lines are coloured text on a terminal and JSON elsewhere, unless set.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import structlog
 
 
 class _Lines(structlog.WriteLogger):
-    """Writes lines; one that cannot be written (a full disk, a reader who has gone) is all that is lost."""
+    """Writes lines; one that cannot be written (full disk, closed pipe) is dropped."""
 
     def msg(self, message: str) -> None:
         """Write a line."""
@@ -24,11 +24,11 @@ class _Lines(structlog.WriteLogger):
     log = debug = info = warn = warning = failure = err = error = critical = exception = fatal = msg
 
 
-_QUIET = {"httpx": logging.WARNING, "httpcore": logging.WARNING, "uvicorn.access": logging.WARNING}
+_LIBRARY_LEVELS = {"httpx": logging.WARNING, "httpcore": logging.WARNING, "uvicorn.access": logging.WARNING}
 
 
 def configure(level: str, style: str) -> None:
-    """Send every log line at or above `level` to standard error in this style (`auto`, `console`, `json`)."""
+    """Write every log line at or above `level` to standard error, as `auto`, `console` or `json`."""
     plain = style == "console" or (style == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
@@ -40,7 +40,7 @@ def configure(level: str, style: str) -> None:
             structlog.processors.dict_tracebacks,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ]
-    # Our own events go straight to the stream: by way of the standard library each would take twice as long.
+    # Hearsay's events bypass the standard library's logging, which would double their cost.
     structlog.configure(
         processors=[*shared, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -57,5 +57,5 @@ def configure(level: str, style: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [stream]
     root.setLevel(level.upper())
-    for name, least in _QUIET.items():
-        logging.getLogger(name).setLevel(max(least, root.level))
+    for name, minimum in _LIBRARY_LEVELS.items():
+        logging.getLogger(name).setLevel(max(minimum, root.level))

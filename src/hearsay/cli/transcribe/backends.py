@@ -1,39 +1,37 @@
-"""Who does the work: a model in this process, or a server elsewhere.
+"""Transcription of one file: by a model in this process, or by a server.
 
-Knows no output format and no exit code; it is given a file and gives a transcript.
+Knows no output format and no exit code.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from hearsay.cli import terminal
 from hearsay.cli.progress import Reporter
 from hearsay.client import transcription_client
 from hearsay.domain import Segment, TranscribeOptions, Transcript
-from hearsay.errors import EngineFailed, HearsayError, ModelNotFound, Unauthorized
+from hearsay.engines import registry
+from hearsay.errors import HearsayError
 from hearsay.settings import Settings
 
 if TYPE_CHECKING:
     from hearsay.engines.jobs import Submit
     from hearsay.models.catalogue import Catalogue
 
-Result = TypeVar("Result")
-
 
 class LocalModel:
-    """The model of this machine, loaded once for all recordings."""
+    """A model in this process, loaded once for all recordings."""
 
     def __init__(
         self, settings: Settings, model: str | None, options: TranscribeOptions, reporter: Reporter
     ) -> None:
-        """Find, if need be download, and load the model.
+        """Choose, download if necessary, and load the model.
 
         Raises: `ModelNotFound`, `ModelNotInstalled`, `DownloadFailed`, `UnsupportedOption`,
         `ConfigurationError`.
@@ -43,16 +41,16 @@ class LocalModel:
 
         catalogue = wiring.catalogue(settings)
         if catalogue.is_default_name(model, options.task):
-            _install_wanted(catalogue, reporter)
+            _install_recommended(catalogue, reporter)
         self.card = catalogue.card(model, options.task)
         self._decode = wiring.decode_settings(settings)
         self._limits = wiring.batch_limits(settings)
         self._recognizer = catalogue.load_recognizer(self.card)
-        self._detector = wiring.detector_for(self.card)
+        self._detector = registry.speech_detector(self.card)
         reporter.say(f"Model: {self.card.id}.")
-        advice = catalogue.upgrade_hint(self.card)
-        if advice:
-            reporter.say(advice)
+        upgrade_hint = catalogue.upgrade_hint(self.card)
+        if upgrade_hint:
+            reporter.say(upgrade_hint)
         check_options(options, self._recognizer, self.card)
 
     def transcribe(
@@ -61,15 +59,15 @@ class LocalModel:
         options: TranscribeOptions,
         *,
         progress: Callable[[float, float], None],
-        heard: Callable[[Segment], None],
+        on_segment: Callable[[Segment], None],
     ) -> Transcript:
-        """Transcribe one file; `heard` is given every segment as it comes."""
+        """Transcribe one file; `on_segment` is called with each segment as it is recognised."""
         from hearsay.asr.transcription import Transcription
         from hearsay.media import decoding
 
         recording = decoding.load(path)
-        with self._submitting() as submit:
-            work = Transcription(
+        with self._batching() as submit:
+            transcription = Transcription(
                 recording,
                 options,
                 self._recognizer,
@@ -78,14 +76,14 @@ class LocalModel:
                 submit=submit,
                 detector=self._detector,
             )
-            for segment in work:
-                heard(segment)
-                progress(work.progress, recording.duration)
-            return work.transcript()
+            for segment in transcription:
+                on_segment(segment)
+                progress(transcription.progress, recording.duration)
+            return transcription.transcript()
 
     @contextmanager
-    def _submitting(self) -> Iterator[Submit | None]:
-        """Have the windows of a recording decoded together; an interruption ends that with the batch."""
+    def _batching(self) -> Iterator[Submit | None]:
+        """Batch the windows of a recording; an interruption ends that with the current batch."""
         from hearsay.engines.protocols import WindowRecognizer
         from hearsay.scheduling.batcher import Batcher
 
@@ -96,30 +94,30 @@ class LocalModel:
             yield batcher.request_queue().submit
 
     def close(self) -> None:
-        """Return the model's memory back."""
+        """Free the model's memory."""
         self._recognizer.close()
 
 
-def _install_wanted(catalogue: Catalogue, reporter: Reporter) -> None:
-    """Download the model that suits this machine where none does and the hub can be reached."""
-    wanted = catalogue.recommended_missing()
-    if wanted is None:
+def _install_recommended(catalogue: Catalogue, reporter: Reporter) -> None:
+    """Download the recommended model where none is installed and the hub can be reached."""
+    card = catalogue.recommended_missing()
+    if card is None:
         return
     problem = catalogue.hub.problem()
     if problem is not None:
-        reporter.say(f"{wanted.id}, which suits this machine, is not downloaded: {problem}")
+        reporter.say(f"{card.id}, which suits this machine, is not downloaded: {problem}")
         return
-    reporter.say(f"Downloading {wanted.id}, once; Ctrl-C stops it, and another run goes on from there.")
+    reporter.say(f"Downloading {card.id}, once; Ctrl-C stops it, and another run goes on from there.")
     try:
-        with terminal.download_bar(wanted.id) as progress:
-            catalogue.pull(wanted.id, progress)
+        with terminal.download_bar(card.id) as progress:
+            catalogue.pull(card.id, progress)
     except HearsayError as error:
-        reporter.error(f"{wanted.id} could not be downloaded: {error.message}")
+        reporter.error(f"{card.id} could not be downloaded: {error.message}")
 
 
 @dataclass(frozen=True, slots=True)
 class ServerChoice:
-    """A server to send recordings to, as the caller chose it."""
+    """A transcription server and the options of requests to it."""
 
     base_url: str
     api_key: str | None
@@ -127,7 +125,7 @@ class ServerChoice:
     limits: transcription_client.Limits
 
     def open(self, reporter: Reporter) -> transcription_client.TranscriptionClient:
-        """Prepare to use it. Raises: `InvalidRequest` for a bad address."""
+        """Return a client of the server. Raises: `InvalidRequest` for a bad address."""
         return transcription_client.TranscriptionClient(
             self.base_url,
             api_key=self.api_key,
@@ -144,35 +142,9 @@ def server_choice(
     limits: transcription_client.Limits,
     settings: Settings,
 ) -> ServerChoice:
-    """Choose a server and the key that is meant for it; no vendor is shown Hearsay's own key."""
+    """Return the server with the key meant for it; Hearsay's own key is never sent to a vendor."""
     own = settings.api_key.get_secret_value() if settings.api_key is not None else None
     found = transcription_client.find_key(base_url, os.environ) or (
         own if transcription_client.vendor_of(base_url) is None else None
     )
     return ServerChoice(base_url, api_key or found, model, limits)
-
-
-def is_hopeless(error: HearsayError) -> bool:
-    """Return whether a server that said this will say it to every other recording too."""
-    gone = isinstance(error, EngineFailed) and error.code == "unreachable"
-    return gone or isinstance(error, (Unauthorized, ModelNotFound))
-
-
-async def in_order(
-    works: Sequence[Callable[[], Awaitable[Result]]], *, at_once: int, each: Callable[[Result], None]
-) -> None:
-    """Run works side by side, a few at a time, and give their results in the order of the works."""
-    permits = asyncio.Semaphore(at_once)
-
-    async def permitted(work: Callable[[], Awaitable[Result]]) -> Result:
-        async with permits:
-            return await work()
-
-    tasks = [asyncio.create_task(permitted(work)) for work in works]
-    try:
-        for task in tasks:
-            each(await task)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,6 +1,6 @@
-"""`hearsay transcribe`: recordings in, their words out.
+"""`hearsay transcribe`: recordings to text.
 
-Knows the options and what they mean together; the work is in `jobs`, `backends` and `outputs`.
+Knows the options and their combinations; the work is in `worker`, `backends` and `outputs`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Annotated
 
 import typer
 
-from hearsay.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO_MODEL, terminal
-from hearsay.cli.progress import Reporter, reporter
+from hearsay.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO_MODEL, completion, terminal
+from hearsay.cli.progress import Reporter, open_reporter
 from hearsay.cli.transcribe import outputs
 from hearsay.cli.transcribe.backends import LocalModel, server_choice
 from hearsay.cli.transcribe.inputs import STDIN, collect, is_folder
@@ -28,11 +28,11 @@ from hearsay.errors import HearsayError, InvalidAudio, InvalidRequest, ModelNotF
 from hearsay.text import languages
 
 HEADING = "==> {} <=="
-"""What stands above each text where several go to standard output, as `head` and `tail` write it."""
+"""Heading of each of several texts on standard output, as `head` and `tail` write it."""
 
 
 class Existing(StrEnum):
-    """What to do about a transcript that is there already."""
+    """What to do with an existing transcript."""
 
     REFUSE = "refuse"
     SKIP = "skip"
@@ -41,10 +41,10 @@ class Existing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OutputTarget:
-    """Where transcripts go."""
+    """Destination of the transcripts."""
 
     folder: Path | None
-    """None means beside the recordings."""
+    """None: the folders of the recordings."""
     to_stdout: bool
     existing: Existing
 
@@ -68,7 +68,7 @@ def transcribe(
             "--model",
             "-m",
             help="Model to use; `hearsay models list` shows them.",
-            autocompletion=terminal.complete_model,
+            autocompletion=completion.complete_model,
         ),
     ] = None,
     language: Annotated[
@@ -77,7 +77,7 @@ def transcribe(
             "--language",
             "-l",
             help="Language that is spoken, such as en or german; default: detect.",
-            autocompletion=terminal.complete_language,
+            autocompletion=completion.complete_language,
         ),
     ] = None,
     translate: Annotated[bool, typer.Option("--translate", help="Write in English what is said.")] = False,
@@ -167,10 +167,15 @@ def transcribe(
     """
     _prepare_stdout()
     kinds = _formats(formats or [], words=words)
-    options = replace(
-        _options(language, prompt, temperature, translate=translate, words=words), chunking=chunking
+    options = TranscribeOptions(
+        Task.TRANSLATE if translate else Task.TRANSCRIBE,
+        _language(language),
+        prompt,
+        temperature,
+        words,
+        chunking=chunking,
     )
-    place = OutputTarget(
+    target = OutputTarget(
         folder=Path(output) if output not in (None, STDIN) else None,
         to_stdout=output == STDIN or (output is None and len(kinds) == 1 and _is_single(recordings)),
         existing=_existing(overwrite=overwrite, skip=skip_existing),
@@ -178,26 +183,28 @@ def transcribe(
     settings = terminal.resolved(offline=offline or None, base_url=base_url).settings
     _check_server(settings.base_url, options)
     limits = Limits(part_bytes=int(part_limit * MEGABYTE), n_requests=n_requests, timeout=timeout)
-    jobs = _jobs(recordings, recursive, kinds, place)
-    report, tally = reporter(quiet=quiet), Summary()
-    waiting = [wanted for job in jobs if (wanted := _wanted(job, place, tally, report)) is not None]
-    worker = Worker(options, report, tally)
+    jobs = _jobs(recordings, recursive, kinds, target)
+    reporter, summary = open_reporter(quiet=quiet), Summary()
+    pending = [
+        remaining for job in jobs if (remaining := _to_write(job, target, summary, reporter)) is not None
+    ]
+    worker = Worker(options, reporter, summary)
     try:
         if settings.base_url is not None:
             choice = server_choice(settings.base_url, api_key, model, limits, settings)
-            worker.run_there(waiting, choice)
-        elif waiting:
-            worker.run_here(waiting, LocalModel(settings, model, options, report))
+            worker.run_remote(pending, choice)
+        elif pending:
+            worker.run_local(pending, LocalModel(settings, model, options, reporter))
     except KeyboardInterrupt:
-        report.error("Interrupted.")
-        _summarise(tally, len(jobs), report)
+        reporter.error("Interrupted.")
+        _summarise(summary, len(jobs), reporter)
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    _summarise(tally, len(jobs), report)
-    raise typer.Exit(_status(tally))
+    _summarise(summary, len(jobs), reporter)
+    raise typer.Exit(_status(summary))
 
 
 def _prepare_stdout() -> None:
-    """Let no text be lost to the locale: UTF-8 into pipes and files, marks for what a terminal lacks."""
+    """Write UTF-8 into pipes and files, and replacement characters on terminals, whatever the locale."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         if sys.stdout.isatty():
             sys.stdout.reconfigure(errors="replace")
@@ -205,19 +212,15 @@ def _prepare_stdout() -> None:
             sys.stdout.reconfigure(encoding="utf-8")
 
 
-def _options(
-    language: str | None, prompt: str | None, temperature: float, *, translate: bool, words: bool
-) -> TranscribeOptions:
+def _language(text: str | None) -> str | None:
     try:
-        code = languages.parse(language) if language else None
+        return languages.parse(text) if text else None
     except InvalidRequest as error:
         raise typer.BadParameter(error.message, param_hint="--language") from error
-    task = Task.TRANSLATE if translate else Task.TRANSCRIBE
-    return TranscribeOptions(task, code, prompt, temperature, words)
 
 
 def _check_server(base_url: str | None, options: TranscribeOptions) -> None:
-    """Refuse what a vendor would not understand."""
+    """Refuse options that a vendor does not support."""
     if base_url is not None and options.chunking is not None and (vendor := vendor_of(base_url)) is not None:
         text = f"{vendor.name} cuts recordings as it likes; leave --chunking out."
         raise typer.BadParameter(text, param_hint="--chunking")
@@ -246,9 +249,9 @@ def _is_single(recordings: Sequence[str]) -> bool:
 
 
 def _jobs(
-    recordings: Sequence[str], recursive: bool, kinds: tuple[Format, ...], place: OutputTarget
+    recordings: Sequence[str], recursive: bool, kinds: tuple[Format, ...], target: OutputTarget
 ) -> list[Job]:
-    """Decide what is to be done. Raises: `typer.BadParameter` for what contradicts itself."""
+    """Return one job per recording. Raises: `typer.BadParameter` for contradictory options."""
     try:
         sources = collect(recordings, recursive=recursive)
     except InvalidAudio as error:
@@ -256,8 +259,8 @@ def _jobs(
     if any(source.path is None and source.url is None for source in sources) and sys.stdin.isatty():
         text = "- reads a recording from standard input, but that is a terminal."
         raise typer.BadParameter(text, param_hint="RECORDING")
-    if not place.to_stdout:
-        stems = outputs.name_outputs(sources, place.folder)
+    if not target.to_stdout:
+        stems = outputs.name_outputs(sources, target.folder)
         return [Job(source, kinds, stems[source]) for source in sources]
     if len(kinds) > 1 or (len(sources) > 1 and kinds != (Format.TXT,)):
         text = "Standard output takes one format, and of several recordings txt only; name a folder instead."
@@ -266,43 +269,43 @@ def _jobs(
     return [Job(s, kinds, None, HEADING.format(s.label) if several else None) for s in sources]
 
 
-def _wanted(job: Job, place: OutputTarget, tally: Summary, report: Reporter) -> Job | None:
-    """Find out before work is done what of a job may be written; None where nothing is left of it."""
-    there = outputs.existing(job.targets)
-    if not there or place.existing is Existing.REPLACE:
+def _to_write(job: Job, target: OutputTarget, summary: Summary, reporter: Reporter) -> Job | None:
+    """Return the job with the formats that may be written, or None where none remain."""
+    present = outputs.existing(job.targets)
+    if not present or target.existing is Existing.REPLACE:
         return job
-    if place.existing is Existing.SKIP:
-        missing = tuple(k for k, path in zip(job.formats, job.targets, strict=True) if path not in there)
-        tally.skipped += not missing
+    if target.existing is Existing.SKIP:
+        missing = tuple(k for k, path in zip(job.formats, job.targets, strict=True) if path not in present)
+        summary.skipped += not missing
         return replace(job, formats=missing) if missing else None
-    error = HearsayError(f"{there[0]} exists; --overwrite replaces it, --skip-existing leaves it.")
-    tally.count(Outcome(job, error))
-    report.error(f"{job.source.label}: {error.message}")
+    error = HearsayError(f"{present[0]} exists; --overwrite replaces it, --skip-existing leaves it.")
+    summary.count(Outcome(job, error))
+    reporter.error(f"{job.source.label}: {error.message}")
     return None
 
 
-def _summarise(tally: Summary, n_jobs: int, report: Reporter) -> None:
-    """Say at the end what became of several recordings."""
+def _summarise(summary: Summary, n_jobs: int, reporter: Reporter) -> None:
+    """Print the counts of several recordings."""
     if n_jobs == 1:
         return
-    left = n_jobs - tally.done - tally.skipped - len(tally.failures)
+    left = n_jobs - summary.done - summary.skipped - len(summary.failures)
     counts = {
-        "transcribed": tally.done,
-        "skipped, their transcripts exist": tally.skipped,
-        "failed": len(tally.failures),
+        "transcribed": summary.done,
+        "skipped, their transcripts exist": summary.skipped,
+        "failed": len(summary.failures),
         "not done": left,
     }
     text = "; ".join(f"{count} {what}" for what, count in counts.items() if count)
-    if not tally.failures:
-        report.say(f"{text}.")
+    if not summary.failures:
+        reporter.say(f"{text}.")
         return
-    report.error(f"{text}:")
-    for outcome in tally.failures:
+    reporter.error(f"{text}:")
+    for outcome in summary.failures:
         assert outcome.error is not None
-        report.error(f"  {outcome.job.source.label}: {outcome.error.message}")
+        reporter.error(f"  {outcome.job.source.label}: {outcome.error.message}")
 
 
-def _status(tally: Summary) -> int:
-    if any(isinstance(outcome.error, ModelNotFound) for outcome in tally.failures):
+def _status(summary: Summary) -> int:
+    if any(isinstance(outcome.error, ModelNotFound) for outcome in summary.failures):
         return EXIT_NO_MODEL
-    return EXIT_FAILED if tally.failures else 0
+    return EXIT_FAILED if summary.failures else 0

@@ -1,7 +1,7 @@
-"""What the caller named → recordings to read: files, folders, addresses, standard input.
+"""Command-line arguments → recordings to read: files, folders, URLs, standard input.
 
-Knows neither engines nor outputs. Files inside a folder are chosen by name, for a folder also holds other
-things; a file that is named itself is always tried.
+Knows neither engines nor outputs. Files in a folder are selected by suffix; a file given by name is always
+tried.
 """
 
 from __future__ import annotations
@@ -28,46 +28,46 @@ SUFFIXES = frozenset(
     )
     for name in names.split()
 )
-"""What a recording in a folder is called."""
+"""Suffixes of recordings in folders."""
 
 STDIN = "-"
 
 MAX_FETCH_BYTES = 4 * 1024**3
-"""Largest file fetched from an address."""
+"""Largest download."""
 MAX_FETCH_SECONDS = 3600.0
-"""Longest that fetching one file may take."""
+"""Longest download."""
 _READ_SECONDS = 30.0
 _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One recording as the caller named it."""
+    """One recording of the command line."""
 
     label: str
-    """How it is called in messages."""
+    """Name in messages."""
     path: Path | None
-    """Where it lies; None for an address or standard input."""
+    """None for a URL or standard input."""
     url: str | None
-    place: PurePosixPath
-    """Its name and, when it was found in a folder, the folders inside that one: where its output belongs."""
+    output_path: PurePosixPath
+    """Path of the output below the output folder: the file's name, or its path below a folder argument."""
 
     @property
-    def beside(self) -> Path:
-        """The folder that its output goes to when the caller names none."""
+    def default_folder(self) -> Path:
+        """Folder of the output where none is given."""
         return self.path.parent if self.path is not None else Path()
 
 
 def collect(arguments: Sequence[str], *, recursive: bool) -> list[Source]:
-    """Expand folders, drop repeats, keep the order.
+    """Return the recordings in order, with folders expanded and duplicates dropped.
 
-    Raises: `InvalidAudio` for a folder without recordings, or that cannot be looked into; files and inner
-    folders that are missing or may not be read are found out when they are.
+    Raises: `InvalidAudio` for a folder that is unreadable or without recordings; unreadable files and inner
+    folders raise when they are opened.
     """
     found: dict[object, Source] = {}
     for argument in arguments:
         for source in _expand(argument, recursive):
-            # Path.resolve() gives up on links that lead in circles; that is for reading to tell.
+            # Path.resolve() fails on circular links, which opening reports.
             found.setdefault(os.path.realpath(source.path) if source.path else source.label, source)
     return list(found.values())
 
@@ -79,7 +79,7 @@ def _expand(argument: str, recursive: bool) -> list[Source]:
         return [Source(argument, None, argument, PurePosixPath(_url_name(argument)))]
     path = Path(argument)
     if not is_folder(path):
-        return [Source(_shown(argument), path, None, PurePosixPath(path.name))]
+        return [Source(_printable(argument), path, None, PurePosixPath(path.name))]
     chosen = sorted(_recordings(path, recursive))
     if path in chosen:
         raise InvalidAudio(f"The folder {argument} cannot be looked into.")
@@ -87,11 +87,13 @@ def _expand(argument: str, recursive: bool) -> list[Source]:
         inside = any(is_folder(child) for child in path.iterdir())
         hint = " Look into its folders too with --recursive." if inside and not recursive else ""
         raise InvalidAudio(f"There is no recording in the folder {argument}.{hint}")
-    return [Source(_shown(str(f)), f, None, PurePosixPath(f.relative_to(path).as_posix())) for f in chosen]
+    return [
+        Source(_printable(str(f)), f, None, PurePosixPath(f.relative_to(path).as_posix())) for f in chosen
+    ]
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether there is a folder; where nobody may look there is none, and reading it will say why."""
+    """Return whether the path is a folder; False where permissions hide it, which opening reports."""
     try:
         return path.is_dir()
     except OSError:
@@ -99,20 +101,22 @@ def is_folder(path: Path) -> bool:
 
 
 def _recordings(folder: Path, recursive: bool) -> Iterator[Path]:
-    """Return the recordings in a folder, and unreadable folders, which fail when they are read."""
-    closed: list[Path] = []
-    for place, folders, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
+    """Yield the recordings in a folder, and unreadable folders, which fail when they are opened."""
+    unreadable: list[Path] = []
+    for output_path, folders, names in os.walk(
+        folder, onerror=lambda error: unreadable.append(Path(error.filename))
+    ):
         folders[:] = [name for name in folders if recursive and not name.startswith(".")]
-        yield from (Path(place, name) for name in names if _is_recording(Path(place, name)))
-    yield from closed
+        yield from (Path(output_path, name) for name in names if _is_recording(Path(output_path, name)))
+    yield from unreadable
 
 
 def _is_recording(file: Path) -> bool:
     return not file.name.startswith(".") and file.suffix.lower() in SUFFIXES and file.is_file()
 
 
-def _shown(name: str) -> str:
-    """Make a name printable that is not valid text, as names of files need not be."""
+def _printable(name: str) -> str:
+    """Return a file name with bytes that are not valid text escaped."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -123,16 +127,16 @@ def _url_name(url: str) -> str:
 
 
 @contextmanager
-def opened(source: Source) -> Iterator[Path]:
-    """Return a path at which the recording can be read; what had to be copied is deleted afterwards.
+def open_source(source: Source) -> Iterator[Path]:
+    """Yield a path at which the recording can be read; a temporary copy is deleted afterwards.
 
-    Raises: `InvalidAudio` for a file that is not there or may not be read, `FetchFailed` for an address.
+    Raises: `InvalidAudio` for a file that is missing or unreadable, `FetchFailed` for a URL.
     """
     if source.path is not None and not _is_pipe(source.path):
         yield _readable(source.path)
         return
     with tempfile.TemporaryDirectory(prefix="hearsay-") as folder:
-        path = Path(folder) / f"recording{source.place.suffix[:8]}"
+        path = Path(folder) / f"recording{source.output_path.suffix[:8]}"
         with path.open("wb") as file:
             if source.url is not None:
                 _fetch(source.url, file)
@@ -145,7 +149,7 @@ def opened(source: Source) -> Iterator[Path]:
 
 
 def _is_pipe(path: Path) -> bool:
-    """Return whether a path gives its bytes once, as `<(command)` does in a shell; decoders look twice."""
+    """Return whether a path can be read only once, as `<(command)` in a shell; decoders seek."""
     try:
         return path.is_fifo()
     except OSError as error:
@@ -161,7 +165,7 @@ def _readable(path: Path) -> Path:
 
 
 def _fetch(url: str, into: IO[bytes]) -> None:
-    """Download an address that the user named; it is as trusted as a file of theirs, but not endless."""
+    """Download a URL of the command line: as trusted as a local file, but limited in size and time."""
     import httpx
 
     n_bytes, begun = 0, time.monotonic()

@@ -1,4 +1,4 @@
-"""Transcripts as files: formats, names that never collide, writing that never leaves half a file.
+"""Transcript files: formats, rendering, and names that never collide.
 
 Knows neither engines nor the terminal. The JSON has every key of the API's `verbose_json`, and more.
 """
@@ -21,7 +21,7 @@ from hearsay.transcripts import subtitles
 
 
 class Format(StrEnum):
-    """What a transcript can be written as; the value is also the file's suffix."""
+    """The formats of a transcript; the value is also the file's suffix."""
 
     TXT = "txt"
     SRT = "srt"
@@ -30,18 +30,18 @@ class Format(StrEnum):
 
     @property
     def timed(self) -> bool:
-        """Whether it cannot be written without times."""
+        """Whether the format requires times."""
         return self in (Format.SRT, Format.VTT)
 
 
 def parse_formats(texts: Sequence[str]) -> tuple[Format, ...]:
-    """Read repeated and comma-separated names. Raises: ValueError for an unknown one."""
+    """Parse repeated and comma-separated names. Raises: ValueError for an unknown one."""
     names = [name.strip().lower().lstrip(".") for text in texts for name in text.split(",")]
     return tuple(dict.fromkeys(Format(name) for name in names if name)) or (Format.TXT,)
 
 
 def render(transcript: Transcript, kind: Format, *, words: bool = False) -> str:
-    """Write a transcript in one format, with a newline at its end."""
+    """Return a transcript in one format, with a newline at its end."""
     if kind is Format.SRT:
         return subtitles.srt(transcript.segments)
     if kind is Format.VTT:
@@ -92,28 +92,29 @@ def _word(word: Word) -> dict[str, Any]:
 
 
 def name_outputs(sources: Sequence[Source], folder: Path | None) -> dict[Source, Path]:
-    """Return every source the path of its output without the format's suffix; no two share one.
+    """Return for every source the unique path of its output, without the format's suffix.
 
     With a folder the structure below it is kept; without one outputs lie beside their recordings. A recording
-    whose name differs from another's only in its suffix keeps the suffix: `a.mp3` and `a.wav` give
-    `a.mp3.txt` and `a.wav.txt`. Upper and lower case count as equal, as on many file systems.
+    whose name differs from another's only in its suffix keeps the suffix: `a.mp3` and `a.wav` become
+    `a.mp3.txt` and `a.wav.txt`. Case is ignored, as on many file systems.
     """
-    wholes = {
-        source: (folder / source.place) if folder else source.beside / source.place.name for source in sources
+    full_paths = {
+        source: (folder / source.output_path) if folder else source.default_folder / source.output_path.name
+        for source in sources
     }
-    stems = {source: whole.with_name(_stem(whole)) for source, whole in wholes.items()}
-    shared = Counter(_folded(stem) for stem in stems.values())
-    chosen: dict[Source, Path] = {}
+    stems = {source: full_path.with_name(_stem(full_path)) for source, full_path in full_paths.items()}
+    n_sharing = Counter(_folded(stem) for stem in stems.values())
+    result: dict[Source, Path] = {}
     taken: set[str] = set()
     for source in sources:
-        first = stems[source] if shared[_folded(stems[source])] == 1 else wholes[source]
+        first = stems[source] if n_sharing[_folded(stems[source])] == 1 else full_paths[source]
         number, path = 1, first
-        while _folded(path) in taken or (path != stems[source] and shared[_folded(path)]):
+        while _folded(path) in taken or (path != stems[source] and n_sharing[_folded(path)]):
             number += 1
             path = first.with_name(f"{first.name}-{number}")
         taken.add(_folded(path))
-        chosen[source] = path
-    return chosen
+        result[source] = path
+    return result
 
 
 def _stem(path: Path) -> str:
@@ -130,5 +131,5 @@ def with_format(path: Path, kind: Format) -> Path:
 
 
 def existing(paths: Iterable[Path]) -> list[Path]:
-    """Return those paths at which there is something already."""
+    """Return the paths that exist."""
     return [path for path in paths if path.exists()]

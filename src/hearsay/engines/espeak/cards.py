@@ -1,4 +1,4 @@
-"""The model of espeak-ng, which comes with the library.
+"""The model card of espeak-ng, whose data come with the library.
 
 Knows no other engine.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from hearsay.domain import ModelCard, Task, unix_time
 
 ESPEAK_NG = "espeak-ng"
-"""The model that speaks and is always there."""
+"""The synthesizer that needs no download."""
 
 
 _ESPEAK_LANGUAGES = tuple(
@@ -18,10 +18,11 @@ _ESPEAK_LANGUAGES = tuple(
     lt mi mk ml mr ms mt my ne om or pa py qu sd si sq sr sw ta te th ti tk tn tt ug ur uz
     """.split()  # noqa: SIM905
 )
-"""What the data of espeak-ng 1.52 hold; those that people ask for most come first."""
+"""What the data of espeak-ng 1.52 hold; the most used come first."""
 
 
 def embedded() -> ModelCard:
+    """Return the card of the model."""
     return ModelCard(
         id=ESPEAK_NG,
         engine="espeak",

@@ -1,8 +1,7 @@
-"""espeak-ng with the data of its wheel: the voice that needs no download, in a hundred languages.
+"""espeak-ng with the data of its wheel: synthesis that needs no download, in a hundred languages.
 
-Clear and quick, and plainly a machine. The library runs in processes of its own (`espeak_process`), because
-it has one global state, and because its licence (GPL-3) is not ours. Knows no request, and nothing of how a
-language sounds.
+Does not know the requests. The library runs in processes of its own (`espeak.process`), because it has one
+global state, and because its licence (GPL-3) is not ours.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from hearsay.engines.tts_worker.utterance import Utterance
 from hearsay.errors import EngineFailed, UnsupportedOption
 
 SPEEDS = (0.8, 1.2)
-"""Here the length of what is said follows the speed within 5 %, whatever the language; beyond, it does not,
+"""Here the length of the audio follows the speed within 5 %, whatever the language; beyond, it does not,
 because espeak-ng shortens pauses, vowels and consonants each in its own way."""
 
-PIECE_CHARACTERS = 800
-"""Some 48 s of speech, 2 MB: each piece costs the library's loading and a turn of the server."""
+UTTERANCE_CHARACTERS = 800
+"""Some 48 s of speech, 2 MB: each utterance costs the library's loading and a turn of the server."""
 
 
 def load(*, n_processes: int) -> EspeakSynthesizer:
@@ -35,7 +34,7 @@ def load(*, n_processes: int) -> EspeakSynthesizer:
 
 @cache
 def voices() -> tuple[Voice, ...]:
-    """List the voices, best first, without starting anything; each comes again with a female variant.
+    """Return the voices, best first, without starting anything; each comes again with a female variant.
 
     Any other `variants()` may be put to any voice's id too: `de+m3`. Raises `EngineFailed`.
     """
@@ -46,29 +45,30 @@ def voices() -> tuple[Voice, ...]:
 
 @cache
 def variants() -> tuple[Voice, ...]:
-    """List what may follow a voice's id and a plus sign. Raises `EngineFailed`."""
+    """Return what may follow a voice's id and a plus sign. Raises `EngineFailed`."""
     return tuple(variant for _, variant in _variants().values())
 
 
 class EspeakSynthesizer:
-    """A `Synthesizer` that speaks many languages in as many processes as it was given."""
+    """A `Synthesizer` for many languages, in as many processes as it is given."""
 
     speeds = SPEEDS
-    utterance_characters = PIECE_CHARACTERS
+    utterance_characters = UTTERANCE_CHARACTERS
 
     def __init__(self, n_processes: int) -> None:
         """Start the processes. Raises `EngineFailed`."""
         self.voices = voices()
         loader = _loader()
-        start = {"library": loader.get_library_path(), "data": loader.get_data_path()}
+        settings = {"library": loader.get_library_path(), "data": loader.get_data_path()}
         self._processes = SynthesizerPool(
-            "hearsay.engines.espeak.process", start, n_processes=n_processes, name="espeak-ng"
+            "hearsay.engines.espeak.process", settings, n_processes=n_processes, name="espeak-ng"
         )
         self.sample_rate = int(self._processes.about["sample_rate"])
 
-    def synthesize(self, text: str, options: SynthesisOptions) -> Utterance:
-        """Begin to say one piece. Raises `UnsupportedOption` for an unknown voice, `EngineFailed`."""
-        return self._processes.submit(text, replace(options, voice=_file(options.voice)))
+    def synthesize(self, text: str, options: SynthesisOptions, *, is_awaited: bool = True) -> Utterance:
+        """Begin one utterance. Raises `UnsupportedOption` for an unknown voice, `EngineFailed`."""
+        options = replace(options, voice=_file(options.voice))
+        return self._processes.submit(text, options, is_awaited=is_awaited)
 
     def close(self) -> None:
         """End the processes."""
@@ -76,7 +76,7 @@ class EspeakSynthesizer:
 
 
 def _file(voice_id: str) -> str:
-    """Return what the process knows a voice by. Raises `UnsupportedOption`."""
+    """Return the file by which the process knows a voice, with its variant. Raises `UnsupportedOption`."""
     tag, plus, variant_id = voice_id.lower().partition("+")
     entry, variant = _voices().get(tag), _variants().get(variant_id)
     if entry is None or (plus and variant is None):
@@ -95,7 +95,7 @@ def _variants() -> dict[str, tuple[str, Voice]]:
 
 
 def _loader() -> ModuleType:
-    """Import what knows where library and data are; it loads neither. Raises `EngineFailed`."""
+    """Import the package that knows where library and data are; it loads neither. Raises `EngineFailed`."""
     try:
         return importlib.import_module("espeakng_loader")
     except ImportError as error:

@@ -1,6 +1,6 @@
 """The voices of espeak-ng, read from the files of its data folder.
 
-Loads no library and starts nothing, and knows no sound. A voice is a file in `lang/` and speaks a language; a
+Loads no library and starts nothing. A voice is a file in `lang/` and speaks a language; a
 variant is a file in `voices/!v` and changes how any voice sounds. Format of the files: docs/voices.md of
 espeak-ng.
 """
@@ -31,7 +31,7 @@ _ISO_639_1 = {"cmn": "zh", "hak": "zh", "yue": "zh", "nb": "no"}
 
 @dataclass(frozen=True, slots=True)
 class VoiceFile:
-    """A voice as its file tells it."""
+    """A voice as its file describes it."""
 
     path: str
     """Below `lang/`; that is also what espeak-ng calls it."""

@@ -1,4 +1,4 @@
-"""The models of the test engine.
+"""The model cards of the two test engines.
 
 Knows no other engine.
 """
@@ -6,17 +6,17 @@ Knows no other engine.
 from __future__ import annotations
 
 from hearsay.domain import RECOGNITION, ModelCard, Task, unix_time
+from hearsay.engines.fake.synthesizer import VOICES
 
 FAKE = "fake"
-"""The deterministic test engine; offered only where the operator says so."""
-
+"""Id of the recogniser."""
 
 FAKE_VOICE = "fake-voice"
-"""Its counterpart that speaks."""
+"""Id of the synthesizer."""
 
 
 def fake() -> ModelCard:
-    """Return the card of the test engine that recognises."""
+    """Return the card of the recogniser."""
     return ModelCard(
         id=FAKE,
         engine="fake",
@@ -25,15 +25,12 @@ def fake() -> ModelCard:
         tasks=RECOGNITION,
         languages=("en", "de", "es", "fr"),
         context_window=448,
-        aliases=(),
         description="hears one word in every loud half second; for people who write clients",
     )
 
 
 def fake_voice() -> ModelCard:
-    """Return the card of the test engine that speaks."""
-    from hearsay.engines.fake.synthesizer import VOICES
-
+    """Return the card of the synthesizer."""
     return ModelCard(
         id=FAKE_VOICE,
         engine="fake_voice",

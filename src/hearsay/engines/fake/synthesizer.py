@@ -43,7 +43,9 @@ class FakeSynthesizer:
         self.mishaps = mishaps or Faults()
         self.is_closed = False
 
-    def synthesize(self, text: str, options: SynthesisOptions) -> FakeSynthesisStream:
+    def synthesize(
+        self, text: str, options: SynthesisOptions, *, is_awaited: bool = True
+    ) -> FakeSynthesisStream:
         """Begin to say one piece. Raises `UnsupportedOption`, `EngineFailed` once closed."""
         if self.is_closed:
             raise EngineFailed("The fake synthesizer has been closed.")

@@ -1,4 +1,4 @@
-"""The model of PocketSphinx, which comes with the library.
+"""The model card of PocketSphinx, whose US English model comes with the library.
 
 Knows no other engine.
 """
@@ -8,10 +8,11 @@ from __future__ import annotations
 from hearsay.domain import ModelCard, Task, unix_time
 
 POCKETSPHINX = "pocketsphinx-en-us"
-"""The model that is always there."""
+"""Id of the model."""
 
 
 def embedded() -> ModelCard:
+    """Return the card of the model that comes with the library."""
     return ModelCard(
         id=POCKETSPHINX,
         engine="sphinx",

@@ -1,42 +1,34 @@
-"""The far side of `sphinx`: a process with the PocketSphinx decoder that recognises utterances one by one.
+"""The child process with the PocketSphinx decoder, which recognises utterances one by one.
 
-Knows no recording and no time but the utterance's own. A request on standard input is a line with a number of
-bytes and then so many bytes of `s16le` at 16 kHz; the answer on standard output is a line of JSON: a list of
-words, each `[text, start, end, probability]`, in seconds from the start of the utterance.
+Does not know any recording, and no time but the utterance's own. A request is `s16le` at 16 kHz; its result
+is JSON: a list of words, each `[text, start, end, probability]`, in seconds from the start of the utterance.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import signal
-import sys
-from typing import Any, BinaryIO
+from collections.abc import Sequence
+from typing import Any
 
-READY = b"[]\n"
-"""What the process says once the model is loaded."""
+from hearsay.processes.child import Emit, RequestRunner, serve
 
 FRAME_SECONDS = 0.01
 _FILLER = re.compile(r"<.*>|\[.*\]|\+\+.*\+\+")
 _VARIANT = re.compile(r"\(\d+\)$")
 
 
-def main() -> None:
-    """Load the model and serve until standard input ends."""
-    from pocketsphinx import Decoder
+class PocketSphinx(RequestRunner):
+    """The decoder with its model."""
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    serve(Decoder(loglevel="FATAL", cmn="batch"), sys.stdin.buffer, sys.stdout.buffer)
+    def __init__(self) -> None:
+        from pocketsphinx import Decoder
 
+        self._decoder = Decoder(loglevel="FATAL", cmn="batch")
 
-def serve(decoder: Any, requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answer every request."""
-    answers.write(READY)
-    answers.flush()
-    while line := requests.readline():
-        words = recognize(decoder, requests.read(int(line)))
-        answers.write(json.dumps(words).encode() + b"\n")
-        answers.flush()
+    def run(self, request: bytes, descriptors: Sequence[int], emit: Emit) -> bytes:
+        """Recognise one utterance."""
+        return json.dumps(recognize(self._decoder, request)).encode()
 
 
 def recognize(decoder: Any, pcm: bytes) -> list[tuple[str, float, float, float]]:
@@ -64,4 +56,4 @@ def recognize(decoder: Any, pcm: bytes) -> list[tuple[str, float, float, float]]
 
 
 if __name__ == "__main__":
-    main()
+    serve(lambda settings: PocketSphinx())

@@ -2,7 +2,7 @@
 
 Knows no file and no server. It is the fallback of last resort: on clear, slow speech of one person most words
 are right, on the rest many are not. A recording is cut at pauses, and each utterance is recognised as a
-whole; the decoder lives in a process of its own (`sphinx_process`), because the library holds the
+whole; the decoder lives in a process of its own (`pocketsphinx.process`), because the library holds the
 interpreter's lock for as long as it works.
 """
 
@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from typing import IO
 
 import numpy as np
 
 from hearsay.domain import SAMPLE_RATE, Chunking, Samples, Segment, Task, TranscribeOptions, Word
 from hearsay.engines.pocketsphinx.endpointing import FRAME_SAMPLES, Endpointer, Pcm, Utterance
 from hearsay.errors import EngineFailed, UnsupportedOption
-from hearsay.processes.spawn import start_module
+from hearsay.processes.worker import WorkerLost, WorkerProcess, WorkerRequest
 from hearsay.transcripts.quality import compression_ratio
 
 NO_PROMPT = "The prompt was not used: PocketSphinx cannot be prompted."
@@ -133,84 +131,24 @@ class _Decoder:
     """The process with the model, started again should it be lost."""
 
     def __init__(self) -> None:
+        """Start it. Raises `EngineFailed`."""
         self._lock = threading.Lock()
-        self._closed = False
-        self._process = _start()
-        self._finalizer = weakref.finalize(self, _stop, self._process)
+        self.worker = WorkerProcess("hearsay.engines.pocketsphinx.process", name="PocketSphinx")
+        self.close = weakref.finalize(self, self.worker.close)
+        self.worker.start()
 
     def recognize(self, pcm: Pcm) -> list[Word]:
         """Recognise one utterance; times are seconds from its start. Raises `EngineFailed`."""
-        data = pcm.astype("<i2").tobytes()
         with self._lock:
-            if self._closed:
-                raise EngineFailed("PocketSphinx has been closed.")
-            if self._process.poll() is not None:
-                self._restart()
             try:
-                answer = _ask(self._process, b"%d\n%s" % (len(data), data))
-            except OSError as error:
+                answer = self.worker.run(WorkerRequest(pcm.astype("<i2").tobytes()))
+            except WorkerLost as error:
                 raise EngineFailed(
                     "The process that runs PocketSphinx ended in the middle of its work."
                 ) from error
         return [
             Word(start, end, f" {text}", probability) for text, start, end, probability in json.loads(answer)
         ]
-
-    def close(self) -> None:
-        """End the process; an utterance that it is at work on fails."""
-        self._closed = True
-        self._process.kill()
-        with self._lock:
-            self._finalizer()
-
-    def _restart(self) -> None:
-        self._finalizer()
-        self._process = _start()
-        self._finalizer = weakref.finalize(self, _stop, self._process)
-
-
-def _start() -> subprocess.Popen[bytes]:
-    """Start a process and wait until it has loaded the model. Raises `EngineFailed`."""
-    try:
-        process = start_module(
-            "hearsay.engines.pocketsphinx.process", stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-    except OSError as error:  # too many processes, no memory
-        raise EngineFailed(f"PocketSphinx could not be started: {error}.") from error
-    try:
-        _ask(process, b"")
-    except OSError as error:
-        _stop(process)
-        raise EngineFailed("PocketSphinx could not be started; the log says why.") from error
-    return process
-
-
-def _ask(process: subprocess.Popen[bytes], request: bytes) -> bytes:
-    """Write a request and read the line that answers it. Raises `OSError` when the process is gone."""
-    stdin, stdout = _pipes(process)
-    stdin.write(request)
-    stdin.flush()
-    line = stdout.readline()
-    if not line.endswith(b"\n"):
-        raise ConnectionResetError("the process ended")
-    return line
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()
-    for pipe in _pipes(process):
-        # Closing flushes what a dead process will never read.
-        try:
-            pipe.close()
-        except BrokenPipeError:
-            continue
-
-
-def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    return process.stdin, process.stdout
 
 
 def _join(words: list[Word]) -> str:

@@ -1,8 +1,8 @@
-"""What is known about every model that speaks, before it is installed.
+"""The model cards of the neural voices that sherpa-onnx runs: Kokoro, and a choice of Piper's.
 
-A table of data that knows neither files nor the network nor which of these models is on this machine.
-Facts: k2-fsa/sherpa-onnx, which publishes the neural ones (`scripts/kokoro/v1.0/generate_voices_bin.py`,
-`scripts/piper/generate.py`), the model card of hexgrad/Kokoro-82M, and the voices of rhasspy/piper.
+Data alone: knows neither files nor the network. Sources: k2-fsa/sherpa-onnx, which publishes the weights
+(`scripts/kokoro/v1.0/generate_voices_bin.py`, `scripts/piper/generate.py`), the model card of
+hexgrad/Kokoro-82M, and the voices of rhasspy/piper.
 """
 
 from __future__ import annotations
@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from hearsay.domain import Gender, ModelCard, Task, Voice, unix_time
 from hearsay.engines.sherpa.voice_folder import IGNORED, kokoro_voice, languages_of
 
-SPEAK_ONLY = frozenset({Task.SYNTHESIZE})
-
 _PUBLISHER = "csukuangfj"
-"""Who publishes models in the form that sherpa-onnx reads."""
+"""The account that publishes models in the form that sherpa-onnx reads."""
 
 _KOKORO_VOICES = tuple(
     """
@@ -26,13 +24,12 @@ _KOKORO_VOICES = tuple(
     pm_santa
     """.split()  # noqa: SIM905
 )
-"""All that can be read for, the best of each language and gender first, by the grades of Kokoro's authors.
-Left out are Japanese and Chinese; see `voice_folders`."""
+"""The voices of supported languages, the best of each language and gender first, by the authors' grades.
+Japanese and Chinese are left out; see `voice_folder.KOKORO_LANGUAGES`."""
 
 _PIPER_MEGABYTES = {"x_low": 21, "low": 63, "medium": 63, "high": 114}
 _PIPER_DAY = "2023-11-14"
-"""Piper's last release under that name, by which most of its voices were there."""
-
+"""Piper's last release under that name, by which most of its voices were published."""
 
 _F, _M = Gender.FEMALE, Gender.MALE
 
@@ -44,7 +41,7 @@ class _Piper:
     locale: str
     name: str
     language: str
-    """In English, for people."""
+    """Its name in English, for the description."""
     gender: Gender | None = None
     quality: str = "medium"
 
@@ -104,7 +101,7 @@ def _kokoro() -> ModelCard:
         engine="sherpa",
         owner="hexgrad",
         created=unix_time("2025-01-27"),
-        tasks=SPEAK_ONLY,
+        tasks=frozenset({Task.SYNTHESIZE}),
         languages=languages_of(voices),
         context_window=0,
         aliases=(
@@ -135,7 +132,7 @@ def _piper(row: _Piper) -> ModelCard:
         engine="sherpa",
         owner="rhasspy",
         created=unix_time(_PIPER_DAY),
-        tasks=SPEAK_ONLY,
+        tasks=frozenset({Task.SYNTHESIZE}),
         languages=(code,),
         context_window=0,
         aliases=(stem, f"piper-{stem}", f"vits-piper-{stem}", repository),

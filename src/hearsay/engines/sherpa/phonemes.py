@@ -1,6 +1,6 @@
-"""From what espeak-ng says of a text to the phonemes that a neural voice was taught, sentence by sentence.
+"""From espeak-ng's phonemes of a text to those that a neural voice was trained on, sentence by sentence.
 
-Knows no library: clauses come as the phonemes of each (IPA) and the stretch of text that they stand for.
+Does not know the library: a clause comes as phonemes (IPA) and the stretch of text that they stand for.
 Sources: rhasspy/piper-phonemize (`phonemize.cpp`: marks after clauses, decomposed letters, flags of language
 switches left out), hexgrad/misaki (`espeak.py`: what Kokoro 1.0 writes otherwise than espeak-ng does).
 """
@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 MOST_PHONEMES = 200
-"""In one utterance: some 15 s of speech. Kokoro has no style for more than 509, and memory grows with it."""
+"""In one sentence: some 15 s of speech. Kokoro has no style for more than 509, and memory grows with it."""
 
 FEWEST_PHONEMES = 40
-"""A sentence shorter than this is said together with the next: voices stumble over single words, and what
+"""A sentence shorter than this is synthesized with the next: voices stumble over single words, and what
 looks like the end of a sentence may be that of `Dr.`."""
 
 TIE = "^"
@@ -31,7 +31,7 @@ _SYLLABIC = re.compile("(\\S)\u0329")
 
 
 class Spelling(StrEnum):
-    """How a voice wants its phonemes written."""
+    """How the phonemes of a voice are written."""
 
     ESPEAK = "espeak"
     """As espeak-ng writes them, in decomposed letters: Piper."""
@@ -43,7 +43,7 @@ class Spelling(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """What is said without a pause."""
+    """A part of a text without a pause inside."""
 
     phonemes: str
     text: str
@@ -62,10 +62,10 @@ def sentences(
     known: Collection[str],
     most: int = MOST_PHONEMES,
 ) -> Iterator[str]:
-    """Return utterances of at most so many phonemes that a voice knows, with the marks between them.
+    """Yield sentences of at most so many phonemes that a voice knows, with the marks between them.
 
     `language` is espeak-ng's name of the voice's language; phonemes that are not in `known` are left out,
-    as every program for these voices does. Nothing is given for what cannot be said.
+    as every program for these voices does. A text that cannot be spoken has no sentences.
     """
     gathered = ""
     for clause in clauses:
@@ -82,7 +82,7 @@ def sentences(
 
 
 def mark_of(text: str) -> str:
-    """Find what ends a clause: the last mark in its text, after all words but a part of the next one."""
+    """Return what ends a clause: the last mark in its text, after all words but a part of the next one."""
     end = max((found.end() for found in _MARK.finditer(text)), default=0)
     if not end or len(re.findall(r"\w", text[end:])) > 1:
         return ""
@@ -90,7 +90,7 @@ def mark_of(text: str) -> str:
 
 
 def spelled(phonemes: str, spelling: Spelling, language: str) -> str:
-    """Write phonemes as a voice wants them."""
+    """Return phonemes as a voice has them written."""
     phonemes = _SWITCH.sub("", phonemes)
     if spelling is Spelling.KOKORO:
         return _kokoro(phonemes, language)
@@ -100,7 +100,7 @@ def spelled(phonemes: str, spelling: Spelling, language: str) -> str:
 
 
 def cut(phonemes: str, most: int) -> Iterator[str]:
-    """Cut what is too long, after a mark if there is one in its second half, else between words."""
+    """Yield parts of what is too long, cut after a mark in the second half, else between words."""
     while len(phonemes) > most:
         head = phonemes[:most]
         at = max(head.rfind(mark) for mark in (", ", "; ", ": ", "— ")) + 1

@@ -1,8 +1,8 @@
-"""espeak-ng as the one that reads: text in, phonemes out; not one sound is made.
+"""espeak-ng as a phonemizer: text in, phonemes out; no audio is made.
 
-Knows no model. The library (GPL-3) keeps global state and may be in a process only once, so this module is
-used in processes of our own (`sherpa_process`) and never in the server's. Source: `speak_lib.h` of espeak-ng
-1.52.
+Does not know the model. The library (GPL-3) keeps global state and may be in a process only once, so this
+module is used in child processes (`sherpa.process`) and never in the server's. Source: `speak_lib.h` of
+espeak-ng 1.52.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ctypes
 import re
 
 from hearsay.engines.sherpa.phonemes import TIE, Clause
-from hearsay.engines.tts_worker.process import CannotSynthesize
+from hearsay.processes.protocol import RequestFailed
 
 _RETRIEVAL = 1
 """`AUDIO_OUTPUT_RETRIEVAL`: no sound card is touched."""
@@ -29,11 +29,11 @@ class Phonemizer:
     """The library, once a process."""
 
     def __init__(self, library: str, data: str) -> None:
-        """Load the library at one path with its data at another. Raises `CannotSynthesize`."""
+        """Load the library at one path with its data at another. Raises `RequestFailed`."""
         try:
             self._library = ctypes.CDLL(library)
         except OSError as error:
-            raise CannotSynthesize(f"espeak-ng could not be loaded: {error}") from error
+            raise RequestFailed(f"espeak-ng could not be loaded: {error}") from error
         read = self._library.espeak_TextToPhonemes
         read.restype = ctypes.c_char_p
         read.argtypes = [ctypes.POINTER(ctypes.c_void_p), ctypes.c_int, ctypes.c_int]
@@ -41,14 +41,14 @@ class Phonemizer:
         initialize = self._library.espeak_Initialize
         initialize.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int]
         if initialize(_RETRIEVAL, 0, data.encode(), _DONT_EXIT) < 0:
-            raise CannotSynthesize(f"espeak-ng finds no data in {data}.")
+            raise RequestFailed(f"espeak-ng finds no data in {data}.")
         self._language: str | None = None
 
     def clauses(self, text: str, language: str, *, tied: bool) -> list[Clause]:
-        """Read a text in a language, by espeak-ng's name for it (`en-us`), clause by clause.
+        """Return the clauses of a text in a language, by espeak-ng's name for it (`en-us`).
 
-        All of it at once, since what is not read to its end is heard at the head of the next text.
-        Raises `CannotSynthesize`.
+        All of them, since what is not read to its end comes at the head of the next text.
+        Raises `RequestFailed`.
         """
         self._choose(language)
         written = _CONTROLS.sub(" ", text).encode("utf-8", "replace")
@@ -68,5 +68,5 @@ class Phonemizer:
     def _choose(self, language: str) -> None:
         # It would go on in the language before without a word.
         if language != self._language and self._library.espeak_SetVoiceByName(language.encode()):
-            raise CannotSynthesize(f"espeak-ng does not know the language {language!r}.")
+            raise RequestFailed(f"espeak-ng does not know the language {language!r}.")
         self._language = language

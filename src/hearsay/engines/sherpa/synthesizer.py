@@ -1,7 +1,8 @@
 """Neural voices, Kokoro and Piper, on sherpa-onnx: an extra, `pip install 'hearsay[speech]'`.
 
-Knows no server, and never imports what it runs: model, runtime and the espeak-ng that reads for them live in
-a process of their own (`sherpa_process`). One process has all threads, and pieces take turns.
+Does not know the server, and never imports what it runs: model, runtime and the espeak-ng that makes their
+phonemes live in a process of their own (`sherpa.process`). One process has all threads, and utterances take
+turns.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from typing import Any
 
 from hearsay.domain import ModelCard, SynthesisOptions, Voice
 from hearsay.engines.espeak.voices import read_voices
-from hearsay.engines.protocols import SynthesisStream
 from hearsay.engines.sherpa.voice_folder import VoiceFolder, describe, examine, is_voice
 from hearsay.engines.tts_worker.pool import SynthesizerPool
+from hearsay.engines.tts_worker.utterance import Utterance
 from hearsay.errors import ConfigurationError, EngineFailed, UnsupportedOption
 
 __all__ = ["SherpaSynthesizer", "describe", "is_voice", "load"]
@@ -27,9 +28,9 @@ REMEDY = "`pip install 'hearsay[speech]'` installs what runs neural voices."
 
 _MODULE = "hearsay.engines.sherpa.process"
 _SPEEDS = (0.5, 2.0)
-"""Beyond these the voices slur or drag; the rest is left to time stretching."""
-_PIECE_CHARACTERS = 300
-"""Some 20 s of speech, so that pieces of several callers take turns often."""
+"""Beyond these the voices slur or drag; `tts.synthesis` stretches time for the rest."""
+_UTTERANCE_CHARACTERS = 300
+"""Some 20 s of speech, so that utterances of several callers take turns often."""
 
 
 def load(folder: Path, card: ModelCard, *, n_threads: int = 0, n_processes: int = 1) -> SherpaSynthesizer:
@@ -46,7 +47,7 @@ def load(folder: Path, card: ModelCard, *, n_threads: int = 0, n_processes: int 
     voices = _voices(card, found)
     processes = SynthesizerPool(
         _MODULE,
-        _start(found, data, n_threads or os.cpu_count() or 1),
+        _settings(found, data, n_threads or os.cpu_count() or 1),
         n_processes=n_processes,
         name=card.id,
     )
@@ -57,10 +58,10 @@ class SherpaSynthesizer:
     """A `Synthesizer`: one model, whose speakers are its voices."""
 
     speeds = _SPEEDS
-    utterance_characters = _PIECE_CHARACTERS
+    utterance_characters = _UTTERANCE_CHARACTERS
 
     def __init__(self, processes: SynthesizerPool, voices: tuple[Voice, ...]) -> None:
-        """Speak through processes that are ready."""
+        """Synthesize through processes that are ready."""
         self.voices = voices
         self.sample_rate = int(processes.about["sample_rate"])
         self._processes = processes
@@ -68,15 +69,16 @@ class SherpaSynthesizer:
 
     @property
     def pids(self) -> list[int]:
-        """The processes now alive."""
+        """Return the ids of the processes that there are now."""
         return self._processes.pids
 
-    def synthesize(self, text: str, options: SynthesisOptions) -> SynthesisStream:
-        """Begin to say one piece. Raises `UnsupportedOption` for an unknown voice, `EngineFailed`."""
+    def synthesize(self, text: str, options: SynthesisOptions, *, is_awaited: bool = True) -> Utterance:
+        """Begin one utterance. Raises `UnsupportedOption` for an unknown voice, `EngineFailed`."""
         if options.voice not in self._ids:
             raise UnsupportedOption(f"{self._processes.name} has no voice {options.voice!r}.", param="voice")
         slowest, fastest = self.speeds
-        return self._processes.submit(text, replace(options, speed=min(max(options.speed, slowest), fastest)))
+        options = replace(options, speed=min(max(options.speed, slowest), fastest))
+        return self._processes.submit(text, options, is_awaited=is_awaited)
 
     def close(self) -> None:
         """End the processes."""
@@ -84,7 +86,7 @@ class SherpaSynthesizer:
 
 
 def _espeak_data(card: ModelCard) -> Path:
-    """Find the data of espeak-ng. Raises `ConfigurationError` where anything is not installed."""
+    """Return the folder of espeak-ng's data. Raises `ConfigurationError` where anything is not installed."""
     found = None
     for library in ("sherpa_onnx", "espeakng_loader"):
         found = importlib.util.find_spec(library)
@@ -102,8 +104,8 @@ def _voices(card: ModelCard, found: VoiceFolder) -> tuple[Voice, ...]:
     return (*known.values(), *(voice for id_, voice in there.items() if id_ not in known))
 
 
-def _start(found: VoiceFolder, data: Path, n_threads: int) -> Mapping[str, Any]:
-    """Say to a process what it needs to know. Raises `EngineFailed` for a language that cannot be read."""
+def _settings(found: VoiceFolder, data: Path, n_threads: int) -> Mapping[str, Any]:
+    """Return what a process needs to know. Raises `EngineFailed` for a language that espeak-ng lacks."""
     speakers = {}
     for speaker in found.speakers:
         name = reader(speaker.language, data)
@@ -116,21 +118,21 @@ def _start(found: VoiceFolder, data: Path, n_threads: int) -> Mapping[str, Any]:
         "tokens": str(found.tokens.resolve()),
         "styles": str(found.styles.resolve()) if found.styles else None,
         "spelling": found.spelling.value,
-        "most_phonemes": found.most_phonemes,
+        "max_phonemes": found.most_phonemes,
         "speakers": speakers,
         "threads": n_threads,
     }
 
 
 def reader(tag: str, data: Path) -> str | None:
-    """Say by what name espeak-ng, with these data, reads a language; None for one that it cannot read."""
+    """Return the name by which espeak-ng, with these data, reads a language; None for one that it lacks."""
     names = _names(data)
     return names.get(tag) or names.get(tag.partition("-")[0])
 
 
 @cache
 def _names(data: Path) -> Mapping[str, str]:
-    """Say for each language what espeak-ng knows its best reader by: the name of a file, in lower case."""
+    """Return the best reader of each language as espeak-ng names it: a file, in lower case."""
     names: dict[str, str] = {}
     for id_, entry in read_voices(data).items():
         name = entry.path.rpartition("/")[2].lower()

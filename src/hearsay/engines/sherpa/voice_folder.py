@@ -1,6 +1,6 @@
-"""Folders of neural voices: which family is in one, who speaks, and in which languages.
+"""Folders of neural voices: the family of the model, its speakers, and their languages.
 
-Knows neither the hub nor the engine, and loads nothing. Families: Kokoro (`voices.bin` beside the model) and
+Does not know the hub or the engine, and loads nothing. Families: Kokoro (`voices.bin` beside the model) and
 Piper (VITS), in the form in which the k2-fsa project publishes both: an ONNX file with metadata, and
 `tokens.txt`. Sources: k2-fsa/sherpa-onnx `scripts/kokoro` and `scripts/piper` (`add_meta_data.py`), and the
 configuration that Piper writes beside each voice (`NAME.onnx.json`).
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hearsay.domain import Gender, ModelCard, Task, Voice
-from hearsay.engines.onnx_file import facts
+from hearsay.engines.onnx_file import read_metadata
 from hearsay.engines.sherpa.phonemes import MOST_PHONEMES, Spelling
 from hearsay.errors import ConfigurationError
 
@@ -32,20 +32,20 @@ KOKORO_LANGUAGES: Mapping[str, tuple[str, ...]] = {
 that espeak-ng does not write, so they are not offered."""
 
 IGNORED = frozenset({"instructions"})
-"""Wishes that no neural voice of these families can heed."""
+"""Options that no neural voice of these families can honour, by their names on the wire."""
 
 _GENDERS = {"f": Gender.FEMALE, "m": Gender.MALE}
 
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """Who speaks in a folder's model."""
+    """One speaker of a folder's model."""
 
     number: int
-    """By which the engine knows them."""
+    """By which the engine knows the speaker."""
     voice: Voice
     language: str
-    """Tag of what is to be read for them, as the model's metadata have it."""
+    """Tag of the language for its phonemes, as the model's metadata have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +65,19 @@ class VoiceFolder:
 
 
 def is_voice(folder: Path) -> bool:
-    """Tell by the names of its files whether a folder holds a neural voice."""
+    """Return, by the names of its files, whether a folder holds a neural voice."""
     return (folder / "tokens.txt").is_file() and _model(folder) is not None
 
 
 def examine(folder: Path) -> VoiceFolder:
-    """Look at a voice's files. Raises: `ConfigurationError` saying what is wrong with them."""
+    """Return what is in a voice's folder. Raises `ConfigurationError`, which says what is wrong with it."""
     model = _model(folder)
     if model is None or not is_voice(folder):
         raise ConfigurationError(
             f"The folder {folder} holds no voice: a model (one file NAME.onnx) and tokens.txt must be there."
         )
     try:
-        known = facts(model)
+        known = read_metadata(model)
         config = _config(model)
         n_speakers = int(known.get("n_speakers", 1))
         n_styles = int(known.get("style_dim", "").partition(",")[0] or MOST_PHONEMES + 1)
@@ -109,7 +109,7 @@ def examine(folder: Path) -> VoiceFolder:
 
 
 def describe(name: str, folder: Path) -> ModelCard:
-    """Describe an operator's own voice. Raises: `ConfigurationError` where the folder holds none."""
+    """Return the card of an operator's own voice. Raises `ConfigurationError` where the folder holds none."""
     found = examine(folder)
     voices = tuple(speaker.voice for speaker in found.speakers)
     files = (found.model, found.tokens, *([found.styles] if found.styles else []))
@@ -129,7 +129,7 @@ def describe(name: str, folder: Path) -> ModelCard:
 
 
 def kokoro_speakers(names: Iterable[str]) -> tuple[Speaker, ...]:
-    """Return who speaks in a Kokoro; the names come in the engine's order and tell language and gender."""
+    """Return the speakers of a Kokoro; names come in the engine's order and tell language and gender."""
     return tuple(
         Speaker(number, kokoro_voice(name), KOKORO_LANGUAGES[name[0]][0])
         for number, name in enumerate(names)
@@ -138,13 +138,13 @@ def kokoro_speakers(names: Iterable[str]) -> tuple[Speaker, ...]:
 
 
 def kokoro_voice(name: str) -> Voice:
-    """Describe a voice of Kokoro's by its id, `af_heart`."""
+    """Return a voice of Kokoro by its id, `af_heart`."""
     head, _, rest = name.partition("_")
     return Voice(name, (rest or name).capitalize(), KOKORO_LANGUAGES[head[0]], _GENDERS.get(head[1:2]))
 
 
 def languages_of(voices: Iterable[Voice]) -> tuple[str, ...]:
-    """Collect the ISO 639-1 codes of what voices speak."""
+    """Return the ISO 639-1 codes of the languages of voices."""
     return tuple(dict.fromkeys(tag.partition("-")[0] for voice in voices for tag in voice.languages))
 
 
@@ -168,7 +168,7 @@ def _piper_speakers(
 
 
 def _model(folder: Path) -> Path | None:
-    """Find the one model in a folder; a quantised twin beside it is passed over."""
+    """Return the one model in a folder; a quantised twin beside it is passed over."""
     models = sorted(folder.glob("*.onnx"))
     plain = [path for path in models if not path.stem.endswith((".int8", ".fp16"))]
     chosen = plain or models
@@ -176,7 +176,7 @@ def _model(folder: Path) -> Path | None:
 
 
 def _config(model: Path) -> Mapping[str, Any]:
-    """Read what Piper writes beside a voice; nothing where there is no such file."""
+    """Return the configuration that Piper writes beside a voice; nothing where there is no such file."""
     path = model.with_name(f"{model.name}.json")
     if not path.is_file():
         return {}

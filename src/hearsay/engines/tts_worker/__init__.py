@@ -1,1 +1,1 @@
-"""Child processes that synthesize speech, whatever the synthesizer."""
+"""Child processes that synthesize speech, whatever the synthesizer: their pool, and the utterances."""

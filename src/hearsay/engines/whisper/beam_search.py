@@ -1,13 +1,13 @@
-"""The search for a window's tokens: a beam of hypotheses, or the best of some samples.
+"""The search for a window's tokens: beam search, or the best of some samples.
 
-Knows no model and no rules: it is given what may come next with its log probability, and says which rows go
-on with which tokens, so that the decoder can rearrange its cache. Follows openai/whisper `decoding.py`,
-release 20250625: BeamSearchDecoder, GreedyDecoder and MaximumLikelihoodRanker without a length penalty.
+Knows no model and no rules: log probabilities of the next tokens in, and out which sequences continue with
+which tokens, so that the decoder can rearrange its cache. Follows openai/whisper `decoding.py`, release
+20250625: BeamSearchDecoder, GreedyDecoder and MaximumLikelihoodRanker without a length penalty.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hearsay.errors import EngineFailed
 
 Sampled = tuple[int, ...]
-"""Tokens of one row, prompt and `end_of_text` excluded."""
+"""Tokens of one sequence, prompt and `end_of_text` excluded."""
 
 Scored = tuple[Sampled, float]
 """A hypothesis and the sum of the log probabilities of its tokens, `end_of_text` included where it came."""
@@ -25,36 +25,36 @@ Scored = tuple[Sampled, float]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """How the rows of a window go on; there are never more than its `width`, and none when it is done."""
+    """How the sequences of a window continue: never more than its `width`, and none when it is done."""
 
     parents: NDArray[np.int64]
-    """`int64[n_rows]`: which row of the window each new row continues."""
+    """`int64[n_sequences]`: index of the sequence that each new sequence continues."""
     tokens: NDArray[np.int64]
-    """`int64[n_rows]`: what it continues with."""
+    """`int64[n_sequences]`: the token that it continues with."""
 
 
 class Search(Protocol):
-    """The search of one window, which begins with one row: the prompt."""
+    """The search of one window, which begins with one sequence: the prompt."""
 
     width: int
-    """Most rows that it ever has."""
-    candidates: int | None
-    """How many of the most probable ids `advance` needs for each row; None: all ids."""
-    rows: list[Sampled]
-    """What each row has sampled so far; none when the search is done."""
+    """Most sequences that it ever has."""
+    n_candidates: int | None
+    """How many of the most probable ids `advance` needs for each sequence; None: all ids."""
+    sequences: list[Sampled]
+    """What each sequence has sampled so far; empty when the search is done."""
 
     def advance(self, log_probabilities: NDArray[np.float32], ids: NDArray[np.integer]) -> Step:
-        """Go on by one token.
+        """Continue by one token.
 
-        Both arguments are `[at least len(rows), K]`; what stands below the last row is ignored. Ids that are
-        forbidden have a log probability of minus infinity. Beams want the best `candidates` ids of each row,
-        best first. Raises: `EngineFailed` where a log probability is no number.
+        Both arguments are `[at least len(sequences), K]`; further rows are ignored. Ids that are forbidden
+        have a log probability of minus infinity. Beam search wants the best `n_candidates` ids of each
+        sequence, best first. Raises: `EngineFailed` where a log probability is no number.
         """
         ...
 
     @property
     def done(self) -> bool:
-        """Return whether the search has come to its end."""
+        """Return whether the search has ended."""
         ...
 
     def best(self) -> Scored:
@@ -62,17 +62,17 @@ class Search(Protocol):
         ...
 
 
-def most_sampled(n_text_ctx: int, n_prompt: int) -> int:
+def max_sample_length(n_text_ctx: int, n_prompt: int) -> int:
     """Return how many tokens may be sampled after a prompt in a decoder of `n_text_ctx` positions."""
     return min(n_text_ctx // 2, n_text_ctx - n_prompt + 1)
 
 
-class Beam:
+class BeamSearch:
     """Beam search; with a width of 1, greedy search.
 
-    A step goes down the sorted candidates of all rows until `width` of them are unfinished; those that end
-    on the way are kept, `width` times `patience` of them at most, and then the search is done. Equal scores
-    keep the order of rows and candidates. What is forbidden is never taken, not even to fill the beam.
+    A step goes down the sorted candidates of all sequences until `width` of them are unfinished; those that
+    end on the way are kept, `width` times `patience` of them at most, and then the search is done. Equal
+    scores keep the order of sequences and candidates. Forbidden ids never fill the beam.
     """
 
     def __init__(self, width: int, *, end_of_text: int, limit: int, patience: float = 1.0) -> None:
@@ -80,33 +80,34 @@ class Beam:
         if width < 1 or limit < 1 or round(width * patience) < 1:
             raise ValueError(f"no beam of width {width}, patience {patience}, {limit} tokens")
         self.width = width
-        self.candidates: int | None = width + 1
-        self.rows: list[Sampled] = [()]
+        self.n_candidates: int | None = width + 1
+        self.sequences: list[Sampled] = [()]
         self._end_of_text = end_of_text
         self._limit = limit
-        self._enough = round(width * patience)
+        self._max_finished = round(width * patience)
         self._sums = np.zeros(1, dtype=np.float32)
         self._finished: list[Scored] = []
 
     @property
     def done(self) -> bool:
-        """Return whether the search has come to its end."""
-        return not self.rows
+        """Return whether the search has ended."""
+        return not self.sequences
 
     def advance(self, log_probabilities: NDArray[np.float32], ids: NDArray[np.integer]) -> Step:
-        """Go on by one token; see `Search.advance`."""
-        n_rows = len(self.rows)
+        """Continue by one token; see `Search.advance`."""
+        n_sequences = len(self.sequences)
         if ids.shape[1] < self.width + 1:
-            raise ValueError(f"a beam of {self.width} needs {self.width + 1} candidates a row")
-        scores = _numbers(self._sums[:, np.newaxis] + log_probabilities[:n_rows])
-        parents, tokens, sums = self._continue(scores, ids[:n_rows])
-        rows = [(*self.rows[parent], token) for parent, token in zip(parents, tokens, strict=True)]
-        if len(self._finished) >= self._enough or not rows or len(rows[0]) >= self._limit:
-            self._fill(zip(rows, sums, strict=True))
-            rows, parents, tokens = [], [], []
-        self.rows = rows
+            raise ValueError(f"a beam of {self.width} needs {self.width + 1} candidates a sequence")
+        scores = _without_nan(self._sums[:, np.newaxis] + log_probabilities[:n_sequences])
+        parents, tokens, sums = self._continue(scores, ids[:n_sequences])
+        sequences = [(*self.sequences[parent], token) for parent, token in zip(parents, tokens, strict=True)]
+        if len(self._finished) >= self._max_finished or not sequences or len(sequences[0]) >= self._limit:
+            n_missing = max(self.width - len(self._finished), 0)
+            self._finished += list(zip(sequences, sums, strict=True))[:n_missing]
+            sequences, parents, tokens = [], [], []
+        self.sequences = sequences
         self._sums = np.array(sums, dtype=np.float32)
-        return _step(parents, tokens)
+        return Step(np.array(parents, dtype=np.int64), np.array(tokens, dtype=np.int64))
 
     def best(self) -> Scored:
         """Return the hypothesis with the best mean log probability."""
@@ -115,7 +116,7 @@ class Beam:
     def _continue(
         self, scores: NDArray[np.float32], ids: NDArray[np.integer]
     ) -> tuple[list[int], list[int], list[float]]:
-        """Choose parents and tokens of the new rows, with their sums; keep what ends before the last one."""
+        """Return parents, tokens and sums of the new sequences; keep those that end before the last one."""
         parents: list[int] = []
         tokens: list[int] = []
         sums: list[float] = []
@@ -129,26 +130,19 @@ class Beam:
                 parents.append(parent)
                 tokens.append(token)
                 sums.append(score)
-            elif len(self._finished) < self._enough:
-                self._finished.append((self.rows[parent], score))
+            elif len(self._finished) < self._max_finished:
+                self._finished.append((self.sequences[parent], score))
         return parents, tokens, sums
 
-    def _fill(self, unfinished: Iterable[Scored]) -> None:
-        """Where fewer than `width` hypotheses came to their end, let the best unfinished ones stand in."""
-        for scored in unfinished:
-            if len(self._finished) >= self.width:
-                break
-            self._finished.append(scored)
 
+class Sampling:
+    """Independent samples at a temperature above 0, of which the most likely one is chosen.
 
-class Samples:
-    """Independent samples at a temperature above 0, of which the most likely one wins.
-
-    A row that has sampled `end_of_text` is finished and leaves. Probabilities are the model's own: the
+    A sequence that has sampled `end_of_text` is finished. Scores are the model's own probabilities: the
     temperature shapes what is drawn, not how it is scored.
     """
 
-    candidates: int | None = None
+    n_candidates: int | None = None
 
     def __init__(
         self, best_of: int, temperature: float, rng: np.random.Generator, *, end_of_text: int, limit: int
@@ -157,7 +151,7 @@ class Samples:
         if best_of < 1 or limit < 1 or not temperature > 0:
             raise ValueError(f"no {best_of} samples at temperature {temperature}, {limit} tokens")
         self.width = best_of
-        self.rows: list[Sampled] = [()]
+        self.sequences: list[Sampled] = [()]
         self._temperature = temperature
         self._rng = rng
         self._end_of_text = end_of_text
@@ -167,26 +161,28 @@ class Samples:
 
     @property
     def done(self) -> bool:
-        """Return whether the search has come to its end."""
-        return not self.rows
+        """Return whether the search has ended."""
+        return not self.sequences
 
     def advance(self, log_probabilities: NDArray[np.float32], ids: NDArray[np.integer]) -> Step:
-        """Go on by one token, drawn among the ids given; see `Search.advance`."""
-        n_rows = len(self.rows)
-        parents = np.arange(n_rows) if self.rows[0] else np.zeros(self.width, dtype=np.int64)
-        chosen = self._draw(_numbers(log_probabilities[:n_rows]), parents)
+        """Continue by one token, drawn among `ids`; see `Search.advance`."""
+        n_sequences = len(self.sequences)
+        parents = np.arange(n_sequences) if self.sequences[0] else np.zeros(self.width, dtype=np.int64)
+        chosen = self._draw(_without_nan(log_probabilities[:n_sequences]), parents)
         tokens = ids[parents, chosen].astype(np.int64)
         sums = self._sums[parents] + log_probabilities[parents, chosen]
 
-        goes_on = tokens != self._end_of_text
-        if len(self.rows[0]) + 1 >= self._limit:
-            goes_on[:] = False
-        for row in np.flatnonzero(~goes_on):
-            token = () if tokens[row] == self._end_of_text else (int(tokens[row]),)
-            self._finished.append(((*self.rows[parents[row]], *token), float(sums[row])))
-        step = Step(parents[goes_on], tokens[goes_on])
-        self.rows = [(*self.rows[p], int(t)) for p, t in zip(step.parents, step.tokens, strict=True)]
-        self._sums = sums[goes_on]
+        unfinished = tokens != self._end_of_text
+        if len(self.sequences[0]) + 1 >= self._limit:
+            unfinished[:] = False
+        for i in np.flatnonzero(~unfinished):
+            token = () if tokens[i] == self._end_of_text else (int(tokens[i]),)
+            self._finished.append(((*self.sequences[parents[i]], *token), float(sums[i])))
+        step = Step(parents[unfinished], tokens[unfinished])
+        self.sequences = [
+            (*self.sequences[p], int(t)) for p, t in zip(step.parents, step.tokens, strict=True)
+        ]
+        self._sums = sums[unfinished]
         return step
 
     def best(self) -> Scored:
@@ -194,29 +190,23 @@ class Samples:
         return _most_likely(self._finished)
 
     def _draw(self, log_probabilities: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Draw one place for each of `rows`, by its cumulated probability at the temperature."""
+        """Draw one column for each of `rows`, by its cumulated probability at the temperature."""
         highest = log_probabilities.max(axis=1, keepdims=True)
         weights = np.exp((log_probabilities - highest) / np.float32(self._temperature))
         cumulated = np.cumsum(weights, axis=1, dtype=np.float64)
         points = self._rng.random(len(rows)) * cumulated[rows, -1]
-        places = [
-            np.searchsorted(cumulated[row], x, side="right") for row, x in zip(rows, points, strict=True)
-        ]
-        return np.array(places, dtype=np.int64)
+        columns = [np.searchsorted(cumulated[i], x, side="right") for i, x in zip(rows, points, strict=True)]
+        return np.array(columns, dtype=np.int64)
 
 
-def _numbers(log_probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+def _without_nan(log_probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     if np.isnan(log_probabilities).any() or not np.isfinite(log_probabilities).any(axis=1).all():
         raise EngineFailed("The Whisper decoder computed probabilities that are no numbers.")
     return log_probabilities
 
 
-def _step(parents: Sequence[int], tokens: Sequence[int]) -> Step:
-    return Step(np.array(parents, dtype=np.int64), np.array(tokens, dtype=np.int64))
-
-
 def _most_likely(hypotheses: Sequence[Scored]) -> Scored:
-    """Choose by the mean over the tokens, of which `end_of_text` is not counted; of equals, the earlier."""
+    """Return the best by the mean over the tokens without `end_of_text`; of equals, the earlier."""
     if not hypotheses:
         raise ValueError("the search has not come to its end")
     return max(hypotheses, key=lambda scored: scored[1] / max(len(scored[0]), 1))

@@ -1,4 +1,4 @@
-"""Whisper through CTranslate2, which decodes windows from beginning to end, in batches of one kind.
+"""Whisper on CTranslate2, which decodes windows from beginning to end, in batches of one kind.
 
 Knows no graph. What is decoded, and how it is scored, follows openai/whisper `decoding.py`; where CTranslate2
 differs, `CTranslate2Whisper.recognize` says so.
@@ -9,37 +9,38 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hearsay.domain import AlignedWord, Hypothesis, Window
-from hearsay.engines.whisper import prompts
 from hearsay.engines.whisper.encoder import CTranslate2Encoder, Encoder
 from hearsay.engines.whisper.recognizer import EncodedWindow, WhisperRecognizer
-from hearsay.engines.whisper.tokenizer import Vocabulary
-from hearsay.engines.whisper.weights.folder import Shape
 from hearsay.engines.whisper.word_timestamps import words_on_path
 from hearsay.errors import EngineFailed
 from hearsay.transcripts.quality import compression_ratio
+
+if TYPE_CHECKING:
+    from hearsay.engines.whisper.tokenizer import Vocabulary
+    from hearsay.engines.whisper.weights.folder import Shape
 
 T = TypeVar("T")
 
 _MAX_INITIAL_TIMESTAMP = 50
 """Latest first timestamp of a window: 1.00 s in steps of 0.02 s."""
 
-_FEWEST_FRAMES = 2
-"""Frames that become one position of the encoder's output; with fewer there is nothing to attend to."""
+_MIN_FRAMES = 2
+"""Frames of one position of the encoder's output; with fewer there is nothing to attend to."""
 
 
 class CTranslate2Whisper(WhisperRecognizer):
-    """A Whisper in a `ctranslate2.models.Whisper`, on the processor or on GPUs with a thread for each."""
+    """A Whisper in a `ctranslate2.models.Whisper`, on a CPU or on GPUs with a thread for each."""
 
     def __init__(
         self, model: Any, vocabulary: Vocabulary, shape: Shape, folder: Path, encoder: Encoder | None = None
     ) -> None:
-        """Wrap a model, and an encoder where it shall not be the model's own."""
+        """Wrap a model, and an encoder if it is not the model's own."""
         super().__init__(vocabulary, shape, folder, encoder or CTranslate2Encoder(model))
         self._model: Any = model
 
@@ -55,7 +56,7 @@ class CTranslate2Whisper(WhisperRecognizer):
 
     @property
     def n_replicas(self) -> int:
-        """How many threads may call it at once and be served side by side: one for each GPU."""
+        """How many threads may call it at once and compute side by side: one for each GPU."""
         return len(self._model.device_index)
 
     def recognize(self, windows: Sequence[Window]) -> list[Hypothesis]:
@@ -69,7 +70,7 @@ class CTranslate2Whisper(WhisperRecognizer):
         return _in_groups(windows, self.decode_kind, self._generate)
 
     def close(self) -> None:
-        """Return the weights' memory back."""
+        """Free the weights' memory."""
         self.encoder.close()
         self._model.unload_model()
 
@@ -79,11 +80,10 @@ class CTranslate2Whisper(WhisperRecognizer):
         return len(self._prompt(window)), len(window.encoding), window.temperature, width
 
     def _generate(self, windows: Sequence[Window]) -> list[Hypothesis]:
-        prompts = [self._prompt(window) for window in windows]
         results = self._call(
             lambda: self._model.generate(
                 self._view([window.encoding for window in windows]),
-                prompts,
+                [self._prompt(window) for window in windows],
                 max_length=self._shape.n_text_ctx,
                 suppress_tokens=list(self._vocabulary.suppressed),
                 max_initial_timestamp_index=_MAX_INITIAL_TIMESTAMP,
@@ -95,7 +95,7 @@ class CTranslate2Whisper(WhisperRecognizer):
         return [self._hypothesis(*pair) for pair in zip(windows, results, strict=True)]
 
     def _hypothesis(self, window: Window, result: Any) -> Hypothesis:
-        """Choose the sequence with the best mean log probability, and score it as the reference does."""
+        """Return the sequence with the best mean log probability, scored as by the reference."""
         tokens, score = max(zip(result.sequences_ids, result.scores, strict=True), key=lambda pair: pair[1])
         text = self._vocabulary.decode(tokens).strip()
         return Hypothesis(
@@ -108,10 +108,7 @@ class CTranslate2Whisper(WhisperRecognizer):
         )
 
     def _prompt(self, window: Window) -> list[int]:
-        """Build what stands before the first sampled token: earlier text, start, language, task."""
-        return prompts.prompt(
-            self._vocabulary, window, multilingual=self.multilingual, previous_limit=self.previous_limit
-        )
+        return self._vocabulary.prompt(window, max_previous=self.previous_limit)
 
     def _detect(self, encodings: Sequence[EncodedWindow]) -> list[Mapping[str, float]]:
         rows = self._call(lambda: self._model.detect_language(self._view(encodings)))
@@ -121,12 +118,12 @@ class CTranslate2Whisper(WhisperRecognizer):
         return _in_groups(jobs, self._alignment_kind, self._align)
 
     def _alignment_kind(self, job: tuple[Window, Sequence[int], int]) -> Hashable:
-        """What alignments of one call must have in common.
+        """Return what alignments of one call must have in common.
 
-        The length too: rows of padding would count in the attention's mean and deviation over tokens.
+        The length too: padding would count in the attention's mean and deviation over tokens.
         """
         window, tokens, _ = job
-        return tuple(self._start_sequence(window)), len(window.encoding), len(tokens)
+        return tuple(self._vocabulary.start_sequence(window)), len(window.encoding), len(tokens)
 
     def _align(self, jobs: Sequence[tuple[Window, Sequence[int], int]]) -> list[list[AlignedWord]]:
         window, tokens, _ = jobs[0]
@@ -135,9 +132,9 @@ class CTranslate2Whisper(WhisperRecognizer):
         results = self._call(
             lambda: self._model.align(
                 self._view([window.encoding for window, _, _ in jobs]),
-                self._start_sequence(window),
+                self._vocabulary.start_sequence(window),
                 [list(tokens) for _, tokens, _ in jobs],
-                [max(n_frames, _FEWEST_FRAMES) for _, _, n_frames in jobs],
+                [max(n_frames, _MIN_FRAMES) for _, _, n_frames in jobs],
             )
         )
         return [
@@ -152,7 +149,7 @@ class CTranslate2Whisper(WhisperRecognizer):
         return ctranslate2.StorageView.from_array(np.ascontiguousarray(batch))
 
     def _call(self, work: Callable[[], T]) -> T:
-        """Run CTranslate2, and say in our own words what broke."""
+        """Run CTranslate2, and raise its errors as `EngineFailed`."""
         try:
             return work()
         except (RuntimeError, ValueError) as error:
@@ -160,7 +157,7 @@ class CTranslate2Whisper(WhisperRecognizer):
 
 
 def _search(window: Window) -> dict[str, Any]:
-    """Choose the search; a length penalty of 1 makes scores the mean over the sampled tokens."""
+    """Return options of a search; a length penalty of 1 makes scores the mean over the sampled tokens."""
     if window.temperature > 0:
         return {
             "beam_size": 1,
@@ -181,12 +178,12 @@ def _in_groups(
     kind: Callable[[Job], Hashable],
     run: Callable[[Sequence[Job]], Sequence[Result]],
 ) -> list[Result]:
-    """Run jobs of one kind together, and give the results in the order of the jobs."""
+    """Run jobs of one kind together, and return the results in the order of the jobs."""
     groups: defaultdict[Hashable, list[tuple[int, Job]]] = defaultdict(list)
-    for place, job in enumerate(jobs):
-        groups[kind(job)].append((place, job))
+    for index, job in enumerate(jobs):
+        groups[kind(job)].append((index, job))
     results: dict[int, Result] = {}
-    for members in groups.values():
-        places = [place for place, _ in members]
-        results.update(zip(places, run([job for _, job in members]), strict=True))
-    return [results[place] for place in sorted(results)]
+    for group in groups.values():
+        indices, members = zip(*group, strict=True)
+        results.update(zip(indices, run(members), strict=True))
+    return [results[index] for index in sorted(results)]

@@ -1,4 +1,4 @@
-"""The path of tokens through a window: which token is said at which position, from the decoder's attention.
+"""Dynamic time warping of tokens along a window: which token is said where, by the decoder's attention.
 
 Knows no model, no vocabulary and no words: cross-attention scores of a teacher-forced pass in, pairs of
 token and position out. Follows openai/whisper `timing.py` (`find_alignment`), release 20250625; dynamic time
@@ -21,7 +21,7 @@ _MEDIAN_OF_SEVEN = (
     *((0, 5), (0, 3), (1, 6), (2, 4), (0, 1), (3, 5), (2, 6)),
     *((2, 3), (3, 6), (4, 5), (1, 4), (1, 3), (3, 4)),
 )
-"""Pairs to put in order, one after the other, until the median of seven stands at place 3."""
+"""A sorting network: pairs to order, one after the other, until index 3 holds the median of seven."""
 
 _TILE = 16
 """Rows of attention filtered at once, so that they stay in a core's cache."""
@@ -43,29 +43,29 @@ class Path:
 def find_path(
     scores: NDArray[np.float32], text_token_probs: NDArray[np.float32], *, n_start: int, n_frames: int
 ) -> Path:
-    """Find the path of a window's text tokens through its real audio.
+    """Return the path of a window's text tokens through its real audio.
 
     `scores` are the scaled products of queries and keys, before softmax, of the alignment heads:
     `float32[n_heads, n_tokens, n_positions]`. The tokens are `n_start` of the start sequence,
     `<|notimestamps|>`, the text, and `end_of_text`; nothing else, so cut padding off. `n_frames` are frames
-    of real audio (10 ms each). Raises `EngineFailed` for scores that are no numbers.
+    of real audio (10 ms each). Raises: `EngineFailed` for scores that are no numbers.
     """
-    heard = scores[:, :, : max(n_frames // 2, 1)]
-    if not np.isfinite(heard).all():
+    scores = scores[:, :, : max(n_frames // 2, 1)]
+    if not np.isfinite(scores).all():
         raise EngineFailed("The Whisper decoder computed attention that is no number.")
-    matrix = _smooth(_standardise(_softmax(heard))).mean(axis=0)
+    matrix = _smooth(_standardise(_softmax(scores))).mean(axis=0)
     return Path(warp(-matrix[n_start:-1]), text_token_probs)
 
 
 def warp(costs: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Find the way through `costs`, `[n_rows, n_columns]`, from the first corner to the last.
+    """Return the path through `costs`, `[n_rows, n_columns]`, from first to last cell: `int64[n_steps, 2]`.
 
     A step goes down, right, or both. A cell is entered from the cheapest of three; by going right where that
     is not dearer than the others, and, as in the reference, also where the other two are equal (filtered
-    attention has plateaus, so they often are). Gives `int64[n_steps, 2]`.
+    attention has plateaus, so they often are).
 
-    Cells on one diagonal do not depend on each other, so all are solved at once, in float32 as there: the
-    ways are the reference's to the last tie.
+    Cells on one diagonal do not depend on each other, so all are solved at once, in float32 as there: paths
+    are the reference's to the last tie.
     """
     n_rows, n_columns = costs.shape
     slanted = np.full((n_rows, n_columns + n_rows), np.inf, dtype=np.float32)
@@ -88,18 +88,18 @@ def warp(costs: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def _trace(totals: NDArray[np.float32], n_columns: int) -> NDArray[np.int64]:
-    """Walk back from the last corner, a row at a time, and give the way forwards."""
+    """Trace the path back from the last cell, a row at a time; return it forwards."""
     corner, above, left = totals[:-2, :-1], totals[1:-1, :-1], totals[1:-1, 1:]
     enters = ((np.minimum(corner, above) < left) & (corner != above)).T.copy()
     by_both = (corner < above).T
-    pieces = []
+    steps = []
     column = n_columns - 1
     for row in range(len(enters) - 1, -1, -1):
         entered = int(np.flatnonzero(enters[row, row : row + column + 1])[-1])
         columns = np.arange(entered, column + 1)
-        pieces.append(np.column_stack([np.full_like(columns, row), columns]))
+        steps.append(np.column_stack([np.full_like(columns, row), columns]))
         column = entered - int(by_both[row, row + entered])
-    return np.concatenate(pieces[::-1])
+    return np.concatenate(steps[::-1])
 
 
 def _softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -109,7 +109,7 @@ def _softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _standardise(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Take off the mean over tokens, and divide by the deviation; where all are equal, nothing is left."""
+    """Subtract the mean over tokens, and divide by the standard deviation; 0 where all are equal."""
     centred = weights - weights.mean(axis=-2, keepdims=True)
     deviation = np.sqrt(np.square(centred).mean(axis=-2, keepdims=True))
     scaled: NDArray[np.float32] = np.zeros_like(centred)
@@ -128,10 +128,10 @@ def _smooth(weights: NDArray[np.float32]) -> NDArray[np.float32]:
     filtered = np.empty_like(rows)
     for first in range(0, len(rows), _TILE):
         tile = padded[first : first + _TILE]
-        places = [tile[:, shift : shift + n_columns].copy() for shift in range(_FILTER_WIDTH)]
+        shifted = [tile[:, shift : shift + n_columns].copy() for shift in range(_FILTER_WIDTH)]
         for low, high in _MEDIAN_OF_SEVEN:
-            smaller = np.minimum(places[low], places[high])
-            np.maximum(places[low], places[high], out=places[high])
-            places[low] = smaller
-        filtered[first : first + _TILE] = places[margin]
+            smaller = np.minimum(shifted[low], shifted[high])
+            np.maximum(shifted[low], shifted[high], out=shifted[high])
+            shifted[low] = smaller
+        filtered[first : first + _TILE] = shifted[margin]
     return filtered.reshape(weights.shape)

@@ -1,7 +1,7 @@
 """Whisper's encoder: CTranslate2's own, or on OpenVINO in the number format that this processor does well.
 
 Knows no tokens and no decoder: windows of features in, states out. A format smaller than float32 is only used
-on OpenVINO where it gives nearly what float32 gives, which is found out every time that weights are loaded.
+on OpenVINO where its states are nearly those of float32, which is checked whenever weights are loaded.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import structlog
 from numpy.typing import NDArray
 
 from hearsay.engines import openvino_runtime
+from hearsay.engines.openvino_runtime import best_precision
 from hearsay.engines.whisper.openvino import encoder_graph
 from hearsay.errors import ConfigurationError, EngineFailed
 
@@ -26,9 +27,9 @@ Floats = NDArray[np.float32]
 PRECISIONS = ("auto", "f32", "bf16", "f16")
 
 _SAMPLE_FRAMES = 200
-"""Length of what a format is tried on: 2 s, which takes a twentieth of the time of a window."""
+"""Length of the sample that a format is checked on: 2 s, a twentieth of the computation of a window."""
 
-_LEAST_COSINE = 0.99
+_MIN_COSINE = 0.99
 """Between the states of a position in a smaller format and in float32; a sound bf16 gives more than 0.999."""
 
 
@@ -40,7 +41,7 @@ class Encoder(Protocol):
         ...
 
     def close(self) -> None:
-        """Return memory back; the encoder is unusable afterwards."""
+        """Free memory; the encoder is unusable afterwards."""
         ...
 
 
@@ -48,7 +49,7 @@ class CTranslate2Encoder:
     """The encoder inside a `ctranslate2.models.Whisper`, wherever that computes, and in its number format."""
 
     def __init__(self, model: Any) -> None:
-        """Use the encoder of a model, whose decoder others may use as well."""
+        """Wrap the encoder of a model, whose decoder may be in use as well."""
         self._model = model
 
     @property
@@ -64,7 +65,7 @@ class CTranslate2Encoder:
         return _by_length(inputs, self._encode)
 
     def close(self) -> None:
-        """Return the model's memory back, which ends its decoder, too."""
+        """Free the model's memory, its decoder's too."""
         self._model.unload_model()
 
     def _encode(self, batch: Floats) -> list[NDArray[Any]]:
@@ -80,13 +81,13 @@ class CTranslate2Encoder:
 
 
 class OpenVinoEncoder:
-    """A Whisper's encoder on the processor; calls of several threads are done one after the other."""
+    """A Whisper's encoder on the CPU; calls of several threads run one after the other."""
 
     def __init__(self, weights: Mapping[str, Floats], *, precision: str = "auto", n_threads: int = 0) -> None:
         """Compile an encoder from weights by CTranslate2's names.
 
         `precision` is `f32`, `bf16`, `f16`, or `auto` for what the processor does best; where a smaller one
-        strays too far from f32, the log says so and f32 is used. No threads given: as many as cores.
+        strays too far from f32, the log says so and f32 is used. `n_threads` of 0: as many as cores.
         Raises: `ConfigurationError` for a precision that is unknown or that the processor lacks,
         `EngineFailed` where compilation breaks.
         """
@@ -100,10 +101,10 @@ class OpenVinoEncoder:
             )
         self.precision = best_precision() if precision == "auto" else precision
         self._n_threads = n_threads
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._requests: dict[int, Any] = {}
         try:
-            self._model = encoder_graph.whole(weights, narrow=self.precision == "bf16")
+            self._model = encoder_graph.build_encoder(weights, bfloat16=self.precision == "bf16")
             self._n_mels = encoder_graph.n_mels(weights)
             self._full_frames = encoder_graph.full_frames(weights)
             self._check(weights)
@@ -119,38 +120,38 @@ class OpenVinoEncoder:
         return _by_length(inputs, self._encode)
 
     def close(self) -> None:
-        """Return the weights' memory back."""
-        with self._turn:
+        """Free the weights' memory."""
+        with self._lock:
             self._requests.clear()
             self._model = None
 
     def _check(self, weights: Mapping[str, Floats]) -> None:
-        """Fall back to float32 where a smaller format makes something else of a sample."""
+        """Fall back to float32 where a smaller format encodes a sample differently."""
         if self.precision == "f32":
             return
         sample = _sample(self._n_mels)
         states, expected = self._encode(sample[np.newaxis])[0], self._reference(weights, sample)
         self._requests.clear()  # Its weights are laid out for shorter windows.
         products = np.sum(states * expected, axis=-1)
-        lengths = np.linalg.norm(states, axis=-1) * np.linalg.norm(expected, axis=-1)
-        cosine = float(np.min(products / lengths))
-        if not cosine >= _LEAST_COSINE:  # Also where it is no number.
+        norms = np.linalg.norm(states, axis=-1) * np.linalg.norm(expected, axis=-1)
+        cosine = float(np.min(products / norms))
+        if not cosine >= _MIN_COSINE:  # True for NaN, too.
             _log.warning("encoder_precision_refused", precision=self.precision, cosine=cosine)
             self.precision = "f32"
-            self._model = encoder_graph.whole(weights)
+            self._model = encoder_graph.build_encoder(weights)
 
     def _reference(self, weights: Mapping[str, Floats], mel: Floats) -> Floats:
         """Encode in float32, layer by layer: `float32[n_mels, n_frames]` to `float32[n_positions, width]`."""
         states, compiled = mel[np.newaxis], {}
-        for piece in encoder_graph.pieces(weights):
-            if id(piece.model) not in compiled:
-                compiled[id(piece.model)] = piece.model, self._compiled(piece.model, "f32")
-            states = compiled[id(piece.model)][1]([states, *piece.weights(weights)])[0]
+        for part in encoder_graph.build_parts(weights):
+            if id(part.model) not in compiled:
+                compiled[id(part.model)] = part.model, self._compiled(part.model, "f32")
+            states = compiled[id(part.model)][1]([states, *part.weights(weights)])[0]
         result: Floats = states[0]
         return result
 
     def _encode(self, batch: Floats) -> list[Floats]:
-        with self._turn:
+        with self._lock:
             if self._model is None:
                 raise EngineFailed("The encoder was closed.")
             try:
@@ -159,12 +160,12 @@ class OpenVinoEncoder:
             except RuntimeError as error:
                 raise EngineFailed(f"The encoder failed: {error}") from error
             states = request.get_output_tensor(0).data
-            return [row.copy() for row in states]  # What is in the tensor is gone with the next call.
+            return [each.copy() for each in states]  # The next call overwrites the tensor.
 
     def _request(self, n_frames: int) -> Any:
-        """Return what encodes windows of a length: full ones have a tenth faster one of their own.
+        """Return the inference request for windows of a length: full ones have their own, a tenth faster.
 
-        That for shorter ones is made when the first comes, and has the same weights again, laid out anew.
+        That for shorter ones is compiled for the first of them, and holds a second copy of the weights.
         """
         length = n_frames if n_frames == self._full_frames else -1
         if length not in self._requests:
@@ -178,38 +179,29 @@ class OpenVinoEncoder:
             "INFERENCE_PRECISION_HINT": precision,
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
-            "ENABLE_CPU_PINNING": False,  # Others compute here, too.
+            "ENABLE_CPU_PINNING": False,  # Other threads compute on these cores, too.
         }
         return openvino_runtime.core().compile_model(model, "CPU", config)
-
-
-def best_precision() -> str:
-    """Return the number format in which OpenVINO would compute here by itself: `f32`, `bf16` or `f16`.
-
-    `bf16` it is only with AVX-512's instructions, and with these alone can attention be paged in bf16.
-    """
-    name = openvino_runtime.core().get_property("CPU", "INFERENCE_PRECISION_HINT").get_type_name()
-    return str(name) if name in PRECISIONS else "f32"
 
 
 States = TypeVar("States", bound=NDArray[Any])
 
 
 def _by_length(inputs: Sequence[Floats], encode: Callable[[Floats], Sequence[States]]) -> list[States]:
-    """Encode windows of one length together, and give what comes of them in their order."""
+    """Encode windows of one length together; return states in the order of the inputs."""
     lengths: defaultdict[int, list[int]] = defaultdict(list)
-    for place, mel in enumerate(inputs):
-        lengths[mel.shape[-1]].append(place)
+    for i, mel in enumerate(inputs):
+        lengths[mel.shape[-1]].append(i)
     states: dict[int, States] = {}
-    for places in lengths.values():
-        alone = inputs[places[0]][np.newaxis]
-        batch = alone if len(places) == 1 else np.stack([inputs[place] for place in places])
-        states.update(zip(places, encode(np.ascontiguousarray(batch)), strict=True))
-    return [states[place] for place in range(len(inputs))]
+    for indices in lengths.values():
+        single = inputs[indices[0]][np.newaxis]
+        batch = single if len(indices) == 1 else np.stack([inputs[i] for i in indices])
+        states.update(zip(indices, encode(np.ascontiguousarray(batch)), strict=True))
+    return [states[i] for i in range(len(inputs))]
 
 
 def _sample(n_mels: int) -> Floats:
-    """Make features as of speech, `float32[n_mels, 200]`: slow changes over neighbouring bands, and noise."""
+    """Return speech-like features, `float32[n_mels, 200]`: slow changes over near bands, and noise."""
     band, frame = np.mgrid[0:n_mels, 0:_SAMPLE_FRAMES]
     waves = np.sin(band / 5 + frame / 31) * np.cos(frame / 7)
     noise = np.random.default_rng(0).normal(size=waves.shape)

@@ -1,6 +1,6 @@
 """The jobs of Whisper: encode a window, detect its language, decode it, align its words.
 
-Knows neither queue nor thread; any model that has these four calls can run them.
+Knows no queue and no thread; any model with these four calls can run them.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Decode(Job):
     window: Window
 
     def kind(self, model: WhisperModel) -> Hashable:
-        """Return what the model says. Raises: `UnsupportedOption`."""
+        """Return the model's `decode_kind`. Raises: `UnsupportedOption`."""
         return model.decode_kind(self.window)
 
     @classmethod

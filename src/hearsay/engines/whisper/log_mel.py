@@ -2,7 +2,7 @@
 
 Knows no model and no tokens. Numerically the same as openai/whisper `audio.py` with the 30 s of silence that
 its `transcribe.py` appends (to 1e-4): Hann window of 400 samples, hop of 160, Slaney's mel filters, and
-whatever is more than 80 dB below the loudest value of the whole recording raised to that.
+values clipped to 80 dB below the loudest value of the whole recording.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ WINDOW_FRAMES = 3000
 """Frames in what the model sees at once: 30 s."""
 
 KEEP_FRAMES = 5 * 60 * 100
-"""Longest recording, in frames, whose features stay in memory; others are computed again for each window."""
+"""Longest recording, in frames, whose features stay in memory; others' are computed again by window."""
 
 _BLOCK = 250
 """Frames transformed at once: small enough to stay in the cache, measured fastest between 100 and 500."""
 
 _ROWS = 10
-"""Frames in one matrix product: so few that BLAS wakes no threads, which would wait for busy cores."""
+"""Frames in one matrix product: so few that BLAS starts no threads, which would wait for busy cores."""
 
 _EDGE = N_FFT // HOP + 1
-"""Frames after the end of a recording that still see some of it."""
+"""Frames after the end of a recording whose analysis window overlaps it."""
 
 _SILENCE = np.float32(-10.0)
 """Logarithm of the least power."""
@@ -44,9 +44,8 @@ _SILENCE = np.float32(-10.0)
 class LogMel:
     """Features of one recording; memory does not grow with its length beyond `KEEP_FRAMES`.
 
-    The loudest value must be known before the first window can be cut, so a long recording is read once at
-    the start, and each window again when asked for. That is 10 ms of work for 30 s of audio, and needs no
-    file.
+    The loudest value must be known before the first window, so a long recording is read once at the start,
+    and each window again when it is requested. That is 10 ms of work for 30 s of audio, and needs no file.
     """
 
     def __init__(self, audio: Audio, n_mels: int) -> None:
@@ -59,17 +58,16 @@ class LogMel:
         self._floor = np.float32(self._measure() - 8.0)
 
     def window(self, start: int, *, pad_silence: bool = False) -> Floats:
-        """Cut `float32[n_mels, 3000]` from frame `start`; padding is zeros, or with `pad_silence` silence."""
+        """Return `float32[n_mels, 3000]` from frame `start`, padded with zeros or silence."""
         stop = min(start + WINDOW_FRAMES, self._n_computed if pad_silence else self.n_frames)
-        cut = np.full(
-            (self._n_mels, WINDOW_FRAMES), self._scale(_SILENCE) if pad_silence else 0.0, np.float32
-        )
+        padding = self._scale(_SILENCE) if pad_silence else 0.0
+        features = np.full((self._n_mels, WINDOW_FRAMES), padding, np.float32)
         if stop > start:
-            cut[:, : stop - start] = self._scale(self._log_mel(start, stop)).T
-        return cut
+            features[:, : stop - start] = self._scale(self._log_mel(start, stop)).T
+        return features
 
     def _measure(self) -> np.float32:
-        """Find the loudest value of a recording, keeping the features of a short one."""
+        """Return the loudest value of a recording, keeping the features of a short one."""
         loudest = _SILENCE
         for start in range(0, self._n_computed, WINDOW_FRAMES):
             stop = min(start + WINDOW_FRAMES, self._n_computed)
@@ -124,13 +122,13 @@ def mel_filters(n_mels: int) -> Floats:
 
 def _in_small_products(rows: Floats, matrix: Floats) -> Floats:
     """Multiply `float32[n, k]` by `float32[k, m]`, a few rows at a time."""
-    whole = len(rows) // _ROWS * _ROWS
-    product = (rows[:whole].reshape(-1, _ROWS, rows.shape[1]) @ matrix).reshape(whole, matrix.shape[1])
-    return product if whole == len(rows) else np.concatenate([product, rows[whole:] @ matrix])
+    n = len(rows) // _ROWS * _ROWS
+    product = (rows[:n].reshape(-1, _ROWS, rows.shape[1]) @ matrix).reshape(n, matrix.shape[1])
+    return product if n == len(rows) else np.concatenate([product, rows[n:] @ matrix])
 
 
 def _samples(audio: Audio, start: int, stop: int) -> Floats:
-    """Read samples that may also lie before the first one (mirrored) or after the last (silence)."""
+    """Return samples, mirrored before the first one and silent after the last."""
     inside = audio.samples(max(start, 0), max(stop, 0))
     if start >= 0 and len(inside) == stop - start:
         return inside

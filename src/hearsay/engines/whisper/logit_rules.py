@@ -1,4 +1,4 @@
-"""What may be sampled next: Whisper's rules about blanks, special tokens and timestamps.
+"""Whisper's logit rules: which tokens may follow, by rules about blanks, special tokens and timestamps.
 
 Knows no model and no search: tokens in, bounds out, and the same bounds applied to a matrix of logits.
 Follows the logit filters of openai/whisper `decoding.py`, release 20250625: SuppressBlank, SuppressTokens
@@ -9,19 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hearsay.engines.whisper.tokenizer import Vocabulary
 from hearsay.errors import EngineFailed
+
+if TYPE_CHECKING:
+    from hearsay.engines.whisper.tokenizer import Vocabulary
 
 MAX_INITIAL_TIMESTAMP = 50
 """Latest first timestamp of a window: 1.00 s in steps of 0.02 s."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ids:
+class TokenIds:
     """The layout of a vocabulary: text, then `end_of_text` and other special tokens, then timestamps."""
 
     n_vocab: int
@@ -30,20 +33,20 @@ class Ids:
     """Smaller ids are text."""
     timestamp_begin: int
     """The id of time 0.00; ids from here up are times."""
-    never: tuple[int, ...]
-    """Ids that no row may ever sample, in order: signs for sounds, and special tokens."""
+    suppressed: tuple[int, ...]
+    """Ids that are never sampled, in order: signs for sounds, and special tokens."""
 
     @classmethod
-    def of(cls, vocabulary: Vocabulary, n_vocab: int) -> Ids:
-        """Take the layout from a vocabulary; `<|notimestamps|>` belongs to prompts and is never sampled."""
+    def of(cls, vocabulary: Vocabulary, n_vocab: int) -> TokenIds:
+        """Return the layout of a vocabulary; `<|notimestamps|>` belongs to prompts and is never sampled."""
         no_timestamps = vocabulary.timestamp_begin - 1
-        never = tuple(sorted({*vocabulary.suppressed, no_timestamps}))
-        return cls(n_vocab, vocabulary.end_of_text, vocabulary.timestamp_begin, never)
+        suppressed = tuple(sorted({*vocabulary.suppressed, no_timestamps}))
+        return cls(n_vocab, vocabulary.end_of_text, vocabulary.timestamp_begin, suppressed)
 
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """What a row may sample next, apart from the ids that are never sampled."""
+    """What a sequence may sample next, apart from the ids that are never sampled."""
 
     text: bool
     """Text: ids below `end_of_text`."""
@@ -56,7 +59,7 @@ class Allowed:
 
 
 def allowed(
-    sampled: Sequence[int], ids: Ids, *, max_initial_timestamp: int | None = MAX_INITIAL_TIMESTAMP
+    sampled: Sequence[int], ids: TokenIds, *, max_initial_timestamp: int | None = MAX_INITIAL_TIMESTAMP
 ) -> Allowed:
     """Return what may follow the tokens sampled so far, prompt excluded.
 
@@ -77,30 +80,32 @@ def allowed(
     return Allowed(text=False, end=True, low=sampled[-1], high=high)
 
 
-def log_probabilities(logits: NDArray[np.float32], rows: Sequence[Allowed], ids: Ids) -> NDArray[np.float32]:
-    """Apply all rules to logits and normalise: `float32[n_rows, n_vocab]`, minus infinity where forbidden.
+def log_probabilities(
+    logits: NDArray[np.float32], rows: Sequence[Allowed], ids: TokenIds
+) -> NDArray[np.float32]:
+    """Return normalised log probabilities, `float32[n_rows, n_vocab]`, minus infinity where forbidden.
 
     Where the timestamps allowed are together more probable than the most probable other token, only they
-    remain. Raises `EngineFailed` for logits that are no numbers.
+    remain. Raises: `EngineFailed` for logits that are no numbers.
     """
-    kept = np.array(logits, dtype=np.float32)
-    kept[:, ids.never] = -np.inf
-    for row, may in zip(kept, rows, strict=True):
-        if not may.text:
+    masked = np.array(logits, dtype=np.float32)
+    masked[:, ids.suppressed] = -np.inf
+    for row, bounds in zip(masked, rows, strict=True):
+        if not bounds.text:
             row[: ids.end_of_text] = -np.inf
-        if not may.end:
+        if not bounds.end:
             row[ids.end_of_text : ids.timestamp_begin] = -np.inf
-        row[ids.timestamp_begin : may.low] = -np.inf
-        row[may.high :] = -np.inf
-    highest = kept.max(axis=1, keepdims=True)
+        row[ids.timestamp_begin : bounds.low] = -np.inf
+        row[bounds.high :] = -np.inf
+    highest = masked.max(axis=1, keepdims=True)
     if not np.isfinite(highest).all():
         raise EngineFailed("The Whisper decoder computed logits that are no numbers.")
-    kept -= highest
-    others = kept[:, : ids.timestamp_begin]
-    mass = np.exp(kept[:, ids.timestamp_begin :]).sum(axis=1)
-    others[mass > np.exp(others.max(axis=1))] = -np.inf
-    kept -= np.log(np.exp(kept).sum(axis=1, keepdims=True))
-    return kept
+    masked -= highest
+    others = masked[:, : ids.timestamp_begin]
+    timestamp_mass = np.exp(masked[:, ids.timestamp_begin :]).sum(axis=1)
+    others[timestamp_mass > np.exp(others.max(axis=1))] = -np.inf
+    masked -= np.log(np.exp(masked).sum(axis=1, keepdims=True))
+    return masked
 
 
 def best(log_probabilities: NDArray[np.float32], n: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -109,8 +114,7 @@ def best(log_probabilities: NDArray[np.float32], n: int) -> tuple[NDArray[np.flo
     Best first; of equals, the smaller id.
     """
     ids = np.empty((len(log_probabilities), n), dtype=np.int64)
-    for row, found in zip(log_probabilities, ids, strict=True):
-        least = np.partition(row, -n)[-n]
-        eligible = np.flatnonzero(row >= least)
-        found[:] = eligible[np.argsort(-row[eligible], kind="stable")[:n]]
+    for row, best_ids in zip(log_probabilities, ids, strict=True):
+        eligible = np.flatnonzero(row >= np.partition(row, -n)[-n])
+        best_ids[:] = eligible[np.argsort(-row[eligible], kind="stable")[:n]]
     return np.take_along_axis(log_probabilities, ids, axis=1), ids

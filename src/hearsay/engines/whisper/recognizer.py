@@ -1,7 +1,7 @@
-"""What every loaded Whisper can do, whichever runtime decodes: features, encoding, prompts and word times.
+"""The base of every loaded Whisper, whichever runtime decodes: features, encoding, prompts and word times.
 
-Knows no decoder: `ctranslate2_recognizer` has CTranslate2's, `openvino/` our own; recordings longer than a
-window and temperature fallback are `window_loop`'s.
+Knows no decoder: `ctranslate2_recognizer` and `openvino/` have one each; recordings longer than a window and
+temperature fallback are `window_loop`'s.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +25,14 @@ from hearsay.domain import (
     Window,
 )
 from hearsay.engines.protocols import AudioSlice
-from hearsay.engines.whisper import prompts
 from hearsay.engines.whisper.encoder import Encoder
 from hearsay.engines.whisper.log_mel import WINDOW_FRAMES, LogMel
-from hearsay.engines.whisper.tokenizer import Vocabulary
-from hearsay.engines.whisper.weights.folder import Shape
 from hearsay.engines.whisper.window_loop import WindowLoop
 from hearsay.errors import UnsupportedOption
+
+if TYPE_CHECKING:
+    from hearsay.engines.whisper.tokenizer import Vocabulary
+    from hearsay.engines.whisper.weights.folder import Shape
 
 EncodedWindow = NDArray[Any]
 """`float[n_positions, width]`, the encoder's output for a window: 1500 positions for 30 s; in main memory."""
@@ -45,10 +46,10 @@ class WhisperRecognizer(ABC):
     frame_seconds = 0.01
     timestamp_seconds = 0.02
     batch_windows = 8
-    """Windows that it likes to decode together."""
+    """Windows that it decodes together efficiently."""
 
     def __init__(self, vocabulary: Vocabulary, shape: Shape, folder: Path, encoder: Encoder) -> None:
-        """Take the parts that every Whisper has; `load` makes one from a folder."""
+        """Combine the parts that every Whisper has; `loading.load` makes one from a folder."""
         self.encoder = encoder
         self._vocabulary = vocabulary
         self._shape = shape
@@ -73,7 +74,7 @@ class WhisperRecognizer(ABC):
     @property
     @abstractmethod
     def n_replicas(self) -> int:
-        """How many threads may call it at once and be served side by side."""
+        """How many threads may call it at once and compute side by side."""
 
     def window_loop(
         self,
@@ -83,11 +84,11 @@ class WhisperRecognizer(ABC):
         decode: DecodeSettings,
         part: AudioSlice | None = None,
     ) -> WindowLoop:
-        """Prepare to recognise a recording, or the slice `part` of one, whose samples are `audio`."""
+        """Return the window loop of a recording, or of the slice `part` of one, whose samples are `audio`."""
         return WindowLoop(self.features(audio), options, self, decode=decode, part=part)
 
     def features(self, audio: Audio) -> LogMel:
-        """Compute log-mel features of a recording, in memory that does not grow with its length."""
+        """Return log-mel features of a recording, in memory that does not grow with its length."""
         return LogMel(audio, self._shape.n_mels)
 
     def encode(self, inputs: Sequence[NDArray[np.float32]]) -> list[EncodedWindow]:
@@ -98,10 +99,7 @@ class WhisperRecognizer(ABC):
         return list(self.encoder.encode(inputs))
 
     def detect_language(self, encodings: Sequence[EncodedWindow]) -> list[Mapping[str, float]]:
-        """Return for each encoding the probability of every language code.
-
-        English-only models hear English.
-        """
+        """Return for each encoding the probability of every language code: of `en` alone without others."""
         if not self.multilingual:
             return [{"en": 1.0} for _ in encodings]
         return self._detect(encodings) if encodings else []
@@ -120,7 +118,7 @@ class WhisperRecognizer(ABC):
     def align(
         self, windows: Sequence[Window], tokens: Sequence[Sequence[int]], n_frames: Sequence[int]
     ) -> list[list[AlignedWord]]:
-        """Time the words of each window's text tokens by cross-attention.
+        """Return the words of each window's text tokens, with times by cross-attention.
 
         Raises: `UnsupportedOption` for weights converted without alignment heads.
         """
@@ -133,24 +131,21 @@ class WhisperRecognizer(ABC):
         return self._align_all(list(zip(windows, tokens, n_frames, strict=True)))
 
     def encode_text(self, text: str) -> tuple[int, ...]:
-        """Turn text into tokens; nothing in it is taken for a special token."""
+        """Return the tokens of a text; nothing in it is taken for a special token."""
         return self._vocabulary.encode(text)
 
     def decode_text(self, tokens: Sequence[int]) -> str:
-        """Turn tokens into text; timestamps and other special tokens vanish."""
+        """Return the text of tokens; timestamps and other special tokens vanish."""
         return self._vocabulary.decode(tokens)
 
     @abstractmethod
     def close(self) -> None:
-        """Return the weights' memory back."""
+        """Free the weights' memory."""
 
     @abstractmethod
     def _detect(self, encodings: Sequence[EncodedWindow]) -> list[Mapping[str, float]]:
-        """Detect languages; the model is multilingual, and there is an encoding."""
+        """Return probabilities of languages; the model is multilingual, and there is an encoding."""
 
     @abstractmethod
     def _align_all(self, jobs: Sequence[tuple[Window, Sequence[int], int]]) -> list[list[AlignedWord]]:
-        """Time the words of texts: window, text tokens, and frames of real audio."""
-
-    def _start_sequence(self, window: Window) -> list[int]:
-        return prompts.start_sequence(self._vocabulary, window, multilingual=self.multilingual)
+        """Return the timed words of texts: window, text tokens, and frames of real audio."""

@@ -1,6 +1,6 @@
 """Which Whisper suits which machine.
 
-Knows no model files and downloads nothing. The thresholds are ours, with their reasons beside them.
+Knows no files. The thresholds are measured; the reason for each stands beside it.
 """
 
 from __future__ import annotations
@@ -9,36 +9,26 @@ from dataclasses import dataclass
 
 from hearsay.engines.hardware import GIB, Machine
 
-BY_WEIGHT = (
-    "whisper-tiny",
-    "whisper-base",
-    "whisper-small",
-    "whisper-large-v3-turbo",
-    "whisper-medium",
-    "whisper-large-v1",
-    "whisper-large-v2",
-    "whisper-large-v3",
+BY_WEIGHT = tuple(
+    """
+    whisper-tiny whisper-base whisper-small whisper-large-v3-turbo whisper-medium whisper-large-v1
+    whisper-large-v2 whisper-large-v3
+    """.split()  # noqa: SIM905
 )
 """Multilingual models from least to most work per second of speech; turbo beats medium for its weight."""
 
-
-BY_WEIGHT_ENGLISH = (
-    "whisper-tiny.en",
-    "whisper-base.en",
-    "distil-whisper-small.en",
-    "whisper-small.en",
-    "distil-whisper-medium.en",
-    "distil-whisper-large-v2",
-    "distil-whisper-large-v3-en",
-    "distil-whisper-large-v3.5",
-    "whisper-medium.en",
+BY_WEIGHT_ENGLISH = tuple(
+    """
+    whisper-tiny.en whisper-base.en distil-whisper-small.en whisper-small.en distil-whisper-medium.en
+    distil-whisper-large-v2 distil-whisper-large-v3-en distil-whisper-large-v3.5 whisper-medium.en
+    """.split()  # noqa: SIM905
 )
 """English-only models in the same order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """One row of the table: what a machine needs to have, the model for it, and why."""
+    """One row of the table: what a machine needs at least, the model for it, and why."""
 
     model: str
     why: str
@@ -87,7 +77,7 @@ the system.
 
 
 def recommend(machine: Machine) -> Recommendation:
-    """Choose the Whisper that suits a machine."""
+    """Return the Whisper that suits a machine."""
     return next(
         row
         for row in RECOMMENDATIONS
@@ -98,11 +88,10 @@ def recommend(machine: Machine) -> Recommendation:
 
 
 def ranking(machine: Machine) -> tuple[str, ...]:
-    """Order all Whispers from the best default to the worst.
+    """Return the ids of all Whispers from the best default to the worst.
 
     What the machine carries comes first, the heaviest before the lighter; then what is too heavy, the
-    lightest first; then English-only models in the same way, because a default must not be deaf to most
-    languages.
+    lightest first; then English-only models in the same way, because a default should know many languages.
     """
     limit = BY_WEIGHT.index(recommend(machine).model)
     multilingual = (*reversed(BY_WEIGHT[: limit + 1]), *BY_WEIGHT[limit + 1 :])

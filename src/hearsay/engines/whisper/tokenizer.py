@@ -1,7 +1,8 @@
-"""Whisper's vocabulary: text to tokens and back, the special tokens, and where words begin.
+"""Whisper's vocabulary: text to tokens and back, special tokens, prompts, and where words begin.
 
 Knows no audio and no model. Byte pair encoding is done by the `tokenizers` library; special tokens are kept
-out of it, so that text which merely looks like one stays text. Follows openai/whisper `tokenizer.py`.
+out of it, so that text which merely looks like one stays text. Follows openai/whisper `tokenizer.py`, and for
+prompts `_get_initial_tokens` of `decoding.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hearsay.errors import ConfigurationError, DownloadFailed
+from hearsay.domain import Task, Window
+from hearsay.errors import ConfigurationError, DownloadFailed, UnsupportedOption
 
 if TYPE_CHECKING:
     import tokenizers
@@ -59,7 +61,7 @@ class Vocabulary:
 
     @cached_property
     def transcribe(self) -> int:
-        """Id of the task of writing what is said."""
+        """Id of the task of transcribing in the language of the speech."""
         return self._special("<|transcribe|>")
 
     @cached_property
@@ -69,7 +71,7 @@ class Vocabulary:
 
     @cached_property
     def no_speech(self) -> int:
-        """Id whose probability says that nobody speaks."""
+        """Id whose probability is that of no speech in the window."""
         return self._special("<|nospeech|>", "<|nocaptions|>")
 
     @cached_property
@@ -89,7 +91,7 @@ class Vocabulary:
 
     @cached_property
     def multilingual(self) -> bool:
-        """Whether this is the vocabulary of multilingual models, which prompts must name the language to.
+        """Whether this is the vocabulary of multilingual models, whose prompts name the language.
 
         It has one text token more than that of English-only ones: the last, which spells nothing. Language
         tokens tell nothing, for both have them. CTranslate2 looks for the same token.
@@ -103,33 +105,52 @@ class Vocabulary:
         special = {self.transcribe, self.translate, self.start, self.previous, self.no_speech}
         return tuple(sorted(special | {self._special("<|startoflm|>")} | self._non_speech()))
 
+    def prompt(self, window: Window, *, max_previous: int) -> list[int]:
+        """Return what stands before the first sampled token: earlier text, then the start sequence.
+
+        At most `max_previous` tokens of earlier text are kept. Raises: `UnsupportedOption`.
+        """
+        previous = window.previous[-max_previous:]
+        return [*([self.previous, *previous] if previous else []), *self.start_sequence(window)]
+
+    def start_sequence(self, window: Window) -> list[int]:
+        """Return start, language and task. Raises: `UnsupportedOption` for a language that it lacks."""
+        if not self.multilingual:
+            return [self.start]
+        language = self.languages.get(window.language or "")
+        if language is None:
+            raise UnsupportedOption(
+                f"The model does not know the language {window.language!r}.", param="language"
+            )
+        return [self.start, language, self.translate if window.task is Task.TRANSLATE else self.transcribe]
+
     def encode(self, text: str) -> tuple[int, ...]:
-        """Turn text into text tokens; nothing in it is taken for a special token."""
+        """Return the tokens of a text; nothing in it is taken for a special token."""
         return tuple(self._encoder.encode(text, add_special_tokens=False).ids)
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Turn tokens into text; special ones vanish, broken UTF-8 becomes U+FFFD."""
+        """Return the text of tokens; special ones vanish, broken UTF-8 becomes U+FFFD."""
         return b"".join(self._bytes[t] for t in tokens if t < self.end_of_text).decode(errors="replace")
 
     def split_words(self, tokens: Sequence[int], language: str | None) -> list[tuple[str, int]]:
-        """Cut text tokens into words: the text of each and how many tokens it takes."""
+        """Split text tokens into words: the text of each and its number of tokens."""
         characters = self._split_characters(tokens)
         return characters if language in UNSPACED else _join_to_words(characters)
 
     def _split_characters(self, tokens: Sequence[int]) -> list[tuple[str, int]]:
-        """Cut tokens wherever what came since the last cut is whole characters."""
-        whole = self.decode(tokens)
-        pieces: list[tuple[str, int]] = []
+        """Split tokens wherever those since the last split are whole characters."""
+        full_text = self.decode(tokens)
+        characters: list[tuple[str, int]] = []
         begin, offset = 0, 0
         for end in range(1, len(tokens) + 1):
             text = self.decode(tokens[begin:end])
             broken = text.find(_REPLACEMENT)
-            if broken < 0 or whole[offset + broken : offset + broken + 1] == _REPLACEMENT:
-                pieces.append((text, end - begin))
+            if broken < 0 or full_text[offset + broken : offset + broken + 1] == _REPLACEMENT:
+                characters.append((text, end - begin))
                 begin, offset = end, offset + len(text)
         if begin < len(tokens):
-            pieces.append((self.decode(tokens[begin:]), len(tokens) - begin))
-        return pieces
+            characters.append((self.decode(tokens[begin:]), len(tokens) - begin))
+        return characters
 
     def _special(self, *names: str) -> int:
         for name in names:
@@ -138,13 +159,13 @@ class Vocabulary:
         raise ConfigurationError(f"The tokenizer has no {names[0]}; this is not a Whisper model.")
 
     def _non_speech(self) -> set[int]:
-        """Find signs such as ♪ and brackets, and dashes and quotes where they begin a word."""
-        found = {self.encode(" -")[0], self.encode(" '")[0]}
+        """Return signs such as ♪ and brackets, and dashes and quotes where they begin a word."""
+        ids = {self.encode(" -")[0], self.encode(" '")[0]}
         for symbol in (*_SYMBOLS, *_NOTES):
             for tokens in (self.encode(symbol), self.encode(" " + symbol)):
                 if len(tokens) == 1 or symbol in _NOTES:
-                    found.add(tokens[0])
-        return found
+                    ids.add(tokens[0])
+        return ids
 
     @cached_property
     def _encoder(self) -> tokenizers.Tokenizer:
@@ -181,7 +202,7 @@ def read(folder: Path) -> Vocabulary:
 
 
 def to_json(vocabulary: Vocabulary) -> str:
-    """Write a vocabulary as `tokenizer.json`, for `read` and for the `tokenizers` library."""
+    """Return a vocabulary as `tokenizer.json`, for `read` and for the `tokenizers` library."""
     added = [
         {"id": id_, "content": token, "special": True, "normalized": False}
         | {"single_word": False, "lstrip": False, "rstrip": False}
@@ -229,7 +250,7 @@ def _vocabulary(vocab: dict[str, int], merges: list[tuple[str, ...]], added: dic
 
 
 def _join_to_words(characters: list[tuple[str, int]]) -> list[tuple[str, int]]:
-    """Join pieces to words that begin at spaces and at punctuation."""
+    """Join characters to words that begin at spaces and at punctuation."""
     words: list[tuple[str, int]] = []
     for text, n_tokens in characters:
         begins = text.startswith(" ") or text.strip() in string.punctuation
@@ -241,7 +262,7 @@ def _join_to_words(characters: list[tuple[str, int]]) -> list[tuple[str, int]]:
 
 
 def _letters() -> dict[str, bytes]:
-    """Map the letters by which GPT-2 spells bytes back to the bytes: printable ones are themselves."""
+    """Return the byte of each letter by which GPT-2 spells bytes: printable ones are themselves."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     spelled = {chr(byte): bytes([byte]) for byte in printable}

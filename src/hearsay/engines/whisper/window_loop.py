@@ -30,7 +30,7 @@ from hearsay.engines.whisper.word_timestamps import attach_words, last_word_end
 from hearsay.transcripts import quality
 
 PROMPT_CHARACTERS = 8192
-"""Last characters of a prompt that are tokenised: far more than fit, and few enough to be quick."""
+"""Last characters of a prompt that are tokenised: far more than fit, and few enough to be fast."""
 
 RESET_TEMPERATURE = 0.5
 """Text sampled at a temperature above this one is too unreliable to prompt the next window."""
@@ -61,15 +61,15 @@ class WindowLoop:
     ) -> None:
         """Prepare a recording or slice; nothing is computed by the model before `jobs` is driven."""
         self.language: str | None = options.language if recognizer.multilingual else "en"
-        """Code of the language, None while unknown; may be set before the first result is sent in."""
+        """Code of the language, None while unknown; may be set before the first job's result is sent."""
         self.seek = 0
         """First frame that has not been decoded yet, counted from the slice's start."""
         self.warnings: list[str] = []
-        """What the client should know, one sentence each."""
+        """Warnings for the client, one sentence each."""
         self.segments_by_window: list[list[Segment]] = []
-        """Segments of each window, in order, none where there is no speech; the reader clears it."""
+        """Segments of each window, in order, none where there is no speech; cleared by the caller."""
         self.fallbacks: list[Fallback] = []
-        """Hypotheses that were refused, in order."""
+        """Hypotheses that were rejected, in order."""
         self._features = features
         self._options = options
         self._recognizer = recognizer
@@ -84,7 +84,7 @@ class WindowLoop:
 
     @property
     def seek_seconds(self) -> float:
-        """Where decoding has come to, in seconds of the recording."""
+        """Position of `seek`, in seconds of the recording."""
         return self._begin + self.seek / frames_per_second(self._recognizer)
 
     def jobs(self) -> Jobs[None]:
@@ -97,19 +97,17 @@ class WindowLoop:
             if self.language is None:
                 self.language = argmax_language((yield DetectLanguage(encoding)))
             segments = yield from self._window(encoding, n_frames)
-            self.segments_by_window.append([self._placed(segment) for segment in segments])
+            if self._begin:
+                segments = [segment.shifted(self._begin) for segment in segments]
+            self.segments_by_window.append(segments)
             encoding = None
-
-    def _placed(self, segment: Segment) -> Segment:
-        """Move a segment from the slice to its place in the recording."""
-        return segment.shifted(self._begin) if self._begin else segment
 
     def _is_over(self) -> bool:
         """Return whether there is no speech in the rest."""
         return self._part is not None and self.seek_seconds >= self._part.until
 
     def _detect_apart(self) -> Jobs[Any]:
-        """Detect the language if it is unknown; return the first window's encoding if that made one."""
+        """Detect the language if it is unknown; return the first window's encoding if that is the same."""
         if self.language is not None or self._features.n_frames == 0:
             return None
         padded = yield Encode(self._features.window(0, pad_silence=True))
@@ -117,16 +115,18 @@ class WindowLoop:
         return padded if self._features.n_frames >= self._recognizer.window_frames else None
 
     def _encode(self, n_frames: int) -> Encode:
-        """Return the job for the window at `seek`, a short window where that was chosen."""
+        """Return the job for the window at `seek`, a short window where `_is_short`."""
         features = self._features.window(self.seek)
         if self._is_short(n_frames):
-            n_short = short_frames(n_frames, frames_per_second(self._recognizer))
-            features = np.ascontiguousarray(features[:, :n_short])
+            features = np.ascontiguousarray(features[:, : self._short_frames(n_frames)])
         return Encode(features)
 
     def _is_short(self, n_frames: int) -> bool:
-        n_short = short_frames(n_frames, frames_per_second(self._recognizer))
-        return self._decode.short_windows and n_short < self._recognizer.window_frames
+        """Return whether a window is encoded without most of its padding."""
+        return self._decode.short_windows and self._short_frames(n_frames) < self._recognizer.window_frames
+
+    def _short_frames(self, n_frames: int) -> int:
+        return short_frames(n_frames, frames_per_second(self._recognizer))
 
     def _window(self, encoding: Any, n_frames: int) -> Jobs[list[Segment]]:
         """Decode the window at `seek`, and advance `seek`."""
@@ -144,10 +144,10 @@ class WindowLoop:
         if quality.is_silence(hypothesis, self._decode):
             self.seek = end
             return []
-        cut = split_at_timestamps(hypothesis, begin, n_frames, self._recognizer)
-        segments, self.seek = cut.segments, cut.seek
+        split = split_at_timestamps(hypothesis, begin, n_frames, self._recognizer)
+        segments, self.seek = split.segments, split.seek
         if self._options.words:
-            segments = yield from self._add_words(window, cut, n_frames)
+            segments = yield from self._add_words(window, split, n_frames)
         if self.seek <= begin:
             self.seek = end
         segments = [self._with_text(segment) for segment in segments]
@@ -158,14 +158,14 @@ class WindowLoop:
     def _recognize(self, window: Window, n_frames: int) -> Jobs[tuple[Window, Hypothesis]]:
         """Decode at rising temperatures until the result is good enough, or there is none left.
 
-        A short window whose first result will not do is encoded in full before anything else is tried.
+        A short window whose first result is rejected is encoded in full before anything else is tried.
         """
         if self._is_short(n_frames):
             window = replace(window, temperature=self._temperatures[0])
             hypothesis = yield Decode(window)
             if not quality.needs_fallback(hypothesis, self._decode):
                 return window, hypothesis
-            self._refuse(window, hypothesis)
+            self._reject(window, hypothesis)
             window = replace(window, encoding=(yield Encode(self._features.window(self.seek))))
         for temperature in self._temperatures:
             window = replace(window, temperature=temperature)
@@ -173,43 +173,43 @@ class WindowLoop:
             if not quality.needs_fallback(hypothesis, self._decode):
                 break
             if temperature != self._temperatures[-1]:
-                self._refuse(window, hypothesis)
+                self._reject(window, hypothesis)
         return window, hypothesis
 
-    def _refuse(self, window: Window, hypothesis: Hypothesis) -> None:
-        """Record a hypothesis that is decoded again."""
+    def _reject(self, window: Window, hypothesis: Hypothesis) -> None:
+        """Record the fallback from a hypothesis that is decoded again."""
         repetitive = quality.is_repetitive(hypothesis, self._decode)
         reason = FallbackReason.REPETITION if repetitive else FallbackReason.LOW_PROBABILITY
         start = self.seek_seconds
         self.fallbacks.append(Fallback(start, start + window.duration, window.temperature, reason))
 
-    def _add_words(self, window: Window, cut: WindowSegments, n_frames: int) -> Jobs[list[Segment]]:
+    def _add_words(self, window: Window, split: WindowSegments, n_frames: int) -> Jobs[list[Segment]]:
         """Align the words of all segments in one call; the next window begins after the last word."""
-        text_tokens = [self._text_tokens(segment) for segment in cut.segments]
+        text_tokens = [self._text_tokens(segment) for segment in split.segments]
         flat = tuple(token for tokens in text_tokens for token in tokens)
         words = yield Align(window, flat, n_frames)
         per_second = frames_per_second(self._recognizer)
-        begin = cut.segments[0].seek / per_second
+        begin = split.segments[0].seek / per_second
         segments = attach_words(
-            cut.segments, [len(tokens) for tokens in text_tokens], words, offset=begin, spoken=self._spoken
+            split.segments, [len(tokens) for tokens in text_tokens], words, offset=begin, spoken=self._spoken
         )
         end = last_word_end(segments)
         if end is not None:
             self._spoken = end
-            if not cut.is_complete and end > begin:
+            if not split.is_complete and end > begin:
                 self.seek = round(end * per_second)
-        return [self._mended(*pair) for pair in zip(segments, cut.segments, strict=True)]
+        return [self._with_model_times(*pair) for pair in zip(segments, split.segments, strict=True)]
 
-    def _mended(self, timed: Segment, written: Segment) -> Segment:
+    def _with_model_times(self, timed: Segment, by_model: Segment) -> Segment:
         """Return `timed` with the model's own times beside it; in a slice they replace an empty duration.
 
         The reference blanks a segment whose words all fall on one moment, which is more frequent at the end
         of slices.
         """
-        mended = replace(timed, model_times=(written.start, written.end))
+        both = replace(timed, model_times=(by_model.start, by_model.end))
         if self._part is None or timed.start != timed.end:
-            return mended
-        return replace(mended, start=min(timed.start, written.start), end=max(timed.end, written.end))
+            return both
+        return replace(both, start=min(timed.start, by_model.start), end=max(timed.end, by_model.end))
 
     def _with_text(self, segment: Segment) -> Segment:
         return replace(segment, text=self._recognizer.decode_text(self._text_tokens(segment)))
@@ -219,19 +219,19 @@ class WindowLoop:
 
     def _remember(self, segments: Sequence[Segment], temperature: float) -> None:
         """Keep as much text as fits the prompt of the next window."""
-        said = [token for segment in segments for token in segment.tokens]
-        self._previous = [*self._previous, *said][-self._recognizer.previous_limit :]
+        tokens = [token for segment in segments for token in segment.tokens]
+        self._previous = [*self._previous, *tokens][-self._recognizer.previous_limit :]
         if not self._decode.condition_on_previous_text or temperature > RESET_TEMPERATURE:
             self._previous = []
 
     def _prompt(self, text: str | None) -> list[int]:
         if text is None or not text.strip():
             return []
-        whole = " " + text.strip()
-        tokens = self._recognizer.encode_text(whole[-PROMPT_CHARACTERS:])
+        text = " " + text.strip()
+        tokens = self._recognizer.encode_text(text[-PROMPT_CHARACTERS:])
         limit = self._recognizer.previous_limit
-        if len(whole) > PROMPT_CHARACTERS:
-            self.warnings.append(f"The prompt has {len(whole)} characters; only its end was used.")
+        if len(text) > PROMPT_CHARACTERS:
+            self.warnings.append(f"The prompt has {len(text)} characters; only its end was used.")
         elif len(tokens) > limit:
             self.warnings.append(f"The prompt has {len(tokens)} tokens; only the last {limit} were used.")
         return list(tokens[-limit:])
@@ -246,7 +246,7 @@ class WindowSegments:
     seek: int
     """Frame at which the next window should begin."""
     is_complete: bool
-    """Whether a single last timestamp says that there is no speech after it."""
+    """Whether a single last timestamp marks the end of speech in the window."""
 
 
 def split_at_timestamps(
@@ -306,7 +306,7 @@ class _SegmentBuilder:
 
 
 def frames_per_second(recognizer: WhisperModel) -> int:
-    """Return the number of frames in a second, a whole number, by which times divide without error."""
+    """Return the frames of a second, an integer, by which times divide without error."""
     return round(1 / recognizer.frame_seconds)
 
 
@@ -316,11 +316,11 @@ def temperatures(first: float, decode: DecodeSettings) -> tuple[float, ...]:
 
 
 def argmax_language(probabilities: Mapping[str, float]) -> str:
-    """Return the code of the language that is most probable."""
+    """Return the code of the most probable language."""
     return max(probabilities, key=lambda code: probabilities[code])
 
 
 def short_frames(n_frames: int, per_second: int) -> int:
-    """Return the frames of a short window for so many frames of audio, a margin of padding included."""
+    """Return the frames of a short window for `n_frames` of audio, a margin of padding included."""
     step = round(SHORT_STEP * per_second)
     return -(-(n_frames + round(SHORT_MARGIN * per_second)) // step) * step

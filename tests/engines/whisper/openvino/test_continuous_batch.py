@@ -1,4 +1,7 @@
-"""Windows decoded together, whoever joins and leaves, are given what each is given alone."""
+"""Windows decoded together, whichever join and leave, have the hypotheses that each has alone.
+
+Languages are detected, too, and what that computed is not computed again to decode.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from hearsay.domain import Hypothesis, Task, Window
-from hearsay.engines import whisper
+from hearsay.domain import SAMPLE_RATE, Audio, Hypothesis, Task, Window
 from hearsay.engines.protocols import ContinuousRecognizer
-from hearsay.engines.whisper import WhisperRecognizer
+from hearsay.engines.whisper import loading
 from hearsay.engines.whisper.jobs import Decode
 from hearsay.engines.whisper.openvino.continuous_batch import recognize
 from hearsay.engines.whisper.openvino.decoder import Session
 from hearsay.engines.whisper.openvino.recognizer import OpenVinoWhisper
+from hearsay.engines.whisper.recognizer import WhisperRecognizer
 from hearsay.errors import EngineFailed, UnsupportedOption
 from hearsay.media import decoding as audio
 from tests.support.paths import DATA
@@ -26,7 +30,7 @@ N_CLIPS = 6
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[OpenVinoWhisper]:
-    recognizer = whisper.load(
+    recognizer = loading.load(
         DATA / "fixture-whisper", device="cpu", compute_type="float32", decoder="openvino"
     )
     assert isinstance(recognizer, OpenVinoWhisper)
@@ -36,7 +40,7 @@ def model() -> Iterator[OpenVinoWhisper]:
 
 @pytest.fixture(scope="module")
 def other() -> Iterator[WhisperRecognizer]:
-    recognizer = whisper.load(
+    recognizer = loading.load(
         DATA / "fixture-whisper", device="cpu", compute_type="float32", decoder="ctranslate2"
     )
     assert not isinstance(recognizer, OpenVinoWhisper)
@@ -224,3 +228,65 @@ def test_languages_are_detected_as_by_another_runtime(
         assert mine == pytest.approx(dict(its), abs=1e-5)
         assert max(mine, key=lambda code: mine[code]) == clip.language
         assert sum(mine.values()) == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.fixture
+def noise_windows(model: OpenVinoWhisper) -> list[Window]:
+    """Return two windows of different noise."""
+    noise = np.random.default_rng(5).integers(-9000, 9000, (2, 4 * SAMPLE_RATE)).astype(np.int16)
+    inputs = [model.features(Audio(pcm)).window(0) for pcm in noise]
+    return [Window(encoding, 4.0, "en", beam_size=2) for encoding in model.encode(inputs)]
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Note of each window whether its cross-attention was known when it was asked for."""
+    noted: list[bool] = []
+    compute = Session.compute_cross_kv
+
+    def noting(
+        session: Session, slot: int, encoding: NDArray[np.float32], *, known: NDArray[Any] | None = None
+    ) -> None:
+        noted.append(known is not None)
+        compute(session, slot, encoding, known=known)
+
+    monkeypatch.setattr(Session, "compute_cross_kv", noting)
+    return noted
+
+
+def test_cross_attention_is_computed_once_for_language_and_text(
+    model: OpenVinoWhisper, noise_windows: list[Window], known: list[bool]
+) -> None:
+    fresh = model.recognize(noise_windows[:1])
+    model.detect_language([noise_windows[0].encoding])
+    assert model.recognize(noise_windows[:1]) == fresh
+    assert known == [False, False, True]
+
+
+def test_cross_attention_is_not_taken_for_another_windows(
+    model: OpenVinoWhisper, noise_windows: list[Window], known: list[bool]
+) -> None:
+    fresh = model.recognize(noise_windows)
+    model.detect_language([noise_windows[0].encoding])
+    model.detect_language([noise_windows[1].encoding])
+    assert model.recognize(noise_windows) == fresh
+    assert known == [False, False, False, False, False, True]
+
+
+def test_of_windows_detected_together_no_cross_attention_is_kept(
+    model: OpenVinoWhisper, noise_windows: list[Window], known: list[bool]
+) -> None:
+    one, two = model.detect_language([window.encoding for window in noise_windows])
+    model.recognize(noise_windows)
+    assert not any(known) and len(known) == 4
+    assert one == pytest.approx(model.detect_language([noise_windows[0].encoding])[0], abs=1e-5)
+    assert two == pytest.approx(model.detect_language([noise_windows[1].encoding])[0], abs=1e-5)
+
+
+def test_languages_of_shorter_windows_are_detected_in_between(
+    model: OpenVinoWhisper, noise_windows: list[Window]
+) -> None:
+    (before,) = model.detect_language([noise_windows[0].encoding])
+    (short,) = model.detect_language([noise_windows[0].encoding[:500]])
+    assert sum(short.values()) == pytest.approx(1.0, abs=1e-5)
+    assert model.detect_language([noise_windows[0].encoding]) == [pytest.approx(before, abs=1e-6)]

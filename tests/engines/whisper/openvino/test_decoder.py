@@ -8,12 +8,12 @@ import structlog
 from numpy.typing import NDArray
 
 from hearsay.engines import openvino_runtime
+from hearsay.engines.openvino_runtime import best_precision
 from hearsay.engines.whisper import tokenizer
-from hearsay.engines.whisper.encoder import best_precision
-from hearsay.engines.whisper.logit_rules import Ids
+from hearsay.engines.whisper.logit_rules import TokenIds
 from hearsay.engines.whisper.openvino import decoder as decoders
-from hearsay.engines.whisper.openvino import decoder_reference
 from hearsay.engines.whisper.openvino.decoder import SequenceInput, Session, WhisperDecoder
+from hearsay.engines.whisper.openvino.decoder_network import reference_logits
 from hearsay.engines.whisper.openvino.kv_cache import CachedSequence
 from hearsay.engines.whisper.weights.ctranslate2_file import Weights
 from hearsay.errors import ConfigurationError, EngineFailed
@@ -35,16 +35,16 @@ def weights() -> Weights:
 
 
 @pytest.fixture(scope="module")
-def ids() -> Ids:
-    return Ids.of(tokenizer.read(FOLDER), N_VOCAB)
+def ids() -> TokenIds:
+    return TokenIds.of(tokenizer.read(FOLDER), N_VOCAB)
 
 
 @pytest.fixture(scope="module")
-def full(weights: Weights, ids: Ids) -> WhisperDecoder:
+def full(weights: Weights, ids: TokenIds) -> WhisperDecoder:
     return WhisperDecoder(weights, ids, precision="f32", n_threads=2)
 
 
-def heard(seed: int, n_positions: int = 70) -> NDArray[np.float32]:
+def encoding(seed: int, n_positions: int = 70) -> NDArray[np.float32]:
     return np.random.default_rng(seed).normal(size=(n_positions, 128)).astype(np.float32)
 
 
@@ -53,70 +53,73 @@ def text(seed: int, n: int) -> list[int]:
     return drawn
 
 
-def test_windows_and_rows_of_any_age_share_a_step(full: WhisperDecoder, weights: Weights, ids: Ids) -> None:
+def test_windows_and_sequences_of_any_age_share_a_step(
+    full: WhisperDecoder, weights: Weights, ids: TokenIds
+) -> None:
     session = Session(full, 70)
-    for place in range(3):
-        session.compute_cross_kv(place, heard(place))
-    said = [text(place, n) for place, n in ((0, 40), (1, 3), (2, 33))]
-    rows = [CachedSequence() for _ in said]
-    feeds = [
-        SequenceInput(row, part[:-1], i, (0, len(part) - 2))
-        for i, (row, part) in enumerate(zip(rows, said, strict=True))
+    for slot in range(3):
+        session.compute_cross_kv(slot, encoding(slot))
+    said = [text(seed, n) for seed, n in ((0, 40), (1, 3), (2, 33))]
+    sequences = [CachedSequence() for _ in said]
+    inputs = [
+        SequenceInput(sequence, part[:-1], i, (0, len(part) - 2))
+        for i, (sequence, part) in enumerate(zip(sequences, said, strict=True))
     ]
-    first = session.feed(feeds, slice(0, 3)).whole(ids.end_of_text)
-    # The second window goes on twice, from shared blocks, with different tokens.
-    rows[1:2] = session.rows.fork(rows[1:2], [0, 0])
+    first = session.feed(inputs, slice(0, 3)).full(ids.end_of_text)
+    # The second window continues twice, from shared blocks, with different tokens.
+    sequences[1:2] = session.kv_cache.fork(sequences[1:2], [0, 0])
     last = [said[0][-1], said[1][-1], 777, said[2][-1]]
-    feeds = [
-        SequenceInput(row, (token,), i, (0,)) for row, token, i in zip(rows, last, (0, 1, 1, 2), strict=True)
+    inputs = [
+        SequenceInput(sequence, (token,), slot, (0,))
+        for sequence, token, slot in zip(sequences, last, (0, 1, 1, 2), strict=True)
     ]
-    second = session.feed(feeds, slice(0, 3)).whole(ids.end_of_text)
-    for place, part in enumerate(said):
-        expected = decoder_reference.logits(weights, full.shape, heard(place), part)
-        np.testing.assert_allclose(first[2 * place : 2 * place + 2], expected[[0, -2]], atol=2e-3)
-        np.testing.assert_allclose(second[(0, 1, 3)[place]], expected[-1], atol=2e-3)
-    expected = decoder_reference.logits(weights, full.shape, heard(1), [*said[1][:-1], 777])
+    second = session.feed(inputs, slice(0, 3)).full(ids.end_of_text)
+    for slot, part in enumerate(said):
+        expected = reference_logits(weights, full.shape, encoding(slot), part)
+        np.testing.assert_allclose(first[2 * slot : 2 * slot + 2], expected[[0, -2]], atol=2e-3)
+        np.testing.assert_allclose(second[(0, 1, 3)[slot]], expected[-1], atol=2e-3)
+    expected = reference_logits(weights, full.shape, encoding(1), [*said[1][:-1], 777])
     np.testing.assert_allclose(second[2], expected[-1], atol=2e-3)
 
 
-def test_a_window_may_be_moved_and_the_others_cleared(full: WhisperDecoder, ids: Ids) -> None:
+def test_a_window_may_be_moved_and_the_others_cleared(full: WhisperDecoder, ids: TokenIds) -> None:
     session = Session(full, 70)
-    session.compute_cross_kv(0, heard(0))
-    session.compute_cross_kv(1, heard(1))
+    session.compute_cross_kv(0, encoding(0))
+    session.compute_cross_kv(1, encoding(1))
     feed = SequenceInput(CachedSequence(), text(5, 4), 1, (3,))
-    expected = session.feed([feed], slice(1, 2)).whole(ids.end_of_text).copy()
+    expected = session.feed([feed], slice(1, 2)).full(ids.end_of_text).copy()
     session.move(1, 0)
-    moved = session.feed([SequenceInput(CachedSequence(), text(5, 4), 0, (3,))], slice(0, 1)).whole(
+    moved = session.feed([SequenceInput(CachedSequence(), text(5, 4), 0, (3,))], slice(0, 1)).full(
         ids.end_of_text
     )
     np.testing.assert_array_equal(moved, expected)
     session.clear()
-    session.compute_cross_kv(0, heard(1))
-    again = session.feed([SequenceInput(CachedSequence(), text(5, 4), 0, (3,))], slice(0, 1)).whole(
+    session.compute_cross_kv(0, encoding(1))
+    again = session.feed([SequenceInput(CachedSequence(), text(5, 4), 0, (3,))], slice(0, 1)).full(
         ids.end_of_text
     )
     np.testing.assert_array_equal(again, expected)
 
 
 @pytest.mark.parametrize("precision", [BF16, "int8"])
-def test_smaller_precisions_are_close(precision: str, weights: Weights, ids: Ids) -> None:
+def test_smaller_precisions_are_close(precision: str, weights: Weights, ids: TokenIds) -> None:
     with structlog.testing.capture_logs() as logs:
         small = WhisperDecoder(weights, ids, precision=precision, n_threads=2)
     assert logs == []
     assert small.precision == precision
     session = Session(small, 70)
-    session.compute_cross_kv(0, heard(0))
-    ours = session.feed([SequenceInput(CachedSequence(), text(0, 20), 0, range(20))], slice(0, 1)).whole(
+    session.compute_cross_kv(0, encoding(0))
+    ours = session.feed([SequenceInput(CachedSequence(), text(0, 20), 0, range(20))], slice(0, 1)).full(
         ids.end_of_text
     )
-    theirs = decoder_reference.logits(weights, small.shape, heard(0), text(0, 20))
+    theirs = reference_logits(weights, small.shape, encoding(0), text(0, 20))
     assert np.sqrt(np.mean((ours - theirs) ** 2)) < 0.02 * theirs.std()
     assert np.mean(ours.argmax(axis=1) == theirs.argmax(axis=1)) >= 0.9
 
 
 @pytest.mark.parametrize("best", [BF16, "f32", "f16"])
 def test_the_best_precision_of_this_processor_is_taken(
-    best: str, weights: Weights, ids: Ids, monkeypatch: pytest.MonkeyPatch
+    best: str, weights: Weights, ids: TokenIds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoders, "best_precision", lambda: best)
     expected = {"bf16": "bf16", "f32": "int8", "f16": "int8"}[best]
@@ -125,7 +128,7 @@ def test_the_best_precision_of_this_processor_is_taken(
     assert logs == []
 
 
-def test_what_this_processor_is_said_to_do_best_it_does(weights: Weights, ids: Ids) -> None:
+def test_what_this_processor_is_said_to_do_best_it_does(weights: Weights, ids: TokenIds) -> None:
     expected = "bf16" if best_precision() == "bf16" else "int8"
     with structlog.testing.capture_logs() as logs:
         decoder = WhisperDecoder(weights, ids, n_threads=2)
@@ -135,12 +138,12 @@ def test_what_this_processor_is_said_to_do_best_it_does(weights: Weights, ids: I
 
 @pytest.mark.parametrize("best", ["bf16", "f32", "f16"])
 def test_bf16_is_chosen_or_refused_by_what_the_processor_has(
-    best: str, weights: Weights, ids: Ids, monkeypatch: pytest.MonkeyPatch
+    best: str, weights: Weights, ids: TokenIds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is compiled, so this holds wherever it runs."""
     opened: list[str] = []
     monkeypatch.setattr(decoders, "best_precision", lambda: best)
-    monkeypatch.setattr(WhisperDecoder, "_open", lambda self, *_: opened.append(self.precision))
+    monkeypatch.setattr(WhisperDecoder, "_compile", lambda self, *_: opened.append(self.precision))
     WhisperDecoder(weights, ids)
     if best == "bf16":
         WhisperDecoder(weights, ids, precision="bf16")
@@ -153,22 +156,21 @@ def test_bf16_is_chosen_or_refused_by_what_the_processor_has(
 
 @pytest.mark.parametrize("precision", [BF16, "int8"])
 def test_what_is_computed_wrongly_is_not_used(
-    precision: str, weights: Weights, ids: Ids, monkeypatch: pytest.MonkeyPatch
+    precision: str, weights: Weights, ids: TokenIds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = decoder_reference.logits
-    monkeypatch.setattr(decoders, "reference", lambda *a: right(*a)[:, ::-1].copy())
+    monkeypatch.setattr(decoders, "reference_logits", lambda *a: reference_logits(*a)[:, ::-1].copy())
     with structlog.testing.capture_logs() as logs, pytest.raises(EngineFailed, match="wrongly"):
         WhisperDecoder(weights, ids, precision=precision, n_threads=2)
     events = [(entry["event"], entry["precision"]) for entry in logs]
     assert events == [("decoder_precision_refused", precision)]
 
 
-def test_an_unknown_precision_is_refused(weights: Weights, ids: Ids) -> None:
+def test_an_unknown_precision_is_refused(weights: Weights, ids: TokenIds) -> None:
     with pytest.raises(ConfigurationError, match="f64"):
         WhisperDecoder(weights, ids, precision="f64")
 
 
-def test_a_closed_decoder_is_gone(weights: Weights, ids: Ids) -> None:
+def test_a_closed_decoder_is_gone(weights: Weights, ids: TokenIds) -> None:
     closed = WhisperDecoder(weights, ids, precision="f32", n_threads=2)
     closed.close()
     with pytest.raises(EngineFailed, match="closed"):

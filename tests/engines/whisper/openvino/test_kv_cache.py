@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay.engines.whisper.openvino.decoder_graph import BLOCK, DecoderShape
+from hearsay.engines.whisper.openvino.decoder_network import BLOCK, DecoderShape
 from hearsay.engines.whisper.openvino.kv_cache import CachedSequence, PagedKVCache
 
 SHAPE = DecoderShape(n_layers=1, n_heads=1, width=1, n_vocab=9, end_of_text=5)

@@ -9,24 +9,24 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hearsay.engines.whisper import logit_rules
-from hearsay.engines.whisper.logit_rules import Allowed, Ids
-from hearsay.engines.whisper.openvino.decoder_graph import CHUNK, LEAST, DecoderShape, suppression_mask
-from hearsay.engines.whisper.openvino.topk import Candidates, Logits
+from hearsay.engines.whisper.logit_rules import Allowed, TokenIds
+from hearsay.engines.whisper.openvino.decoder_network import CHUNK, LEAST, DecoderShape, suppression_mask
+from hearsay.engines.whisper.openvino.topk import SplitLogits, TopK
 from hearsay.errors import EngineFailed
 
-IDS = Ids(n_vocab=420, end_of_text=300, timestamp_begin=320, never=(3, 17, 129, 301, 305, 319))
+IDS = TokenIds(n_vocab=420, end_of_text=300, timestamp_begin=320, suppressed=(3, 17, 129, 301, 305, 319))
 SHAPE = DecoderShape(n_layers=1, n_heads=1, width=8, n_vocab=IDS.n_vocab, end_of_text=IDS.end_of_text)
 
 
-def logits(whole: NDArray[np.float32]) -> Logits:
+def logits(full: NDArray[np.float32]) -> SplitLogits:
     """Cut logits of all ids as the head of a decoder gives them."""
-    text = np.zeros((len(whole), SHAPE.n_chunks * CHUNK), np.float32)
-    text[:, : IDS.end_of_text] = whole[:, : IDS.end_of_text]
-    kept = text + suppression_mask(SHAPE, IDS.never)
-    largest = kept.reshape(len(whole), SHAPE.n_chunks, CHUNK).max(axis=2)
+    text = np.zeros((len(full), SHAPE.n_chunks * CHUNK), np.float32)
+    text[:, : IDS.end_of_text] = full[:, : IDS.end_of_text]
+    kept = text + suppression_mask(SHAPE, IDS.suppressed)
+    largest = kept.reshape(len(full), SHAPE.n_chunks, CHUNK).max(axis=2)
     highest = largest.max(axis=1, keepdims=True)
     summed = highest + np.log(np.exp(kept - highest).sum(axis=1, keepdims=True))
-    return Logits(text, whole[:, IDS.end_of_text :], largest, summed)
+    return SplitLogits(text, full[:, IDS.end_of_text :], largest, summed)
 
 
 @st.composite
@@ -45,10 +45,10 @@ def bounds(draw: st.DrawFn) -> Allowed:
 )
 def test_they_are_what_the_rules_give(rows: list[Allowed], n: int, seed: int, louder: float) -> None:
     rng = np.random.default_rng(seed)
-    whole = rng.normal(scale=4.0, size=(len(rows), IDS.n_vocab)).astype(np.float32)
-    whole[:, IDS.timestamp_begin :] += np.float32(louder)
-    expected, ids = logit_rules.best(logit_rules.log_probabilities(whole, rows, IDS), n)
-    found, found_ids = Candidates(SHAPE, IDS).best(logits(whole), rows, n)
+    full = rng.normal(scale=4.0, size=(len(rows), IDS.n_vocab)).astype(np.float32)
+    full[:, IDS.timestamp_begin :] += np.float32(louder)
+    expected, ids = logit_rules.best(logit_rules.log_probabilities(full, rows, IDS), n)
+    found, found_ids = TopK(SHAPE, IDS).select(logits(full), rows, n)
     possible = expected > -np.inf
     np.testing.assert_allclose(found[possible], expected[possible], atol=1e-4)
     np.testing.assert_array_equal(found_ids[possible], ids[possible])
@@ -57,32 +57,32 @@ def test_they_are_what_the_rules_give(rows: list[Allowed], n: int, seed: int, lo
 
 def test_both_branches_of_the_rule_of_mass_are_met() -> None:
     """Times that are together more probable than any text forbid it, though no single one is."""
-    whole = np.full((2, IDS.n_vocab), -20.0, np.float32)
-    whole[:, 5] = 1.0
-    whole[0, IDS.timestamp_begin :] = -0.001 * np.arange(IDS.n_vocab - IDS.timestamp_begin)
-    whole[1, IDS.timestamp_begin : IDS.timestamp_begin + 2] = 0.0
+    full = np.full((2, IDS.n_vocab), -20.0, np.float32)
+    full[:, 5] = 1.0
+    full[0, IDS.timestamp_begin :] = -0.001 * np.arange(IDS.n_vocab - IDS.timestamp_begin)
+    full[1, IDS.timestamp_begin : IDS.timestamp_begin + 2] = 0.0
     both = [Allowed(text=True, end=True, low=IDS.timestamp_begin, high=IDS.n_vocab)] * 2
-    _, ids = Candidates(SHAPE, IDS).best(logits(whole), both, 2)
+    _, ids = TopK(SHAPE, IDS).select(logits(full), both, 2)
     assert ids[0].tolist() == [IDS.timestamp_begin, IDS.timestamp_begin + 1]
     assert ids[1, 0] == 5
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_no_number_is_refused(value: float) -> None:
-    whole = np.zeros((1, IDS.n_vocab), np.float32)
-    whole[0, IDS.timestamp_begin] = value
+    full = np.zeros((1, IDS.n_vocab), np.float32)
+    full[0, IDS.timestamp_begin] = value
     may = [Allowed(text=True, end=True, low=IDS.timestamp_begin, high=IDS.n_vocab)]
     with pytest.raises(EngineFailed, match="no numbers"), np.errstate(invalid="ignore"):
-        Candidates(SHAPE, IDS).best(logits(whole), may, 3)
+        TopK(SHAPE, IDS).select(logits(full), may, 3)
 
 
 def test_filling_and_forbidden_text_are_barred() -> None:
-    added = suppression_mask(SHAPE, IDS.never)
+    added = suppression_mask(SHAPE, IDS.suppressed)
     assert added.shape == (384,)
     assert np.flatnonzero(added).tolist() == [3, 17, 129, *range(300, 384)]
     assert (added[added != 0] == LEAST).all()
 
 
-def test_rows_and_the_whole_can_be_had() -> None:
-    whole = np.random.default_rng(0).normal(size=(4, IDS.n_vocab)).astype(np.float32)
-    np.testing.assert_array_equal(logits(whole).rows(1, 3).whole(IDS.end_of_text), whole[1:3])
+def test_rows_and_the_full_can_be_had() -> None:
+    full = np.random.default_rng(0).normal(size=(4, IDS.n_vocab)).astype(np.float32)
+    np.testing.assert_array_equal(logits(full).rows(1, 3).full(IDS.end_of_text), full[1:3])

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hearsay.domain import Window
-from hearsay.engines import whisper
+from hearsay.engines.whisper import loading
 from hearsay.engines.whisper.weights.conversion import convert, converted
 from hearsay.errors import ConfigurationError, DownloadFailed
 from tests.support import toy_whisper
@@ -28,7 +28,7 @@ def test_the_converted_model_computes_what_the_weights_say(
     tmp_path: Path, n_mels: int, dtype: str, pieces: int
 ) -> None:
     toy = toy_whisper.write(tmp_path / "toy", n_mels=n_mels, dtype=dtype, pieces=pieces)
-    model = whisper.load(toy.folder, device="cpu", compute_type="float32")
+    model = loading.load(toy.folder, device="cpu", compute_type="float32")
     (encoding,) = model.encode([mel(n_mels)])
     expected = toy_whisper.encode(toy, mel(n_mels))
     np.testing.assert_allclose(encoding, expected, atol=2e-4)
@@ -44,7 +44,7 @@ def test_the_converted_model_computes_what_the_weights_say(
 def test_the_decoder_scores_as_the_weights_say(tmp_path: Path) -> None:
     """The probability of silence is read at the start token, wherever that stands."""
     toy = toy_whisper.write(tmp_path / "toy", multilingual=False)
-    model = whisper.load(toy.folder, device="cpu", compute_type="float32")
+    model = loading.load(toy.folder, device="cpu", compute_type="float32")
     (encoding,) = model.encode([mel()])
     previous = model.encode_text(" the-the")
     for before in ((), previous):
@@ -115,5 +115,5 @@ def test_a_converted_folder_needs_its_source_no_more(tmp_path: Path) -> None:
     toy = toy_whisper.write(tmp_path / "toy")
     convert(toy.folder, tmp_path / "made")
     shutil.rmtree(toy.folder)
-    model = whisper.load(tmp_path / "made", device="cpu", compute_type="float32")
+    model = loading.load(tmp_path / "made", device="cpu", compute_type="float32")
     assert model.decode_text(model.encode_text(" the thé")) == " the thé"

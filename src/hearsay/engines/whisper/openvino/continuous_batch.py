@@ -1,7 +1,7 @@
-"""Windows being decoded together on OpenVINO: they join, are searched each in its own way, and leave.
+"""Continuous batching on OpenVINO: windows join, are searched each in its own way, and leave when done.
 
 Knows no recording and no fallback. What is fed and how it is scored follows openai/whisper `decoding.py`; a
-window's answer does not depend on who is decoded beside it, but for the rounding of the processor.
+window's answer does not depend on the windows beside it, but for the rounding of the processor.
 """
 
 from __future__ import annotations
@@ -15,114 +15,172 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearsay.domain import Hypothesis, Window
-from hearsay.engines.whisper import prompts
-from hearsay.engines.whisper.beam_search import Beam, Samples, Search, most_sampled
+from hearsay.engines.whisper.beam_search import BeamSearch, Sampling, Search, max_sample_length
 from hearsay.engines.whisper.jobs import Decode
-from hearsay.engines.whisper.logit_rules import Ids, allowed, log_probabilities
+from hearsay.engines.whisper.logit_rules import TokenIds, allowed, log_probabilities
 from hearsay.engines.whisper.openvino.decoder import SequenceInput, Session, WhisperDecoder
 from hearsay.engines.whisper.openvino.kv_cache import CachedSequence
-from hearsay.engines.whisper.openvino.language_detection import LanguageDetector, softmax
-from hearsay.engines.whisper.openvino.topk import Candidates, Logits
+from hearsay.engines.whisper.openvino.topk import SplitLogits, TopK
 from hearsay.engines.whisper.tokenizer import Vocabulary
 from hearsay.errors import EngineFailed
 from hearsay.transcripts.quality import compression_ratio
 
-MOST_WINDOWS = 64
-"""Windows in one decoding: each takes memory for what is heard in it."""
+MAX_WINDOWS = 64
+"""Most windows in a batch: each takes memory for its cross-attention keys and values."""
 
-LIKED_WINDOWS = 8
-"""Windows together from which on a processor gains next to nothing by more."""
+EFFICIENT_WINDOWS = 8
+"""Windows in a batch from which on a processor gains next to nothing by more."""
+
+_MAX_DETECTED = 8
+"""Most windows whose languages are detected in one step."""
 
 _SEED = 0x5EED
-"""Samples of a window are the same whenever and beside whomever it is decoded."""
+"""Samples of a window are the same whenever, and in whatever batch, it is decoded."""
 
+_SHORT_PROMPT = 4
+"""Tokens that each window may add to a step of others: a prompt without earlier text has fewer."""
 
-_SHORT = 4
-"""Tokens that may stand in a step of others for each window: a prompt without earlier text has fewer."""
-
-_PICKED = 2
-"""Tokens of a prompt whose logits are wanted: of its start and of its end."""
+_N_PROMPT_LOGITS = 2
+"""Tokens of a prompt whose logits are used: the start of the transcript and the last one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Model:
-    """A decoder, and what its ids mean."""
+class DecoderModel:
+    """A decoder, and the meaning of its ids."""
 
     decoder: WhisperDecoder
     vocabulary: Vocabulary
-    ids: Ids
+    ids: TokenIds
     n_text_ctx: int
     """Positions of the decoder: 448 tokens."""
-    multilingual: bool
-    ear: LanguageDetector
-    """What may have heard a window already."""
-
-    @property
-    def previous_limit(self) -> int:
-        """Most tokens of earlier text that a prompt may carry."""
-        return self.n_text_ctx // 2 - 1
+    language_detector: LanguageDetector
+    """May have computed a window's cross-attention keys and values already."""
 
     def check(self, encoding: Any) -> None:
-        """Raise `EngineFailed` for what this model's encoder cannot have given."""
+        """Check the shape of an encoding. Raises: `EngineFailed` where it is not this model's."""
         shape, width = np.shape(encoding), self.decoder.shape.width
         if len(shape) != 2 or shape[0] < 1 or shape[1] != width:
             raise EngineFailed(f"An encoding should be [n_positions, {width}], and this one is {shape}.")
 
-    def prompt(self, window: Window) -> list[int]:
-        """Build what stands before the first sampled token. Raises `UnsupportedOption` for the language."""
-        return prompts.prompt(
-            self.vocabulary, window, multilingual=self.multilingual, previous_limit=self.previous_limit
-        )
-
     def search(self, window: Window, n_prompt: int) -> Search:
         """Return the search that a window asks for."""
-        limit = most_sampled(self.n_text_ctx, n_prompt)
+        limit = max_sample_length(self.n_text_ctx, n_prompt)
         end = self.ids.end_of_text
         if window.temperature > 0:
             rng = np.random.default_rng([_SEED, round(window.temperature * 1000)])
-            return Samples(window.best_of, window.temperature, rng, end_of_text=end, limit=limit)
-        return Beam(window.beam_size, end_of_text=end, limit=limit)
+            return Sampling(window.best_of, window.temperature, rng, end_of_text=end, limit=limit)
+        return BeamSearch(window.beam_size, end_of_text=end, limit=limit)
+
+
+class LanguageDetector:
+    """Detects languages by one step of the decoder; for one thread at a time.
+
+    Cross-attention keys and values of the last window that was detected alone are kept, since it is likely to
+    be decoded next, and they take longer to compute than the step itself.
+    """
+
+    def __init__(self, decoder: WhisperDecoder, vocabulary: Vocabulary) -> None:
+        """Prepare without any memory of windows."""
+        self._decoder = decoder
+        self._start = vocabulary.start
+        self._languages = vocabulary.languages
+        self._session: Session | None = None
+        self._last_encoding: Any = None
+
+    def detect(self, encodings: Sequence[NDArray[np.float32]]) -> list[dict[str, float]]:
+        """Return for each encoding the probability of every language code.
+
+        Those of one length share steps.
+        """
+        probabilities: dict[int, dict[str, float]] = {}
+        order = sorted(range(len(encodings)), key=lambda i: len(encodings[i]))
+        for _, same_length in groupby(order, key=lambda i: len(encodings[i])):
+            indices = list(same_length)
+            for first in range(0, len(indices), _MAX_DETECTED):
+                group = indices[first : first + _MAX_DETECTED]
+                probabilities.update(zip(group, self._detect([encodings[i] for i in group]), strict=True))
+        return [probabilities[i] for i in range(len(encodings))]
+
+    def recall(self, encoding: NDArray[np.float32]) -> NDArray[Any] | None:
+        """Return the keys and values of this very encoding, if it was the last that was detected alone."""
+        if self._session is None or encoding is not self._last_encoding:
+            return None
+        return self._session.cross_kv(0)
+
+    def close(self) -> None:
+        """Free all memory."""
+        self._session = self._last_encoding = None
+
+    def _detect(self, encodings: Sequence[NDArray[np.float32]]) -> list[dict[str, float]]:
+        """Detect languages in encodings of one length."""
+        self._last_encoding = None
+        if self._session is None or self._session.n_positions != len(encodings[0]):
+            self._session = self._decoder.session(len(encodings[0]))
+        for slot, encoding in enumerate(encodings):
+            self._session.compute_cross_kv(slot, encoding)
+        sequences = [CachedSequence() for _ in encodings]
+        inputs = [SequenceInput(each, [self._start], slot, (0,)) for slot, each in enumerate(sequences)]
+        logits = self._session.feed(inputs, slice(0, len(encodings)))
+        columns = [id_ - self._decoder.shape.end_of_text for id_ in self._languages.values()]
+        by_language = logits.special[:, columns].copy()
+        for sequence in sequences:
+            self._session.kv_cache.release(sequence)
+        self._session.clear()
+        if len(encodings) == 1:
+            self._last_encoding = encodings[0]
+        return [
+            {code: float(p) for code, p in zip(self._languages, softmax(row), strict=True)}
+            for row in by_language
+        ]
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Compute probabilities, `float32[n]`, from logits."""
+    exponentials = np.exp(logits - logits.max())
+    probabilities: NDArray[np.float32] = exponentials / exponentials.sum()
+    return probabilities
 
 
 @dataclass(slots=True, eq=False)
-class _Member:
-    """One window in a decoding."""
+class _ActiveWindow:
+    """One window in a batch."""
 
     number: int
     window: Window
     prompt: list[int]
     search: Search
-    place: int
-    """Among those heard."""
-    no_speech: float = 0.0
-    rows: list[CachedSequence] = field(default_factory=list)
+    slot: int
+    """Where the session keeps its cross-attention keys and values."""
+    no_speech_prob: float = 0.0
+    sequences: list[CachedSequence] = field(default_factory=list)
+    """Of each hypothesis; empty until the prompt was fed."""
     tokens: list[int] = field(default_factory=list)
-    """What each row is fed next; empty until the prompt was."""
+    """What each sequence is fed next."""
 
 
 class DecodeBatch:
     """Windows being decoded; for one thread at a time. See `protocols.ContinuousBatch`."""
 
-    def __init__(self, model: Model, most_windows: int = MOST_WINDOWS) -> None:
+    def __init__(self, model: DecoderModel) -> None:
         """Begin without a window."""
         self._model = model
-        self._most = most_windows
-        self._candidates = Candidates(model.decoder.shape, model.ids)
-        self._members: list[_Member] = []
+        self._topk = TopK(model.decoder.shape, model.ids)
+        self._active: list[_ActiveWindow] = []
+        """In the order of their slots."""
         self._session: Session | None = None
-        self._next = 0
+        self._next_number = 0
 
     @property
     def n_windows(self) -> int:
         """Windows in it now."""
-        return len(self._members)
+        return len(self._active)
 
     def has_room(self, job: Decode) -> bool:
         """Return whether `join` would take this job now: windows of different lengths cannot mix."""
-        if not self._members:
+        if not self._active:
             return True
-        same = self._session is not None and len(job.window.encoding) == self._session.n_positions
-        return same and len(self._members) < self._most
+        same_length = self._session is not None and len(job.window.encoding) == self._session.n_positions
+        return same_length and len(self._active) < MAX_WINDOWS
 
     def join(self, job: Decode) -> int:
         """Add a window and return its number. Raises: `UnsupportedOption`, `EngineFailed`."""
@@ -130,142 +188,150 @@ class DecodeBatch:
             raise EngineFailed("There is no room for one more window in this batch.")
         window = job.window
         self._model.check(window.encoding)
-        prompt = self._model.prompt(window)
+        prompt = self._model.vocabulary.prompt(window, max_previous=self._model.n_text_ctx // 2 - 1)
         search = self._model.search(window, len(prompt))
         n_positions = len(window.encoding)
         if self._session is None or self._session.n_positions != n_positions:
             self._session = self._model.decoder.session(n_positions)
-        place = next(i for i, m in enumerate([*self._members, None]) if m is None or m.place != i)
-        self._members.insert(place, _Member(self._next, window, prompt, search, place))
-        self._next += 1
-        return self._members[place].number
+        slot = next(i for i, active in enumerate([*self._active, None]) if active is None or active.slot != i)
+        self._active.insert(slot, _ActiveWindow(self._next_number, window, prompt, search, slot))
+        self._next_number += 1
+        return self._active[slot].number
 
     def step(self) -> list[tuple[int, Hypothesis]]:
-        """Advance every window by about one token; give those that came to their end, which leave."""
-        self._close_ranks()
-        old = [member for member in self._members if member.rows]
-        room = max(_SHORT, *(len(member.rows) for member in old)) if old else 0
-        apart = [m for m in self._members if not m.rows and len(m.prompt) > room]
-        for _, group in groupby(apart, key=lambda member: len(member.prompt)):
+        """Advance every window by about one token; return and remove those that are done."""
+        self._fill_free_slots()
+        begun = [active for active in self._active if active.sequences]
+        shared = max(_SHORT_PROMPT, *(len(active.sequences) for active in begun)) if begun else 0
+        apart = [active for active in self._active if not active.sequences and len(active.prompt) > shared]
+        for _, group in groupby(apart, key=lambda active: len(active.prompt)):
             self._advance(list(group))
-        if going := [member for member in self._members if not member.search.done]:
-            self._advance(going)
-        ended = [member for member in self._members if member.search.done]
-        hypotheses = [(member.number, self._hypothesis(member)) for member in ended]
-        for member in ended:
-            self._remove(member)
+        if unfinished := [active for active in self._active if not active.search.done]:
+            self._advance(unfinished)
+        done = [active for active in self._active if active.search.done]
+        hypotheses = [(active.number, self._hypothesis(active)) for active in done]
+        for active in done:
+            self._remove(active)
         return hypotheses
 
     def leave(self, number: int) -> None:
-        """Forget a window that nobody wants any more; unknown numbers are no error."""
-        for member in [member for member in self._members if member.number == number]:
-            self._remove(member)
+        """Remove a window that is not wanted any more; unknown numbers are no error."""
+        for active in [active for active in self._active if active.number == number]:
+            self._remove(active)
 
-    def _remove(self, member: _Member) -> None:
-        """Return a member's memory back; its place may be taken by who joins before the next step."""
-        session = self._open()
-        for row in member.rows:
-            session.rows.release(row)
-        self._members.remove(member)
-        if not self._members:
+    def _remove(self, active: _ActiveWindow) -> None:
+        """Release a window's memory; its slot may be taken by one that joins before the next step."""
+        session = self._require_session()
+        for sequence in active.sequences:
+            session.kv_cache.release(sequence)
+        self._active.remove(active)
+        if not self._active:
             session.clear()
 
-    def _close_ranks(self) -> None:
-        """Let the last members take places that are still free, so that no gap is computed."""
-        for place in range(len(self._members)):
-            if self._members[place].place != place:
-                last = self._members.pop()
-                if last.rows:
-                    self._open().move(last.place, place)
-                last.place = place
-                self._members.insert(place, last)
+    def _fill_free_slots(self) -> None:
+        """Move the last windows to slots that are free, so that no gap is computed."""
+        for slot in range(len(self._active)):
+            if self._active[slot].slot != slot:
+                last = self._active.pop()
+                if last.sequences:
+                    self._require_session().move(last.slot, slot)
+                last.slot = slot
+                self._active.insert(slot, last)
 
-    def _advance(self, members: Sequence[_Member]) -> None:
-        """Feed members one token for each row, or their prompts if they are new, and let them choose.
+    def _advance(self, group: Sequence[_ActiveWindow]) -> None:
+        """Feed windows, in the order of slots, their next tokens or prompts; advance their searches."""
+        inputs: list[SequenceInput] = []
+        spans: list[tuple[_ActiveWindow, slice]] = []
+        """Of each window's rows of logits."""
+        first = 0
+        for active in group:
+            n_logits = len(active.sequences) or _N_PROMPT_LOGITS
+            inputs += _next_inputs(active) if active.sequences else self._prompt_inputs(active)
+            spans.append((active, slice(first, first + n_logits)))
+            first += n_logits
+        logits = self._require_session().feed(inputs, slice(group[0].slot, group[-1].slot + 1))
+        for active, span in spans:
+            if not active.search.sequences[0]:
+                full = logits.rows(span.start, span.start + 1).full(self._model.ids.end_of_text)
+                active.no_speech_prob = float(softmax(full[0])[self._model.vocabulary.no_speech])
+        for n, run in groupby(spans, key=lambda pair: pair[0].search.n_candidates):
+            if n is None:
+                self._advance_by_all_ids(list(run), logits)
+            else:
+                self._advance_by_best_ids(list(run), logits, n)
 
-        Members stand in the order of their places.
-        """
-        feeds: list[SequenceInput] = []
-        rows: list[slice] = []
-        for member in members:
-            first = rows[-1].stop if rows else 0
-            is_new = not member.rows
-            feeds += self._begin(member) if is_new else _next_tokens(member)
-            rows.append(slice(first, first + (_PICKED if is_new else len(member.rows))))
-        logits = self._open().feed(feeds, slice(members[0].place, members[-1].place + 1))
-        for member, cut in zip(members, rows, strict=True):
-            if not member.search.rows[0]:
-                member.no_speech = self._no_speech(logits.rows(cut.start, cut.start + 1))
-        for n, run in groupby(zip(members, rows, strict=True), key=lambda pair: pair[0].search.candidates):
-            self._choose(list(run), logits, n)
+    def _prompt_inputs(self, active: _ActiveWindow) -> list[SequenceInput]:
+        """Compute a new window's cross-attention; return its prompt, with logits for `no_speech_prob`."""
+        encoding = active.window.encoding
+        known = self._model.language_detector.recall(encoding)
+        self._require_session().compute_cross_kv(active.slot, encoding, known=known)
+        active.sequences = [CachedSequence()]
+        outputs = (active.prompt.index(self._model.vocabulary.start), len(active.prompt) - 1)
+        return [SequenceInput(active.sequences[0], active.prompt, active.slot, outputs)]
 
-    def _begin(self, member: _Member) -> list[SequenceInput]:
-        """Hear a new member, and feed its prompt; the logits after its start tell whether there is speech."""
-        encoding = member.window.encoding
-        self._open().compute_cross_kv(member.place, encoding, known=self._model.ear.recall(encoding))
-        member.rows = [CachedSequence()]
-        start = member.prompt.index(self._model.vocabulary.start)
-        return [SequenceInput(member.rows[0], member.prompt, member.place, (start, len(member.prompt) - 1))]
-
-    def _choose(self, run: Sequence[tuple[_Member, slice]], logits: Logits, n: int | None) -> None:
-        """Let neighbours that want as many candidates choose, and rearrange their rows accordingly."""
+    def _advance_by_all_ids(self, run: Sequence[tuple[_ActiveWindow, slice]], logits: SplitLogits) -> None:
+        """Advance searches that draw among all ids."""
         ids = self._model.ids
-        if n is None:
-            for member, cut in run:
-                last = logits.rows(cut.stop - len(member.search.rows), cut.stop)
-                may = [allowed(sampled, ids) for sampled in member.search.rows]
-                whole = log_probabilities(last.whole(ids.end_of_text), may, ids)
-                self._go_on(member, whole, np.broadcast_to(np.arange(ids.n_vocab), whole.shape))
-            return
+        for active, span in run:
+            rows = logits.rows(span.stop - len(active.search.sequences), span.stop)
+            bounds = [allowed(sampled, ids) for sampled in active.search.sequences]
+            scores = log_probabilities(rows.full(ids.end_of_text), bounds, ids)
+            self._advance_search(active, scores, np.broadcast_to(np.arange(ids.n_vocab), scores.shape))
+
+    def _advance_by_best_ids(
+        self, run: Sequence[tuple[_ActiveWindow, slice]], logits: SplitLogits, n: int
+    ) -> None:
+        """Advance searches of neighbouring windows that want `n` candidates for each sequence."""
         first = run[0][1].start
-        may = []
-        for member, cut in run:  # What a prompt's first logits allow does not matter, nobody asks for it.
-            n_unasked = cut.stop - cut.start - len(member.search.rows)
-            may += [allowed(sampled, ids) for sampled in [*[()] * n_unasked, *member.search.rows]]
-        chances, found = self._candidates.best(logits.rows(first, run[-1][1].stop), may, n)
-        for member, cut in run:
-            asked = slice(cut.stop - first - len(member.search.rows), cut.stop - first)
-            self._go_on(member, chances[asked], found[asked])
+        bounds = []
+        for active, span in run:  # Bounds of a prompt's first logits do not matter: they are not searched.
+            n_unused = span.stop - span.start - len(active.search.sequences)
+            sampled = [*[()] * n_unused, *active.search.sequences]
+            bounds += [allowed(tokens, self._model.ids) for tokens in sampled]
+        scores, ids = self._topk.select(logits.rows(first, run[-1][1].stop), bounds, n)
+        for active, span in run:
+            searched = slice(span.stop - first - len(active.search.sequences), span.stop - first)
+            self._advance_search(active, scores[searched], ids[searched])
 
-    def _go_on(self, member: _Member, chances: NDArray[np.float32], ids: NDArray[np.integer]) -> None:
-        chosen = member.search.advance(chances, ids)
-        member.rows = self._open().rows.fork(member.rows, chosen.parents.tolist())
-        member.tokens = chosen.tokens.tolist()
+    def _advance_search(
+        self, active: _ActiveWindow, scores: NDArray[np.float32], ids: NDArray[np.integer]
+    ) -> None:
+        """Advance a window's search by one token, and fork its sequences accordingly."""
+        step = active.search.advance(scores, ids)
+        active.sequences = self._require_session().kv_cache.fork(active.sequences, step.parents.tolist())
+        active.tokens = step.tokens.tolist()
 
-    def _no_speech(self, logits: Logits) -> float:
-        return float(softmax(logits.whole(self._model.ids.end_of_text)[0])[self._model.vocabulary.no_speech])
-
-    def _hypothesis(self, member: _Member) -> Hypothesis:
-        tokens, summed = member.search.best()
+    def _hypothesis(self, active: _ActiveWindow) -> Hypothesis:
+        tokens, sum_logprob = active.search.best()
         text = self._model.vocabulary.decode(tokens).strip()
         return Hypothesis(
             tokens=tokens,
             text=text,
-            avg_logprob=summed / (len(tokens) + 1),
-            no_speech_prob=member.no_speech,
-            temperature=member.window.temperature,
+            avg_logprob=sum_logprob / (len(tokens) + 1),
+            no_speech_prob=active.no_speech_prob,
+            temperature=active.window.temperature,
             compression_ratio=compression_ratio(text),
         )
 
-    def _open(self) -> Session:
+    def _require_session(self) -> Session:
         if self._session is None:
             raise EngineFailed("A decoding without a window was asked to go on.")
         return self._session
 
 
-def _next_tokens(member: _Member) -> list[SequenceInput]:
-    pairs = zip(member.rows, member.tokens, strict=True)
-    return [SequenceInput(row, (token,), member.place, (0,)) for row, token in pairs]
+def _next_inputs(active: _ActiveWindow) -> list[SequenceInput]:
+    pairs = zip(active.sequences, active.tokens, strict=True)
+    return [SequenceInput(sequence, (token,), active.slot, (0,)) for sequence, token in pairs]
 
 
 def recognize(batch: DecodeBatch, windows: Sequence[Window]) -> list[Hypothesis]:
     """Decode windows to the end in an empty batch."""
-    found: dict[int, Hypothesis] = {}
+    hypotheses: dict[int, Hypothesis] = {}
     indices: dict[int, int] = {}
     waiting = list(enumerate(map(Decode, windows)))[::-1]
-    while len(found) < len(windows):
+    while len(hypotheses) < len(windows):
         while waiting and batch.has_room(waiting[-1][1]):
             index, job = waiting.pop()
             indices[batch.join(job)] = index
-        found.update((indices[number], hypothesis) for number, hypothesis in batch.step())
-    return [found[index] for index in range(len(windows))]
+        hypotheses.update((indices[number], hypothesis) for number, hypothesis in batch.step())
+    return [hypotheses[index] for index in range(len(windows))]

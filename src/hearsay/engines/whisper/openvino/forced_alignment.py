@@ -1,7 +1,7 @@
-"""Where the tokens of a known text lie in its window, by the decoder that also finds texts.
+"""Forced alignment: the paths of known texts through their windows, by a teacher-forced step of the decoder.
 
-Knows no words: it gives paths, and `alignment` cuts them into words. The decoder reads the text at once, as a
-prompt; texts of a batch may differ in length, language and task, for each is a sequence of its own.
+Knows no words: `word_timestamps` splits paths into words. A text is fed at once, as a prompt; texts of a
+batch may differ in length, language and task, since each is a sequence of its own.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from hearsay.engines.whisper.dtw import Path, find_path
 from hearsay.engines.whisper.openvino.decoder import SequenceInput, WhisperDecoder
 from hearsay.engines.whisper.openvino.kv_cache import CachedSequence
-from hearsay.engines.whisper.openvino.topk import Logits
+from hearsay.engines.whisper.openvino.topk import SplitLogits
 
-_MOST_WINDOWS = 8
-"""Windows read together."""
+_MAX_WINDOWS = 8
+"""Most windows in a step."""
 
-_MOST_TOKENS = 256
-"""Text tokens read together, unless one text alone has more: the logits of each take 0.2 MB."""
+_MAX_TOKENS = 256
+"""Most text tokens in a step, unless one text alone has more: the logits of each take 0.2 MB."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,56 +38,57 @@ class ForcedAlignmentInput:
     """Frames of real audio (10 ms each)."""
 
 
-def find_paths(decoder: WhisperDecoder, readings: Sequence[ForcedAlignmentInput]) -> list[Path]:
-    """Find the path of each text through its window. Raises `EngineFailed`."""
+def find_paths(decoder: WhisperDecoder, inputs: Sequence[ForcedAlignmentInput]) -> list[Path]:
+    """Return the path of each text through its window. Raises: `EngineFailed`."""
     paths: dict[int, Path] = {}
-    for places in _batches(readings):
-        paths.update(zip(places, _read(decoder, [readings[i] for i in places]), strict=True))
-    return [paths[i] for i in range(len(readings))]
+    for indices in _batches(inputs):
+        paths.update(zip(indices, _align(decoder, [inputs[i] for i in indices]), strict=True))
+    return [paths[i] for i in range(len(inputs))]
 
 
-def _batches(readings: Sequence[ForcedAlignmentInput]) -> Iterator[list[int]]:
-    """Put together texts of windows of one length, as many as may be read together."""
+def _batches(inputs: Sequence[ForcedAlignmentInput]) -> Iterator[list[int]]:
+    """Yield indices of texts that share a step: their windows are of one length, and the limits hold."""
     batch: list[int] = []
     n_tokens = 0
-    for i in sorted(range(len(readings)), key=lambda i: len(readings[i].encoding)):
-        n_tokens += len(readings[i].text)
-        same = not batch or len(readings[batch[0]].encoding) == len(readings[i].encoding)
-        if batch and (not same or n_tokens > _MOST_TOKENS or len(batch) == _MOST_WINDOWS):
+    for i in sorted(range(len(inputs)), key=lambda i: len(inputs[i].encoding)):
+        n_tokens += len(inputs[i].text)
+        same_length = not batch or len(inputs[batch[0]].encoding) == len(inputs[i].encoding)
+        if batch and (not same_length or n_tokens > _MAX_TOKENS or len(batch) == _MAX_WINDOWS):
             yield batch
-            batch, n_tokens = [], len(readings[i].text)
+            batch, n_tokens = [], len(inputs[i].text)
         batch.append(i)
     if batch:
         yield batch
 
 
-def _read(decoder: WhisperDecoder, readings: Sequence[ForcedAlignmentInput]) -> list[Path]:
-    """Read texts in one step of the decoder."""
-    session = decoder.session(len(readings[0].encoding))
-    for place in reversed(range(len(readings))):  # The last first, so that memory is reserved only once.
-        session.compute_cross_kv(place, readings[place].encoding)
-    feeds = []
-    for place, reading in enumerate(readings):
-        tokens = (*reading.start, *reading.text, decoder.shape.end_of_text)
-        first = len(reading.start) - 1
-        feeds.append(SequenceInput(CachedSequence(), tokens, place, range(first, first + len(reading.text))))
-    logits = session.feed(feeds, slice(0, len(readings)))
-    edges = np.cumsum([0, *(len(feed.tokens) for feed in feeds)]).tolist()
-    picked = np.cumsum([0, *(len(feed.picked) for feed in feeds)]).tolist()
+def _align(decoder: WhisperDecoder, inputs: Sequence[ForcedAlignmentInput]) -> list[Path]:
+    """Align texts in one step of the decoder."""
+    session = decoder.session(len(inputs[0].encoding))
+    for slot in reversed(range(len(inputs))):  # The last first, so that memory is reserved only once.
+        session.compute_cross_kv(slot, inputs[slot].encoding)
+    fed = []
+    for slot, each in enumerate(inputs):
+        tokens = (*each.start, *each.text, decoder.shape.end_of_text)
+        first = len(each.start) - 1
+        fed.append(SequenceInput(CachedSequence(), tokens, slot, range(first, first + len(each.text))))
+    logits = session.feed(fed, slice(0, len(inputs)))
+    token_edges = np.cumsum([0, *(len(each.tokens) for each in fed)]).tolist()
+    logit_edges = np.cumsum([0, *(len(each.outputs) for each in fed)]).tolist()
     return [
         find_path(
-            session.attention_weights(place, slice(edges[place], edges[place + 1])),
-            _chances(logits.rows(*picked[place : place + 2]), reading.text, decoder.shape.end_of_text),
-            n_start=len(reading.start) - 1,
-            n_frames=reading.n_frames,
+            session.attention_scores(slot, slice(*token_edges[slot : slot + 2])),
+            _probabilities(logits.rows(*logit_edges[slot : slot + 2]), each.text, decoder.shape.end_of_text),
+            n_start=len(each.start) - 1,
+            n_frames=each.n_frames,
         )
-        for place, reading in enumerate(readings)
+        for slot, each in enumerate(inputs)
     ]
 
 
-def _chances(logits: Logits, text: Sequence[int], end_of_text: int) -> NDArray[np.float32]:
+def _probabilities(logits: SplitLogits, text: Sequence[int], end_of_text: int) -> NDArray[np.float32]:
     """Return the probability of each token of a text among all text tokens: `float32[n_tokens]`."""
-    raised = logits.text[:, :end_of_text]
-    raised = np.exp(raised - raised.max(axis=1, keepdims=True))
-    chances: NDArray[np.float32] = raised[np.arange(len(text)), list(text)] / raised.sum(axis=1)
-    return chances
+    exponentials = logits.text[:, :end_of_text]
+    exponentials = np.exp(exponentials - exponentials.max(axis=1, keepdims=True))
+    chosen = exponentials[np.arange(len(text)), list(text)]
+    probabilities: NDArray[np.float32] = chosen / exponentials.sum(axis=1)
+    return probabilities

@@ -1,6 +1,6 @@
-"""What a decoder remembers: keys and values of the tokens of each row, in blocks that rows may share.
+"""The decoder's self-attention cache: keys and values of each sequence, in blocks that sequences may share.
 
-Knows no runtime and no search. Rows that continue the same row share its full blocks, and only the block
+Knows no runtime and no search. Sequences that continue the same one share its full blocks, and only the block
 that is being filled is copied: the paging of Kwon et al. 2023, "Efficient Memory Management for Large
 Language Model Serving with PagedAttention".
 """
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hearsay.engines.whisper.openvino.decoder_graph import BLOCK, DecoderShape
+from hearsay.engines.whisper.openvino.decoder_network import BLOCK, DecoderShape
 
 
 @dataclass(slots=True, eq=False)
@@ -29,72 +29,66 @@ class CachedSequence:
 
 
 class PagedKVCache:
-    """Keys and values of all layers for rows of one decoding; it grows as rows ask for blocks."""
+    """Keys and values of all layers for sequences decoded together; it grows as they need blocks."""
 
     def __init__(self, shape: DecoderShape, dtype: np.dtype[Any], n_blocks: int = 64) -> None:
         """Begin with room for `n_blocks`; `dtype` is the numpy type that stands for the cache's."""
         self._block = (shape.n_heads, BLOCK, shape.head)
         self.arrays: NDArray[Any] = np.zeros((2 * shape.n_layers, n_blocks, *self._block), dtype)
         self._free = list(range(n_blocks))
-        self._users = [0] * n_blocks
+        self._n_users = [0] * n_blocks
 
-    def extend(self, row: CachedSequence, n: int) -> None:
-        """Return a row room for `n` more positions, and count them as filled."""
-        row.length += n
-        while len(row.blocks) * BLOCK < row.length:
-            row.blocks.append(self._take())
+    def extend(self, sequence: CachedSequence, n: int) -> None:
+        """Reserve `n` more positions for a sequence, and count them as filled."""
+        sequence.length += n
+        while len(sequence.blocks) * BLOCK < sequence.length:
+            sequence.blocks.append(self._allocate())
 
-    def release(self, row: CachedSequence) -> None:
-        """Forget a row."""
-        for block in row.blocks:
-            self._drop(block)
-        row.blocks, row.length = [], 0
+    def release(self, sequence: CachedSequence) -> None:
+        """Empty a sequence; blocks that no other one shares become free."""
+        for block in sequence.blocks:
+            self._n_users[block] -= 1
+            if not self._n_users[block]:
+                heapq.heappush(self._free, block)
+        sequence.blocks, sequence.length = [], 0
 
-    def fork(self, rows: Sequence[CachedSequence], parents: Sequence[int]) -> list[CachedSequence]:
-        """Let new rows continue the rows named by `parents`; the old rows are gone."""
+    def fork(self, sequences: Sequence[CachedSequence], parents: Sequence[int]) -> list[CachedSequence]:
+        """Return a continuation of each sequence named by `parents`; the old sequences are invalid then."""
         forked: list[CachedSequence] = []
         copies: list[tuple[int, int]] = []
-        kept: set[int] = set()
+        continued: set[int] = set()
         for parent in parents:
-            row = rows[parent]
-            if parent in kept:
-                forked.append(self._copy(row, copies))
+            sequence = sequences[parent]
+            if parent in continued:
+                forked.append(self._share(sequence, copies))
             else:
-                kept.add(parent)
-                forked.append(CachedSequence(list(row.blocks), row.length))
-        for parent, row in enumerate(rows):
-            if parent not in kept:
-                self.release(row)
+                continued.add(parent)
+                forked.append(CachedSequence(list(sequence.blocks), sequence.length))
+        for parent, sequence in enumerate(sequences):
+            if parent not in continued:
+                self.release(sequence)
         if copies:
-            self._copy_blocks(copies)
+            sources, targets = zip(*copies, strict=True)
+            self.arrays[:, list(targets)] = self.arrays[:, list(sources)]
         return forked
 
-    def _copy(self, row: CachedSequence, copies: list[tuple[int, int]]) -> CachedSequence:
-        """Share full blocks, and note which block must be copied."""
-        n_full = row.length // BLOCK
-        blocks = row.blocks[:n_full]
+    def _share(self, sequence: CachedSequence, copies: list[tuple[int, int]]) -> CachedSequence:
+        """Return a sequence of the same full blocks; append to `copies` the block that must be copied."""
+        n_full = sequence.length // BLOCK
+        blocks = sequence.blocks[:n_full]
         for block in blocks:
-            self._users[block] += 1
-        if row.length % BLOCK:
-            blocks.append(self._take())
-            copies.append((row.blocks[n_full], blocks[-1]))
-        return CachedSequence(blocks, row.length)
+            self._n_users[block] += 1
+        if sequence.length % BLOCK:
+            blocks.append(self._allocate())
+            copies.append((sequence.blocks[n_full], blocks[-1]))
+        return CachedSequence(blocks, sequence.length)
 
-    def _copy_blocks(self, copies: Sequence[tuple[int, int]]) -> None:
-        sources, targets = zip(*copies, strict=True)
-        self.arrays[:, list(targets)] = self.arrays[:, list(sources)]
-
-    def _take(self) -> int:
+    def _allocate(self) -> int:
         if not self._free:
             self._grow()
         block = heapq.heappop(self._free)
-        self._users[block] = 1
+        self._n_users[block] = 1
         return block
-
-    def _drop(self, block: int) -> None:
-        self._users[block] -= 1
-        if not self._users[block]:
-            heapq.heappush(self._free, block)
 
     def _grow(self) -> None:
         n_layers, n_blocks = self.arrays.shape[:2]
@@ -102,4 +96,4 @@ class PagedKVCache:
         larger[:, :n_blocks] = self.arrays
         self.arrays = larger
         self._free = list(range(n_blocks, 2 * n_blocks))
-        self._users += [0] * n_blocks
+        self._n_users += [0] * n_blocks

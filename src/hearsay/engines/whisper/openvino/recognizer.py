@@ -1,4 +1,4 @@
-"""Whisper with a decoder of our own on OpenVINO, as a `ContinuousRecognizer`.
+"""Whisper with a decoder on OpenVINO, as a `ContinuousRecognizer`.
 
 Knows no search and no graph: `continuous_batch` and `decoder_graph` have them.
 """
@@ -10,19 +10,18 @@ from pathlib import Path
 
 from hearsay.domain import AlignedWord, Hypothesis, Window
 from hearsay.engines.whisper.encoder import Encoder
-from hearsay.engines.whisper.logit_rules import Ids
+from hearsay.engines.whisper.logit_rules import TokenIds
 from hearsay.engines.whisper.openvino import continuous_batch
-from hearsay.engines.whisper.openvino.continuous_batch import DecodeBatch, Model
+from hearsay.engines.whisper.openvino.continuous_batch import DecodeBatch, DecoderModel, LanguageDetector
 from hearsay.engines.whisper.openvino.decoder import WhisperDecoder
 from hearsay.engines.whisper.openvino.forced_alignment import ForcedAlignmentInput, find_paths
-from hearsay.engines.whisper.openvino.language_detection import LanguageDetector
 from hearsay.engines.whisper.recognizer import EncodedWindow, WhisperRecognizer
 from hearsay.engines.whisper.tokenizer import Vocabulary
 from hearsay.engines.whisper.weights.folder import Shape
 from hearsay.engines.whisper.word_timestamps import words_on_path
 
 NUMBER_FORMATS = {"f32": "float32", "bf16": "bfloat16", "int8": "int8_float32"}
-"""What CTranslate2 calls the formats in which the decoder computes."""
+"""CTranslate2's names of the decoder's precisions."""
 
 
 class OpenVinoWhisper(WhisperRecognizer):
@@ -33,17 +32,17 @@ class OpenVinoWhisper(WhisperRecognizer):
 
     device = "cpu"
     n_replicas = 1
-    batch_windows = continuous_batch.LIKED_WINDOWS
+    batch_windows = continuous_batch.EFFICIENT_WINDOWS
 
     def __init__(
         self, vocabulary: Vocabulary, shape: Shape, folder: Path, *, encoder: Encoder, decoder: WhisperDecoder
     ) -> None:
-        """Put an encoder and a decoder of the same weights together."""
+        """Combine an encoder and a decoder of the same weights."""
         super().__init__(vocabulary, shape, folder, encoder)
         self.decoder = decoder
-        ids = Ids.of(vocabulary, shape.n_vocab)
-        self._ear = LanguageDetector(decoder, vocabulary)
-        self._whole = Model(decoder, vocabulary, ids, shape.n_text_ctx, self.multilingual, self._ear)
+        self._language_detector = LanguageDetector(decoder, vocabulary)
+        ids = TokenIds.of(vocabulary, shape.n_vocab)
+        self._model = DecoderModel(decoder, vocabulary, ids, shape.n_text_ctx, self._language_detector)
 
     @property
     def compute_type(self) -> str:
@@ -52,37 +51,37 @@ class OpenVinoWhisper(WhisperRecognizer):
 
     def continuous_batch(self) -> DecodeBatch:
         """Return a new, empty batch."""
-        return DecodeBatch(self._whole)
+        return DecodeBatch(self._model)
 
     def recognize(self, windows: Sequence[Window]) -> list[Hypothesis]:
-        """Decode each window once at its own temperature, as many together as there is room for."""
+        """Decode each window once at its own temperature, in batches as large as possible."""
         return continuous_batch.recognize(self.continuous_batch(), windows)
 
     def close(self) -> None:
-        """Return the weights' memory back."""
-        self._ear.forget()
+        """Free the weights' memory."""
+        self._language_detector.close()
         self.encoder.close()
         self.decoder.close()
 
     def _detect(self, encodings: Sequence[EncodedWindow]) -> list[Mapping[str, float]]:
         for encoding in encodings:
-            self._whole.check(encoding)
-        return list(self._ear.detect(encodings))
+            self._model.check(encoding)
+        return list(self._language_detector.detect(encodings))
 
     def _align_all(self, jobs: Sequence[tuple[Window, Sequence[int], int]]) -> list[list[AlignedWord]]:
-        """Read texts together, whatever their lengths, languages and tasks."""
-        readings = {
-            place: ForcedAlignmentInput(
+        """Align texts together, whatever their lengths, languages and tasks."""
+        inputs = {
+            i: ForcedAlignmentInput(
                 encoding=window.encoding,
-                start=(*self._start_sequence(window), self._vocabulary.timestamp_begin - 1),
+                start=(*self._vocabulary.start_sequence(window), self._vocabulary.timestamp_begin - 1),
                 text=tuple(tokens),
                 n_frames=n_frames,
             )
-            for place, (window, tokens, n_frames) in enumerate(jobs)
+            for i, (window, tokens, n_frames) in enumerate(jobs)
             if tokens
         }
-        paths = dict(zip(readings, find_paths(self.decoder, list(readings.values())), strict=True))
+        paths = dict(zip(inputs, find_paths(self.decoder, list(inputs.values())), strict=True))
         return [
-            words_on_path(self._vocabulary, window.language, tokens, paths[place]) if tokens else []
-            for place, (window, tokens, _) in enumerate(jobs)
+            words_on_path(self._vocabulary, window.language, tokens, paths[i]) if tokens else []
+            for i, (window, tokens, _) in enumerate(jobs)
         ]

@@ -1,4 +1,4 @@
-"""A Whisper from Hugging Face's format to CTranslate2's, with numpy alone.
+"""Conversion of a Whisper from Hugging Face's format to CTranslate2's, with numpy alone.
 
 Knows no audio, and loads no model. Names and layout follow CTranslate2's own converter (`WhisperLoader`),
 which needs PyTorch and transformers. Weights of 16 bits stay at 16 and others at 32; loading makes them
@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from filelock import FileLock
 
 from hearsay.engines.whisper import tokenizer
-from hearsay.engines.whisper.weights.folder import TENSORS, TENSORS_INDEX, read_json
+from hearsay.engines.whisper.weights.folder import TENSORS, TENSORS_INDEX, read_generation, read_json
 from hearsay.engines.whisper.weights.safetensors_file import Tensors
 from hearsay.errors import ConfigurationError, DownloadFailed
 
@@ -34,16 +35,27 @@ _TIMESTAMP_SECONDS = 0.02
 def converted(folder: Path, into: Path) -> Path:
     """Return the conversion of a folder, a folder inside `into`; make it where it is missing or outdated.
 
-    Its name begins with that of the source, so that people know what they may delete.
+    Its name begins with that of the source, so that an operator sees what may be deleted. One process
+    converts, and others wait for it.
     Raises: `DownloadFailed` for missing or damaged files, `ConfigurationError` for a model that is not
     Whisper.
     """
     folder = folder.resolve()
     target = into / f"{folder.name}-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
-    if not (target / _STAMP).is_file() or read_json(target / _STAMP) != _stamp(folder):
-        shutil.rmtree(target, ignore_errors=True)
-        convert(folder, target)
+    if not _is_current(target, folder):
+        try:
+            into.mkdir(parents=True, exist_ok=True)
+            with FileLock(into / ".lock"):
+                if not _is_current(target, folder):
+                    shutil.rmtree(target, ignore_errors=True)
+                    convert(folder, target)
+        except OSError as error:
+            raise ConfigurationError(f"The conversion {target} cannot be written: {error}") from error
     return target
+
+
+def _is_current(target: Path, folder: Path) -> bool:
+    return (target / _STAMP).is_file() and read_json(target / _STAMP) == _stamp(folder)
 
 
 def convert(folder: Path, into: Path) -> None:
@@ -59,7 +71,7 @@ def convert(folder: Path, into: Path) -> None:
     vocabulary = tokenizer.read(folder)
     spec = _spec(config, tensors)
     spec.register_vocabulary(_names(vocabulary, int(config["vocab_size"])))
-    _configure(spec, config, _generation(folder), vocabulary)
+    _configure(spec, config, read_generation(folder), vocabulary)
     spec.validate()
     spec.optimize(quantization="float32" if tensors.is_single_precision() else "float16")
 
@@ -96,11 +108,6 @@ def _stamp(folder: Path) -> dict[str, Any]:
     """Describe the source so that any change of its files shows."""
     files = [*_files(folder), *sorted(folder.glob("*.json")), *folder.glob("merges.txt")]
     return {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in files if path.is_file()}
-
-
-def _generation(folder: Path) -> dict[str, Any]:
-    path = folder / "generation_config.json"
-    return read_json(path) if path.is_file() else {}
 
 
 def _spec(config: dict[str, Any], tensors: Tensors) -> WhisperSpec:

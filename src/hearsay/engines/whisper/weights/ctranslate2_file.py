@@ -1,7 +1,7 @@
-"""The weights in a CTranslate2 model file, by name, as numbers that any runtime can compute with.
+"""The weights in a CTranslate2 model file by name, as numpy arrays.
 
-Knows no network: names and shapes mean nothing here. The layout is that of CTranslate2
-`specs/model_spec.py` (`_serialize` and `_quantize`), version 5 and 6.
+Knows no network: names and shapes mean nothing here. Source: CTranslate2 `specs/model_spec.py` (`_serialize`
+and `_quantize`), versions 5 and 6.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from hearsay.errors import ConfigurationError, DownloadFailed
 
 _VERSIONS = (5, 6)
+_SPECIFICATION = "WhisperSpec"
 
 _TYPES = ("<f4", "<i1", "<i2", "<i4", "<f2", "<u2")
 """Formats by number; the last is bfloat16, which numpy lacks: the upper half of a float32."""
@@ -39,7 +40,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quantized:
-    """A matrix of whole numbers; each row divided by its scale is what was meant."""
+    """A matrix of integers, whose rows are divided by their scales."""
 
     values: NDArray[np.int8]
     """`int8[n_rows, ...]`."""
@@ -48,7 +49,7 @@ class Quantized:
 
 
 class Weights(Mapping[str, NDArray[np.float32]]):
-    """Arrays of a `model.bin` by name, read only when asked for; nothing is kept but the map of the file."""
+    """Arrays of a `model.bin` by name, read when asked for from a memory-mapped file."""
 
     def __init__(self, path: Path) -> None:
         """Map a file. Raises `DownloadFailed` where it is cut short, `ConfigurationError` for other files."""
@@ -56,10 +57,7 @@ class Weights(Mapping[str, NDArray[np.float32]]):
         self._bytes: NDArray[np.uint8] = np.memmap(path, np.uint8, mode="r")
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
-        """Return an array in float32.
-
-        8- and 16-bit whole numbers are divided by the scale stored with them.
-        """
+        """Return an array in float32; 8- and 16-bit integers are divided by their scale."""
         entry = self._entries[name]
         stored = self._stored(entry)
         if entry.type == _BFLOAT16:
@@ -72,11 +70,11 @@ class Weights(Mapping[str, NDArray[np.float32]]):
         return values
 
     def __iter__(self) -> Iterator[str]:
-        """Go through all names, aliases included."""
+        """Iterate over all names, aliases included."""
         return iter(self._entries)
 
     def __len__(self) -> int:
-        """Count names, aliases included."""
+        """Return the number of names, aliases included."""
         return len(self._entries)
 
     def quantized(self, name: str) -> Quantized | None:
@@ -103,14 +101,24 @@ def entries(path: Path) -> dict[str, Entry]:
         raise DownloadFailed(f"{path} is cut short; download the model again.") from error
 
 
+def is_whisper(path: Path) -> bool:
+    """Return whether a file begins as a Whisper in CTranslate2's format does; no more of it is read."""
+    try:
+        with path.open("rb") as file:
+            _read(file, "<I")
+            return _text(file) == _SPECIFICATION
+    except struct.error:
+        return False
+
+
 def _walk(file: BinaryIO, size: int) -> dict[str, Entry]:
-    """Go from header to header. Raises `struct.error` at an early end."""
+    """Read every header, and skip the data. Raises `struct.error` at an early end."""
     (version,) = _read(file, "<I")
     if version not in _VERSIONS:
         raise ConfigurationError(
             f"{file.name} is not a CTranslate2 model, or from a release that is too new."
         )
-    if _text(file) != "WhisperSpec":
+    if _text(file) != _SPECIFICATION:
         raise ConfigurationError(f"{file.name} is a CTranslate2 model, but not a Whisper.")
     _revision, n_variables = _read(file, "<II")
     found: dict[str, Entry] = {}

@@ -1,17 +1,21 @@
-"""Folders of Whisper weights: which format one is in, whether it is whole, and what shape the model has.
+"""Folders of Whisper weights: their format, damage that shows without checksums, languages, and shape.
 
-Knows no runtime: nothing is loaded, only headers are read, so that a check takes milliseconds.
+Knows no runtime: nothing is loaded, only headers and small files are read, in milliseconds. Formats:
+CTranslate2 (`model.bin`, `config.json`, `vocabulary.*`) and Hugging Face transformers (`config.json` with
+`model_type`, safetensors, a tokenizer).
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hearsay.engines.whisper.weights.ctranslate2_file import entries
+from hearsay.engines.whisper import tokenizer
+from hearsay.engines.whisper.weights.ctranslate2_file import entries, is_whisper
 from hearsay.errors import ConfigurationError, DownloadFailed
 
 BINARY = "model.bin"
@@ -23,6 +27,7 @@ TENSORS = "model.safetensors"
 TENSORS_INDEX = "model.safetensors.index.json"
 """Hugging Face's list of pieces."""
 
+_LANGUAGE = re.compile(r"<\|([a-z]{2,3})\|>")
 _LAYER = re.compile(r"decoder/layer_\d+/ffn/layer_norm/gamma")
 
 _VOCABULARIES = ("vocabulary.json", "vocabulary.txt")
@@ -50,29 +55,74 @@ class Shape:
 
 
 def is_converted(folder: Path) -> bool:
-    """Return whether a folder holds weights in CTranslate2's format."""
-    return (folder / BINARY).is_file()
+    """Return whether a folder holds every file of a Whisper in CTranslate2's format."""
+    complete = (folder / BINARY).is_file() and (folder / "config.json").is_file()
+    return complete and _vocabulary_file(folder) is not None
 
 
 def is_transformers(folder: Path) -> bool:
-    """Return whether a folder holds a Whisper in Hugging Face's format with safetensors."""
-    if not (folder / TENSORS).is_file() and not (folder / TENSORS_INDEX).is_file():
+    """Return whether a folder holds a Whisper in Hugging Face's format with safetensors, to be converted."""
+    if (folder / BINARY).exists() or not any((folder / name).is_file() for name in (TENSORS, TENSORS_INDEX)):
         return False
-    return bool(read_json(folder / "config.json").get("model_type") == "whisper")
+    try:
+        return bool(read_json(folder / "config.json").get("model_type") == "whisper")
+    except DownloadFailed:
+        return False
+
+
+def damage(folder: Path) -> Iterator[str]:
+    """Return what is wrong with a folder as far as it shows at a glance, one sentence each."""
+    if is_transformers(folder):
+        return
+    if not is_converted(folder):
+        yield "config.json, model.bin or vocabulary.json is missing."
+        return
+    if not is_whisper(folder / BINARY):
+        yield "model.bin is not a CTranslate2 Whisper."
+    try:
+        read_json(folder / "config.json")
+    except DownloadFailed:
+        yield "config.json is not JSON."
+
+
+def languages(folder: Path) -> tuple[str, ...]:
+    """Return the codes of the languages that a Whisper of either format knows.
+
+    English-only vocabularies lack the empty token (CTranslate2's own test).
+    Raises: `ConfigurationError` where the vocabulary cannot be read.
+    """
+    try:
+        if is_transformers(folder):
+            vocabulary = tokenizer.read(folder)
+            multilingual = read_generation(folder).get("is_multilingual") is not False
+            return tuple(vocabulary.languages) if multilingual and vocabulary.multilingual else ("en",)
+        tokens = _tokens(folder)
+    except (DownloadFailed, TypeError, ValueError) as error:
+        raise ConfigurationError(f"{folder} holds a file that is not a vocabulary: {error}") from error
+    if "" not in tokens:
+        return ("en",)
+    found = (_LANGUAGE.fullmatch(token) for token in tokens[-2000:])
+    return tuple(match[1] for match in found if match) or ("en",)
 
 
 def check(folder: Path) -> Shape:
-    """Check a folder in CTranslate2's format and give the model's shape.
+    """Check a folder in CTranslate2's format down to every header, and return the model's shape.
 
     Raises: `DownloadFailed` for missing or cut files, `ConfigurationError` where it is not a Whisper model.
     """
     if not folder.is_dir():
         raise ConfigurationError(f"There is no folder {folder}.")
-    if not is_converted(folder):
+    if not (folder / BINARY).is_file():
         raise DownloadFailed(_why_not_weights(folder))
-    if not any((folder / name).is_file() for name in _VOCABULARIES):
+    if _vocabulary_file(folder) is None:
         raise DownloadFailed(f"{folder} has no {_VOCABULARIES[0]}; download the model again.")
     return _shape(folder / BINARY, read_json(folder / "config.json"))
+
+
+def read_generation(folder: Path) -> dict[str, Any]:
+    """Read Hugging Face's settings of the search; empty where there are none. Raises: `DownloadFailed`."""
+    path = folder / "generation_config.json"
+    return read_json(path) if path.is_file() else {}
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -86,6 +136,17 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise DownloadFailed(f"{path} is damaged: it holds no JSON object.")
     return content
+
+
+def _vocabulary_file(folder: Path) -> Path | None:
+    return next((folder / name for name in _VOCABULARIES if (folder / name).is_file()), None)
+
+
+def _tokens(folder: Path) -> list[str]:
+    """Read the tokens of a converted Whisper, by id. Raises: `ValueError` where they are no list."""
+    path = _vocabulary_file(folder)
+    text = path.read_text(encoding="utf-8") if path is not None else ""
+    return list(json.loads(text) if path is not None and path.suffix == ".json" else text.splitlines())
 
 
 def _why_not_weights(folder: Path) -> str:

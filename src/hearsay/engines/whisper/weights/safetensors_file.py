@@ -61,7 +61,7 @@ class Tensors(Mapping[str, NDArray[np.floating[Any]]]):
 
 
 def _header(path: Path) -> tuple[int, dict[str, Any]]:
-    """Read where the numbers begin, and what is said about each tensor."""
+    """Read a header: where the numbers begin, and the entry of each tensor."""
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
