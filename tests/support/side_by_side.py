@@ -22,7 +22,7 @@ _ORDER = tuple(Stage)
 
 
 def segments_of_all(loops: Sequence[WindowLoop], model: WhisperModel) -> list[list[Segment]]:
-    """Run loops to their ends in this thread and return the segments of each; equal windows are encoded once."""
+    """Run loops to their ends in this thread and return their segments; equal windows are encoded once."""
     running = [loop.jobs() for loop in loops]
     waiting: dict[int, Job] = {}
     encodings: dict[bytes, Any] = {}
