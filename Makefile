@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST_WORKERS ?= 2
+# Tests start many processes, which shall not compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help serve setup test check fix bench contest compat lock reference clean
@@ -17,7 +19,7 @@ serve: $(VENV)/.run ## Set up and start the server on 127.0.0.1:8000
 setup: $(VENV)/.dev ## Set up everything that the tests need
 
 test: check compat ## Set up, then lint, types and tests
-	$(BIN)/pytest -n $(PYTEST_WORKERS) $(ARGS)
+	$(BIN)/pytest -n $(PYTEST_WORKERS) --durations=10 $(ARGS)
 
 check: $(VENV)/.dev ## Lint and types
 	$(BIN)/ruff check .

@@ -13,11 +13,13 @@ import hypothesis
 import pytest
 
 from tests.golden import Golden
+from tests.support import distribution
 
 if TYPE_CHECKING:  # The whole server is imported by those tests only that use it.
     from tests.support.server import Running, Stage
 
 os.environ["HEARSAY_DOWNLOADS"] = "off"
+distribution.keep_to_own_cores()
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -52,6 +54,16 @@ hypothesis.settings.load_profile("patient")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the flag."""
     parser.addoption("--update-golden", action="store_true", help="write tests/golden anew")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> distribution.ByModule:
+    """Share tests out by module."""
+    return distribution.ByModule(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest modules begin first."""
+    items.sort(key=lambda item: distribution.rank(item.nodeid))
 
 
 @pytest.fixture

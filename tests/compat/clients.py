@@ -27,6 +27,9 @@ FOREIGN = ("OPENAI_", "GROQ_", "TOGETHER_")
 
 QUIET = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "TOGETHER_NO_BANNER": "1"}
 
+NO_CERTIFICATES = {"SSL_CERT_FILE": "", "SSL_CERT_DIR": str(Path(__file__).parent)}
+"""Nothing here is encrypted, and to read all authorities takes longer than most calls of a new client."""
+
 TIME_LIMIT = 60.0
 """Seconds that a client may take for one request before it gives up."""
 
@@ -140,7 +143,8 @@ class Process:
     """A running driver; one job at a time."""
 
     def __init__(self, client: Client) -> None:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN)} | QUIET
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN)}
+        environment |= QUIET | NO_CERTIFICATES
         self.client = client
         self._process = subprocess.Popen(
             client.command(),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pytest
@@ -46,6 +47,16 @@ class Staged:
         wishes = TranscribeOptions(**options)  # type: ignore[arg-type]
         return list(Transcription(recording, wishes, self.recognizer, self.card))
 
+    @cached_property
+    def segments(self) -> list[Segment]:
+        """What it hears in the recording."""
+        return self.transcribe(self.speech)
+
+    @cached_property
+    def segments_with_words(self) -> list[Segment]:
+        """What it hears in the recording where words are asked for."""
+        return self.transcribe(self.speech, words=True)
+
 
 def stage(case: Case) -> Staged:
     """Load a model."""
@@ -75,13 +86,13 @@ def test_is_one_kind_of_recognizer(staged: Staged) -> None:
 
 
 def test_hears_words_in_speech(staged: Staged) -> None:
-    segments = staged.transcribe(staged.speech)
+    segments = staged.segments
     assert segments
     assert all(segment.text.strip() for segment in segments)
 
 
 def test_times_are_monotone_and_inside_the_recording(staged: Staged) -> None:
-    segments = staged.transcribe(staged.speech)
+    segments = staged.segments
     edges = [edge for segment in segments for edge in (segment.start, segment.end)]
     assert edges == sorted(edges)
     assert edges[0] >= 0
@@ -89,7 +100,7 @@ def test_times_are_monotone_and_inside_the_recording(staged: Staged) -> None:
 
 
 def test_words_are_inside_their_segments_and_are_their_text(staged: Staged) -> None:
-    for segment in staged.transcribe(staged.speech, words=True):
+    for segment in staged.segments_with_words:
         assert segment.words
         edges = [edge for word in segment.words for edge in (word.start, word.end)]
         assert edges == sorted(edges)
@@ -101,11 +112,11 @@ def test_words_are_inside_their_segments_and_are_their_text(staged: Staged) -> N
 
 
 def test_words_are_given_only_when_asked_for(staged: Staged) -> None:
-    assert all(segment.words is None for segment in staged.transcribe(staged.speech))
+    assert all(segment.words is None for segment in staged.segments)
 
 
 def test_metadata_is_in_range_or_none(staged: Staged) -> None:
-    for segment in staged.transcribe(staged.speech):
+    for segment in staged.segments:
         assert segment.avg_logprob is None or segment.avg_logprob <= 0
         assert segment.no_speech_prob is None or 0 <= segment.no_speech_prob <= 1
         assert segment.compression_ratio is None or segment.compression_ratio > 0
@@ -119,7 +130,7 @@ def test_silence_gives_nothing(seconds: float, staged: Staged) -> None:
 
 
 def test_the_same_recording_gives_the_same_answer(staged: Staged) -> None:
-    first = staged.transcribe(staged.speech, words=True)
+    first = staged.segments_with_words
     staged.transcribe(silence(1.0))
     assert staged.transcribe(staged.speech, words=True) == first
 

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import jiwer
 import pytest
 
 from hearsay.asr.transcription import Transcription
-from hearsay.domain import Audio, ModelCard, Task, TranscribeOptions
+from hearsay.domain import ModelCard, Task, TranscribeOptions
 from hearsay.engines.pocketsphinx import recognizer as sphinx
 from hearsay.media import decoding
+from tests.support import pocketsphinx_reference
 from tests.support.paths import SHARED_AUDIO
 
 RECORDINGS = SHARED_AUDIO
@@ -37,41 +39,29 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def clips() -> list[tuple[str, Audio]]:
+def clips() -> list[tuple[str, Path]]:
     """Every English recording that has one text, with that text."""
     manifest = json.loads((RECORDINGS / "manifest.json").read_text("utf-8"))
     chosen = [entry for entry in manifest if entry["language"] == "en" and entry.get("text")]
     assert len(chosen) >= 8
-    return [(NORMALISER(entry["text"]), decoding.load(RECORDINGS / entry["file"])) for entry in chosen]
+    return [(NORMALISER(entry["text"]), RECORDINGS / entry["file"]) for entry in chosen]
 
 
-def heard_directly(clips: list[tuple[str, Audio]]) -> Iterator[str]:
-    """Let the library decode each file as one utterance."""
-    from pocketsphinx import Decoder
-
-    decoder = Decoder(loglevel="FATAL")
-    for _, clip in clips:
-        decoder.start_utt()
-        decoder.process_raw(clip.pcm.tobytes(), False, True)
-        decoder.end_utt()
-        hypothesis = decoder.hyp()
-        yield hypothesis.hypstr if hypothesis else ""
-
-
-def heard_by_us(clips: list[tuple[str, Audio]]) -> Iterator[str]:
+def heard_by_us(clips: list[tuple[str, Path]]) -> Iterator[str]:
     """Transcribe each file as the server does."""
     engine = sphinx.load()
     card = ModelCard("sphinx", "sphinx", "tests", 0, frozenset({Task.TRANSCRIBE}), ("en",), 0)
-    for _, clip in clips:
+    for _, path in clips:
+        clip = decoding.load(path)
         yield NORMALISER(Transcription(clip, TranscribeOptions(), engine, card).transcript().text)
     engine.close()
 
 
 def test_no_worse_than_the_library_by_itself(
-    clips: list[tuple[str, Audio]], capsys: pytest.CaptureFixture[str]
+    clips: list[tuple[str, Path]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     references = [reference for reference, _ in clips]
-    directly = jiwer.wer(references, list(heard_directly(clips)))
+    directly = jiwer.wer(references, [pocketsphinx_reference.hear(path) for _, path in clips])
     by_us = jiwer.wer(references, list(heard_by_us(clips)))
     n_words = sum(len(reference.split()) for reference in references)
     with capsys.disabled():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import tracemalloc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache, partial
@@ -38,7 +38,8 @@ from hearsay.engines.silero import detector as silero
 from hearsay.engines.whisper import loading
 from hearsay.engines.whisper.recognizer import WhisperRecognizer
 from hearsay.media import decoding
-from hearsay.vad.chunking import stream_chunks
+from hearsay.scheduling.batcher import Batcher
+from hearsay.vad.chunking import Chunk, stream_chunks
 from tests.support.counting_model import Engine, PretendDetector, PretendFeatures, PretendRecognizer, pretend
 from tests.support.paths import DATA
 
@@ -109,11 +110,21 @@ def stitch(
     return Stitched(Audio(np.concatenate(pcm)), " ".join(texts), pauses[:-1])
 
 
-def transcribe(
-    model: WhisperRecognizer, detector: SpeechDetector | None, recording: Audio, **wishes: Any
-) -> Transcript:
-    options = TranscribeOptions(**wishes)
-    return Transcription(recording, options, model, CARD, decode=GREEDY, detector=detector).transcript()
+Transcribe = Callable[..., Transcript]
+
+
+@pytest.fixture(scope="module")
+def transcribe(model: WhisperRecognizer) -> Iterator[Transcribe]:
+    """Transcribe a recording; its windows share calls of the model, as they do in the server."""
+    with closing(Batcher(model)) as batcher:
+
+        def transcribe(detector: SpeechDetector, recording: Audio, **wishes: Any) -> Transcript:
+            submit, options = batcher.request_queue().submit, TranscribeOptions(**wishes)
+            return Transcription(
+                recording, options, model, CARD, decode=GREEDY, submit=submit, detector=detector
+            ).transcript()
+
+        yield transcribe
 
 
 def words_of(text: str) -> list[str]:
@@ -127,33 +138,36 @@ WINDOWS = [8.0, 8.5, 9.0, 10.0, 11.0, 12.5, 14.0, 16.0, 18.0, 21.0, 25.0, 30.0]
 
 @pytest.mark.parametrize("language", ["en", "es", "de"])
 def test_wherever_a_recording_is_cut_every_word_is_there_once(
-    model: WhisperRecognizer, detector: SpeechDetector, language: str, monkeypatch: pytest.MonkeyPatch
+    transcribe: Transcribe, detector: SpeechDetector, language: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cut_at: set[int] = set()
     for number, window in enumerate(WINDOWS, 1):
         # The lead moves speech against the frames of the detector (32 ms) and of the model (10 ms).
         stitched = stitch(language, shortest=0.25, longest=1.5, lead=0.5 + number * 0.0037, seed=number)
-        monkeypatch.setattr(transcription, "stream_chunks", partial(_listen_packed, window_seconds=window))
-        heard = transcribe(model, detector, stitched.recording)
+        stretches: list[Chunk] = []
+        packed = partial(_listen_packed, window_seconds=window, found=stretches)
+        monkeypatch.setattr(transcription, "stream_chunks", packed)
+        heard = transcribe(detector, stitched.recording)
         assert words_of(heard.text) == words_of(stitched.text), f"cut to {window} s"
-        stretches = list(_listen_packed(stitched.recording, detector, GREEDY.vad, window_seconds=window))
         assert heard.report is not None and heard.report.n_windows >= len(stretches) > 1
         for stretch in stretches[:-1]:
             cut_at |= {i for i, (a, b) in enumerate(stitched.pauses) if a - 0.3 <= stretch.end <= b + 0.3}
     assert len(cut_at) > 0.8 * len(stitched.pauses), "too few of the pauses were a seam once"
 
 
-def _listen_packed(*args: Any, window_seconds: float, **_: Any) -> Any:
-    return stream_chunks(*args, window=window_seconds)
+def _listen_packed(*args: Any, window_seconds: float, found: list[Chunk], **_: Any) -> Iterator[Chunk]:
+    for chunk in stream_chunks(*args, window=window_seconds):
+        found.append(chunk)
+        yield chunk
 
 
 @pytest.mark.parametrize("language", ["en", "es", "de"])
 def test_both_ways_through_a_recording_give_the_same_words(
-    model: WhisperRecognizer, detector: SpeechDetector, language: str
+    transcribe: Transcribe, detector: SpeechDetector, language: str
 ) -> None:
     stitched = stitch(language, shortest=0.5, longest=1.0)
     at_pauses, by_timestamps = (
-        transcribe(model, detector, stitched.recording, chunking=chunking) for chunking in Chunking
+        transcribe(detector, stitched.recording, chunking=chunking) for chunking in Chunking
     )
     assert words_of(at_pauses.text) == words_of(by_timestamps.text) == words_of(stitched.text)
     assert at_pauses.language == by_timestamps.language == language
@@ -161,10 +175,10 @@ def test_both_ways_through_a_recording_give_the_same_words(
 
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_words_are_in_order_and_make_up_their_segments(
-    model: WhisperRecognizer, detector: SpeechDetector, language: str
+    transcribe: Transcribe, detector: SpeechDetector, language: str
 ) -> None:
     stitched = stitch(language, shortest=0.5, longest=1.0, times=2)
-    heard = transcribe(model, detector, stitched.recording, words=True)
+    heard = transcribe(detector, stitched.recording, words=True)
     assert words_of(heard.text) == words_of(stitched.text)
     assert "".join(word.text for word in heard.words).strip() == heard.text
     assert all(left.end <= right.start for left, right in pairwise(heard.segments))
@@ -192,11 +206,11 @@ class Unceasing:
 
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_speech_without_a_pause_is_cut_by_timestamps_and_loses_nothing(
-    model: WhisperRecognizer, language: str
+    transcribe: Transcribe, language: str
 ) -> None:
     stitched = stitch(language, shortest=0.0, longest=0.05)
     assert stitched.recording.duration > 35
-    heard = transcribe(model, Unceasing(), stitched.recording)
+    heard = transcribe(Unceasing(), stitched.recording)
     assert words_of(heard.text) == words_of(stitched.text)
     assert heard.report is not None
     assert heard.report.speech is not None and len(heard.report.speech) == 1
@@ -204,11 +218,11 @@ def test_speech_without_a_pause_is_cut_by_timestamps_and_loses_nothing(
 
 @pytest.mark.parametrize("file", ["en-1-a.flac", "es-3-b.ogg", "de-4-b.ogg"])
 def test_a_short_clip_gives_the_same_either_way(
-    model: WhisperRecognizer, detector: SpeechDetector, file: str
+    transcribe: Transcribe, detector: SpeechDetector, file: str
 ) -> None:
     recording = decoding.load(DATA / "clips" / file)
     at_pauses, by_timestamps = (
-        transcribe(model, detector, recording, chunking=chunking, words=True) for chunking in Chunking
+        transcribe(detector, recording, chunking=chunking, words=True) for chunking in Chunking
     )
     assert at_pauses.segments == by_timestamps.segments
     assert at_pauses.report is not None and at_pauses.report.n_windows == 1
@@ -216,9 +230,9 @@ def test_a_short_clip_gives_the_same_either_way(
 
 @pytest.mark.parametrize("file", ["silence.flac", "noise.ogg"])
 def test_where_nobody_speaks_nothing_is_decoded(
-    model: WhisperRecognizer, detector: SpeechDetector, file: str
+    transcribe: Transcribe, detector: SpeechDetector, file: str
 ) -> None:
-    heard = transcribe(model, detector, decoding.load(DATA / "clips" / file))
+    heard = transcribe(detector, decoding.load(DATA / "clips" / file))
     assert (heard.text, heard.language) == ("", None)
     assert heard.report is not None
     assert (heard.report.n_windows, heard.report.speech) == (0, ())

@@ -15,11 +15,12 @@ import pytest
 
 from hearsay.domain import Audio, DecodeSettings, Segment, Task, TranscribeOptions
 from hearsay.engines.whisper import loading
+from hearsay.engines.whisper.log_mel import LogMel
 from hearsay.engines.whisper.recognizer import WhisperRecognizer
 from hearsay.engines.whisper.window_loop import WindowLoop
 from hearsay.media import decoding
 from tests.support.paths import DATA
-from tests.support.scripted_recognizer import segments_of
+from tests.support.side_by_side import segments_of_all
 
 WEIGHTS = DATA / "fixture-whisper"
 CLIPS = DATA / "parity"
@@ -65,10 +66,16 @@ def model() -> Iterator[WhisperRecognizer]:
 @pytest.fixture(scope="module")
 def pairs(model: WhisperRecognizer) -> list[Pair]:
     answers = json.loads((CLIPS / "reference.json").read_text())["cases"]
-    return [compare(model, answer) for answer in answers if "without_timestamps" not in answer["options"]]
+    answers = [answer for answer in answers if "without_timestamps" not in answer["options"]]
+    features = {file: model.features(read(file)) for file in {answer["file"] for answer in answers}}
+    loops = [open_loop(model, answer, features[answer["file"]]) for answer in answers]
+    return [
+        Pair(answer["file"], answer["options"], segments, loop.language, answer["result"])
+        for answer, loop, segments in zip(answers, loops, segments_of_all(loops, model), strict=True)
+    ]
 
 
-def compare(model: WhisperRecognizer, answer: dict[str, Any]) -> Pair:
+def open_loop(model: WhisperRecognizer, answer: dict[str, Any], features: LogMel) -> WindowLoop:
     options = dict(answer["options"])
     condition = options.pop("condition_on_previous_text", True)
     wishes = TranscribeOptions(
@@ -78,15 +85,11 @@ def compare(model: WhisperRecognizer, answer: dict[str, Any]) -> Pair:
         words=options.pop("word_timestamps", False),
     )
     assert not options, f"the reference was asked for {options}, which is not compared here"
-    recording = read(answer["file"])
-    assert recording.n_samples == answer["samples"]
+    assert read(answer["file"]).n_samples == answer["samples"]
     decode = DecodeSettings(
         temperatures=GREEDY.temperatures, beam_size=GREEDY.beam_size, condition_on_previous_text=condition
     )
-    features = model.features(recording)
-    loop = WindowLoop(features, wishes, model, decode=decode)
-    segments = segments_of(loop, model)
-    return Pair(answer["file"], answer["options"], segments, loop.language, answer["result"])
+    return WindowLoop(features, wishes, model, decode=decode)
 
 
 @cache

@@ -7,15 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import av
 import httpx
 import jiwer
-import numpy as np
-import pocketsphinx
 import pytest
 
 from hearsay.engines.pocketsphinx import cards as pocketsphinx_cards
 from tests.compat.serving import Scene
+from tests.support import pocketsphinx_reference
 from tests.support.paths import SHARED_AUDIO
 from tests.support.server import serving
 
@@ -43,21 +41,6 @@ def recordings() -> list[dict[str, Any]]:
         return []
     manifest = json.loads((AUDIO / "manifest.json").read_text("utf-8"))
     return [entry for entry in manifest if entry["language"] == "en" and "text" in entry]
-
-
-def direct(path: Path) -> str:
-    """Recognise a recording with PocketSphinx as its documentation shows it, in one utterance."""
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=16_000)
-    with av.open(str(path)) as container:
-        frames = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]
-        frames += resampler.resample(None)
-    pcm = np.concatenate([frame.to_ndarray().ravel() for frame in frames])
-    decoder = pocketsphinx.Decoder(loglevel="FATAL")
-    decoder.start_utt()
-    decoder.process_raw(pcm.astype("<i2").tobytes(), full_utt=True)
-    decoder.end_utt()
-    hypothesis = decoder.hyp()
-    return hypothesis.hypstr if hypothesis else ""
 
 
 def through_server(http: httpx.Client, path: Path) -> str:
@@ -91,7 +74,7 @@ def test_word_error_rate(embedded_address: str, capsys: pytest.CaptureFixture[st
     references = [entry["text"] for entry in entries]
     with httpx.Client(base_url=embedded_address, timeout=120, trust_env=False) as http:
         served = [through_server(http, AUDIO / entry["file"]) for entry in entries]
-    called = [direct(AUDIO / entry["file"]) for entry in entries]
+    called = [pocketsphinx_reference.hear(AUDIO / entry["file"]) for entry in entries]
     ours, theirs = error_rate(references, served), error_rate(references, called)
     with capsys.disabled():
         print(f"\n{len(entries)} recordings: word error rate {ours:.1%} served, {theirs:.1%} called directly")
