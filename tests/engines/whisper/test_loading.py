@@ -287,11 +287,6 @@ def test_a_gpu_that_was_asked_for_is_not_passed_over(folder: Path) -> None:
         loading.load(folder, device="cuda")
 
 
-def conversions_in(folder: Path) -> list[str]:
-    """Return the sources' names of all conversions in a folder, where nothing else but the lock may lie."""
-    return [path.name.split("-")[0] for path in folder.iterdir() if path.name != ".lock"]
-
-
 def test_a_folder_of_transformers_is_converted_beside_itself(tmp_path: Path) -> None:
     toy = toy_whisper.write(tmp_path / "models" / "toy", multilingual=False)
     model = loading.load(toy.folder, device="cpu")
