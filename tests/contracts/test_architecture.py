@@ -340,6 +340,22 @@ def test_modules_are_short() -> None:
     assert {name: n_lines for name, n_lines in lengths.items() if n_lines > MAX_LINES} == {}
 
 
+TESTED_FROM = 40
+"""Lines from which a module has a test file of its own."""
+
+
+def test_every_module_has_its_tests_at_the_mirrored_path() -> None:
+    """`a/b.py` has `tests/a/test_b.py`, and the `__init__.py` of package `a/b` has `tests/a/b/test_b.py`."""
+    long = [m for m in modules() if len(m.path.read_text("utf-8").splitlines()) >= TESTED_FROM]
+    missing = []
+    for module in long:
+        folder = module.path.relative_to(SOURCE).parent
+        name = folder.name if module.path.stem == "__init__" else module.path.stem
+        if not (ROOT / "tests" / folder / f"test_{name}.py").exists():
+            missing.append(module.name)
+    assert missing == []
+
+
 def test_modules_are_named_for_what_they_hold() -> None:
     assert [m.name for m in modules() if BAD_MODULES.intersection(m.name.split("."))] == []
 

@@ -6,60 +6,14 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hearsay.domain import SAMPLE_RATE, Audio, Samples, SpeechSpan, VadThresholds
-from hearsay.vad import chunking
+from hearsay.domain import SAMPLE_RATE, SpeechSpan, VadThresholds
 from hearsay.vad import spans as speech
-from hearsay.vad.chunking import Chunk, pack_chunks, stream_chunks
-from hearsay.vad.spans import SpeechRegion, spans, speech_regions
-
-FRAME = 512 / SAMPLE_RATE
-DEFAULT = VadThresholds()
-
-
-class Sheet:
-    """A detector that reads its probabilities off the samples: the first sample of each frame."""
-
-    frame_samples = 512
-
-    def open(self) -> SheetStream:
-        return SheetStream()
-
-
-class SheetStream:
-    def __init__(self) -> None:
-        self._rest = np.zeros(0, np.float32)
-
-    def feed(self, samples: Samples) -> NDArray[np.float32]:
-        heard = np.concatenate([self._rest, samples])
-        n = len(heard) // 512
-        self._rest = heard[n * 512 :]
-        return heard[: n * 512 : 512]
-
-    def finish(self) -> NDArray[np.float32]:
-        return self._rest[:1]
-
-
-def sheet(probabilities: NDArray[np.float32], n_samples: int) -> Audio:
-    """Write probabilities into a recording for `Sheet`."""
-    pcm = np.zeros(n_samples, np.int16)
-    pcm[::512] = np.round(probabilities * 32767)
-    return Audio(pcm)
-
-
-def drawn(*parts: tuple[float, float]) -> NDArray[np.float32]:
-    """Draw probabilities: (seconds, probability) one after the other."""
-    return np.concatenate([np.full(round(seconds / FRAME), p, np.float32) for seconds, p in parts])
-
-
-def cut(probabilities: NDArray[np.float32], thresholds: VadThresholds = DEFAULT) -> list[Chunk]:
-    duration = len(probabilities) * FRAME
-    return pack_chunks(
-        speech_regions(probabilities, thresholds, frame_seconds=FRAME, duration=duration), duration=duration
-    )
+from hearsay.vad.spans import spans
+from tests.support.vad_frames import DEFAULT, FRAME, drawn, edges, recordings, thresholds_used
 
 
 def reference(
@@ -92,30 +46,6 @@ def reference(
     return [SpeechSpan(a / SAMPLE_RATE, b / SAMPLE_RATE) for a, b in found]
 
 
-@st.composite
-def recordings(draw: st.DrawFn) -> NDArray[np.float32]:
-    """Return probabilities of up to about three minutes: runs of one level each, as speech and pauses are."""
-    level = st.sampled_from([0.0, 0.1, 0.345, 0.36, 0.45, 0.5, 0.8, 1.0])
-    length = st.one_of(st.integers(1, 12), st.integers(1, 60), st.integers(100, 1200))
-    runs = draw(st.lists(st.tuples(length, level), min_size=1, max_size=25))
-    return np.concatenate([np.full(n, p, np.float32) for n, p in runs])
-
-
-thresholds_used = st.builds(
-    VadThresholds,
-    threshold=st.sampled_from([0.3, 0.5, 0.9]),
-    min_silence=st.sampled_from([0.0, 0.1, 0.2, 0.5, 2.0]),
-    padding=st.sampled_from([0.0, 0.03, 0.3, 1.5, 4.0]),
-)
-
-
-def test_silence_has_neither_spans_nor_stretches() -> None:
-    quiet = drawn((100, 0.02))
-    assert spans(quiet, DEFAULT, frame_seconds=FRAME) == []
-    assert cut(quiet) == []
-    assert list(stream_chunks(sheet(quiet, len(quiet) * 512), Sheet(), DEFAULT)) == []
-
-
 def test_a_span_is_padded() -> None:
     (span,) = spans(drawn((3.2, 0), (1.6, 0.9), (3.2, 0)), DEFAULT, frame_seconds=FRAME)
     assert [span.start, span.end] == pytest.approx([2.9, 5.1])
@@ -146,153 +76,3 @@ def test_spans_are_those_of_the_reference(
     expected = reference(probabilities, thresholds, n_samples)
     assert edges(found) == pytest.approx(edges(expected), abs=1e-6)
     assert all(a.end <= b.start + 1e-9 for a, b in pairwise(found))
-
-
-def test_what_fits_a_window_is_one_stretch_from_its_beginning_to_its_end() -> None:
-    probabilities = drawn((8, 0), (1.6, 0.9), (12, 0), (1.6, 0.9), (4, 0))
-    (stretch,) = cut(probabilities)
-    assert (stretch.start, stretch.end) == (0.0, len(probabilities) * FRAME)
-    assert stretch.spans == tuple(spans(probabilities, DEFAULT, frame_seconds=FRAME))
-
-
-def test_long_silence_is_left_out_and_some_kept_around_speech() -> None:
-    first, second = cut(drawn((6.4, 0), (9.6, 0.9), (32, 0), (9.6, 0.9), (6.4, 0)))
-    assert [first.start, first.end] == pytest.approx([5.4, 17])
-    assert [second.start, second.end] == pytest.approx([47, 58.6])
-
-
-def test_a_short_silence_is_cut_in_its_middle() -> None:
-    first, second = cut(drawn((25.6, 0.9), (1.6, 0), (25.6, 0.9)))
-    assert first.end == second.start == pytest.approx(26.4)
-
-
-def test_a_long_pause_is_preferred_to_a_short_one_a_little_later() -> None:
-    first, _ = cut(drawn((22.4, 0.9), (0.96, 0), (3.2, 0.9), (0.256, 0), (22.4, 0.9)))
-    assert first.end == pytest.approx(22.88, abs=0.005)
-
-
-def test_a_short_pause_is_preferred_to_a_long_one_much_earlier() -> None:
-    first, _ = cut(drawn((6.4, 0.9), (0.96, 0), (19.2, 0.9), (0.256, 0), (22.4, 0.9)))
-    assert first.end == pytest.approx(26.688, abs=0.005)
-
-
-def test_a_span_is_divided_in_a_pause_too_short_to_end_it() -> None:
-    patient = VadThresholds(min_silence=2.0)
-    first, second = cut(drawn((12.8, 0.9), (0.32, 0), (12.8, 0.9), (0.32, 0.4), (22.4, 0.9)), patient)
-    assert first.end == second.start == pytest.approx(26.08, abs=0.005)
-    assert first.spans[-1].end == second.spans[0].start == pytest.approx(26.08)
-
-
-def test_what_may_be_within_a_word_is_no_place_to_cut() -> None:
-    (stretch,) = cut(drawn((19.2, 0.9), (0.16, 0), (19.2, 0.9)))
-    assert [stretch.start, stretch.end] == pytest.approx([0.0, 38.56])
-
-
-def test_no_wish_makes_it_cut_in_a_shorter_pause() -> None:
-    hasty = VadThresholds(min_silence=0.0, padding=0.0)
-    (stretch,) = cut(drawn((19.2, 0.9), (0.16, 0), (19.2, 0.9)), hasty)
-    assert [span.end for span in stretch.spans] == pytest.approx([19.2, 38.56])
-
-
-def test_of_a_silence_between_stretches_each_keeps_a_second() -> None:
-    first, second = cut(drawn((25.6, 0.9), (3.84, 0), (25.6, 0.9)))
-    assert [first.end, second.start] == pytest.approx([26.6, 28.44])
-
-
-def test_silence_gives_way_to_speech_where_the_window_is_full() -> None:
-    first, second = cut(drawn((6.4, 0), (28.48, 0.9), (1.6, 0), (25.6, 0.9)))
-    assert [first.start, first.end, second.start] == pytest.approx([5.4, 35.4, 35.68])
-
-
-def test_speech_without_any_pause_stays_whole() -> None:
-    (stretch,) = cut(drawn((70.4, 0.9)))
-    assert [stretch.start, stretch.end] == pytest.approx([0.0, 70.4])
-    first, second = cut(drawn((70.4, 0.9), (0.064, 0), (0.64, 0.9), (0.32, 0), (9.6, 0.9)))
-    assert first.end == second.start == pytest.approx(70.4 + 0.064 + 0.64 + 0.16, abs=0.005)
-
-
-def test_a_stretch_is_known_before_the_recording_is_heard_to_its_end() -> None:
-    n_heard = 0
-
-    class Counting(Sheet):
-        def open(self) -> SheetStream:
-            return CountingStream()
-
-    class CountingStream(SheetStream):
-        def feed(self, samples: Samples) -> NDArray[np.float32]:
-            nonlocal n_heard
-            n_heard += len(samples)
-            return super().feed(samples)
-
-    probabilities = drawn(*[(4.8, 0.9), (0.64, 0.0)] * 200)
-    audio = sheet(probabilities, len(probabilities) * 512)
-    first = next(stream_chunks(audio, Counting(), DEFAULT))
-    assert first.end == pytest.approx(5 * 5.44 - 0.32)
-    assert n_heard <= 2 * chunking.BLOCK_FRAMES * 512
-    n_heard = 0
-    silent = drawn((40, 0), (3.2, 0.9), (4000, 0))
-    next(stream_chunks(sheet(silent, len(silent) * 512), Counting(), DEFAULT))
-    assert n_heard <= 2 * chunking.BLOCK_FRAMES * 512
-
-
-@given(recordings(), thresholds_used, st.integers(1, 512), st.integers(1, 700))
-@settings(deadline=None)
-def test_blocks_give_what_the_whole_gives(
-    probabilities: NDArray[np.float32], thresholds: VadThresholds, last: int, n_block: int
-) -> None:
-    audio = sheet(probabilities, (len(probabilities) - 1) * 512 + last)
-    heard = np.float32(1 / 32768) * np.round(probabilities * np.float32(32767))
-    whole = pack_chunks(
-        speech_regions(heard, thresholds, frame_seconds=FRAME, duration=audio.duration),
-        duration=audio.duration,
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chunking, "BLOCK_FRAMES", n_block)
-        assert list(stream_chunks(audio, Sheet(), thresholds)) == whole
-
-
-@given(recordings(), thresholds_used, st.integers(1, 512))
-def test_stretches_hold_all_speech_and_cut_none(
-    probabilities: NDArray[np.float32], thresholds: VadThresholds, last: int
-) -> None:
-    duration = ((len(probabilities) - 1) * 512 + last) / SAMPLE_RATE
-    parts = speech_regions(probabilities, thresholds, frame_seconds=FRAME, duration=duration)
-    found = pack_chunks(parts, duration=duration)
-    assert all(0 <= s.start < s.end <= duration for s in found)
-    assert all(a.end <= b.start for a, b in pairwise(found))
-    for stretch in found:
-        held = [piece for piece in parts if holds(stretch, piece)]
-        assert stretch.end - stretch.start <= 30 + 1e-6 or all(p.pause < speech.MIN_PAUSE for p in held[:-1])
-    assert all(any(holds(s, piece) for s in found) for piece in parts)
-    assert covered(found) == pytest.approx(sum(piece.end - piece.start for piece in parts))
-
-
-@given(recordings(), thresholds_used)
-def test_cuts_lie_well_within_silence(probabilities: NDArray[np.float32], thresholds: VadThresholds) -> None:
-    """Chunks begin and end inside a recording with 0.1 s of silence on either side."""
-    duration = len(probabilities) * FRAME
-    found = cut(probabilities, thresholds)
-    for seam in {edge for s in found for edge in (s.start, s.end)} - {0.0, duration}:
-        first, stop = (int((seam + margin) / FRAME) for margin in (-0.09, 0.09))
-        near = probabilities[max(first, 0) : stop + 1]
-        assert (near < thresholds.threshold).all() or click(probabilities, thresholds, seam)
-
-
-def click(probabilities: NDArray[np.float32], thresholds: VadThresholds, seam: float) -> bool:
-    """Return whether what is loud at the seam was found too short for speech."""
-    found = spans(probabilities, thresholds, frame_seconds=FRAME)
-    bare = VadThresholds(thresholds.threshold, thresholds.min_silence, 0.0)
-    inner = spans(probabilities, bare, frame_seconds=FRAME)
-    return len(found) == len(inner) and not any(s.start < seam and seam < s.end for s in inner)
-
-
-def edges(found: list[SpeechSpan]) -> list[float]:
-    return [edge for span in found for edge in (span.start, span.end)]
-
-
-def holds(stretch: Chunk, piece: SpeechRegion) -> bool:
-    return stretch.start <= piece.start + 0.0051 and piece.end <= stretch.end + 0.0051
-
-
-def covered(found: list[Chunk]) -> float:
-    return sum(span.end - span.start for stretch in found for span in stretch.spans)

@@ -94,7 +94,7 @@ class Transport:
             text = f"{host} did not answer within {self._policy.timeout:.0f} s."
             return EngineFailed(text, code="timeout"), None
         except httpx.TransportError as error:
-            text = f"The connection to {host} broke: {error or type(error).__name__}."
+            text = f"The connection to {host} broke: {str(error) or type(error).__name__}."
             return EngineFailed(text, code="connection_broken"), retry_delay(None, attempt)
         if response.is_success:
             return response, None

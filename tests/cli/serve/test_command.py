@@ -19,7 +19,6 @@ from typing import IO, Any
 import httpx
 import pytest
 
-from hearsay.cli.serve.banner import Banner, address
 from hearsay.cli.serve.command import bind, check_exposure, install_default, is_loopback
 from hearsay.engines import registry
 from hearsay.engines.hardware import GIB, Machine
@@ -237,38 +236,6 @@ def test_addresses_that_are_not_ours_are_explained(host: str) -> None:
 def test_listens_on_a_free_port() -> None:
     with bind("127.0.0.1", 0) as listener:
         assert listener.getsockname()[1] > 0
-
-
-@pytest.mark.parametrize(
-    ("host", "url"),
-    [
-        ("127.0.0.1", "http://127.0.0.1:1"),
-        ("0.0.0.0", "http://127.0.0.1:1"),
-        ("::", "http://[::1]:1"),
-        ("::1", "http://[::1]:1"),
-        ("[::1]", "http://[::1]:1"),
-        ("myhost", "http://myhost:1"),
-    ],
-)
-def test_the_address_is_one_that_can_be_reached(host: str, url: str) -> None:
-    assert address(host, 1) == url
-
-
-def test_awkward_paths_are_quoted_in_the_examples() -> None:
-    sample = Path('/a b/"q"/é.flac')
-    text = Banner("http://h:1", sample, needs_key=True, model="m", upgrade_hint="Get better.").text()
-    curl = next(line for line in text.splitlines() if "curl" in line)
-    assert f"file=@{sample}" in shlex.split(curl)
-    speech, _, python = text.partition("from text to speech:")[2].partition("or in Python")
-    script = "\n".join(line.strip() for line in python.splitlines()[1:])
-    compile(script, "announcement", "exec")
-    assert (
-        '"/a b/\\"q\\"/é.flac"' in script
-        and 'os.environ["HEARSAY_API_KEY"]' in script
-        and "import os" in script
-    )
-    assert "Model: m. Get better." in text
-    assert "Authorization: Bearer $HEARSAY_API_KEY" in shlex.split(speech)
 
 
 # What goes on beside serving

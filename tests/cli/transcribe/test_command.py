@@ -29,15 +29,13 @@ from hearsay.cli import (
     EXIT_USAGE,
     app,
     completion,
-    progress,
 )
 from hearsay.cli.say.command import say
 from hearsay.cli.transcribe import outputs
 from hearsay.cli.transcribe.command import _complete_format, transcribe
-from hearsay.cli.transcribe.inputs import collect
-from hearsay.cli.transcribe.outputs import Format, name_outputs, parse_formats, render
+from hearsay.cli.transcribe.outputs import Format
 from hearsay.cli.voices import voices
-from hearsay.domain import SAMPLE_RATE, Audio, Segment, Task, TranscribeOptions, Transcript, Word
+from hearsay.domain import SAMPLE_RATE, Audio, TranscribeOptions
 from hearsay.engines.fake.recognizer import FakeWindowRecognizer, Faults
 from hearsay.media import decoding
 from tests.support.paths import ROOT
@@ -205,13 +203,6 @@ def test_equal_stems_do_not_meet_in_one_output(here: Path) -> None:
         path.write_bytes(speech(1))
     assert run("a.wav", "a.flac", "A.mp3", "x/b.wav", "y/b.wav", "-o", "out").exit_code == 0
     assert files(here / "out") == ["A.mp3.txt", "a.flac.txt", "a.wav.txt", "b.wav-2.txt", "b.wav.txt"]
-
-
-def test_names_never_collide() -> None:
-    sources = collect(["a.mp3", "a.wav", "a.mp3.ogg", "d/a.mp3", "a.wav"], recursive=False)
-    assert len(sources) == 4  # a repeat is dropped
-    stems = name_outputs(sources, Path("out"))
-    assert len({str(stem).casefold() for stem in stems.values()}) == 4
 
 
 def test_bad_recordings_are_reported_and_the_rest_is_done(here: Path) -> None:
@@ -513,59 +504,6 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(
 def test_completion_offers_formats_and_languages() -> None:
     assert _complete_format("s") == ["srt"]
     assert ("de", "german") in completion.complete_language("d")
-
-
-def test_parse_formats() -> None:
-    assert parse_formats([]) == (Format.TXT,)
-    assert parse_formats(["srt,json", "srt", " .VTT"]) == (Format.SRT, Format.JSON, Format.VTT)
-    with pytest.raises(ValueError, match="pdf"):
-        parse_formats(["txt,pdf"])
-
-
-def test_render_of_a_text_without_times() -> None:
-    transcript = Transcript("All of it.", (), None, 3.0, Task.TRANSCRIBE, "m")
-    assert render(transcript, Format.TXT) == "All of it.\n"
-    body = json.loads(render(transcript, Format.JSON))
-    assert (body["language"], body["segments"], body["text"]) == (None, [], "All of it.")
-
-
-def test_render_leaves_unknown_numbers_null() -> None:
-    segment = Segment(0.0004, 1.23456, " a", words=(Word(0.0004, 1.0, " a", 0.98765),))
-    body = json.loads(
-        render(Transcript("a", (segment,), "en", 2.0, Task.TRANSCRIBE, "m"), Format.JSON, words=True)
-    )
-    assert (body["segments"][0]["end"], body["segments"][0]["avg_logprob"]) == (1.235, None)
-    assert body["words"] == [{"word": "a", "start": 0.0, "end": 1.0, "probability": 0.9877}]
-
-
-def test_lines_tell_progress_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
-    now = 0.0
-    lines = progress.Lines(sys.stdout, clock=lambda: now)
-    track = lines.begin("talk.mp3")
-    for now in (1.0, 25.0, 30.0, 50.0):
-        track.update(now, 100.0)
-    track.end()
-    assert capsys.readouterr().out.splitlines() == [
-        "talk.mp3: 25 %, about 1:15 left",
-        "talk.mp3: 50 %, about 0:50 left",
-    ]
-
-
-def test_bars_draw_and_leave_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress.Bars(with_stdout=False) as bars:
-        track = bars.begin("[odd] name.mp3")
-        track.update(10, 100)
-        bars.text("[text] with [marks]")
-        bars.say("a remark about [this]")
-        track.end()
-    captured = capsys.readouterr()
-    assert captured.out == "[text] with [marks]\n"
-    assert "a remark about [this]" in captured.err
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(5, "0:05"), (65, "1:05"), (3725, "1:02:05")])
-def test_clock_text(seconds: float, text: str) -> None:
-    assert progress.format_duration(seconds) == text
 
 
 def test_options_default_to_the_domains() -> None:
