@@ -154,6 +154,10 @@ class OpenVinoEncoder:
         with self._lock:
             if self._model is None:
                 raise EngineFailed("The encoder was closed.")
+            if batch.shape[2] > self._full_frames:  # OpenVINO does not notice every time.
+                raise EngineFailed(
+                    f"The encoder failed: a window has {batch.shape[2]} frames, not {self._full_frames} at most."
+                )
             try:
                 request = self._request(batch.shape[2])
                 request.infer([batch], share_inputs=True)
