@@ -168,7 +168,8 @@ def misheard(segments: Sequence[Segment], rng: random.Random, rate: float) -> li
     length=st.floats(4, 10),
     rate=st.floats(0, 0.25),
 )
-@settings(max_examples=60, deadline=None)
+# The bound is statistical: about one random example in a thousand is beyond it, so they are always the same.
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_stitch_of_noisy_hypotheses_loses_and_doubles_nothing(
     seed: int, start: float, length: float, rate: float
 ) -> None:
