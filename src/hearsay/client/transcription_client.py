@@ -295,10 +295,7 @@ class TranscriptionClient:
         return replace(whole, warnings=(*recording.warnings, *whole.warnings))
 
     def _transcript(
-        self,
-        answers: list[tuple[Span, UploadTranscript]],
-        options: TranscribeOptions,
-        duration: float,
+        self, answers: list[tuple[Span, UploadTranscript]], options: TranscribeOptions, duration: float
     ) -> Transcript:
         """Return the merged transcript of the parts, with times from the start of the recording."""
         timed = all(answer.timed or not answer.text for _, answer in answers)

@@ -28,15 +28,7 @@ from hearsay.dialects.schemas import (
     WordBody,
 )
 from hearsay.dialects.transcription_request import TranscriptionRequest
-from hearsay.domain import (
-    ModelCard,
-    Segment,
-    Task,
-    Transcript,
-    TranscriptionReport,
-    Voice,
-    Word,
-)
+from hearsay.domain import ModelCard, Segment, Task, Transcript, TranscriptionReport, Voice, Word
 from hearsay.text import languages
 from hearsay.transcripts import quality
 

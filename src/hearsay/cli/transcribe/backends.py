@@ -133,11 +133,7 @@ class ServerChoice:
     def open(self, reporter: Reporter) -> transcription_client.TranscriptionClient:
         """Return a client of the server. Raises: `InvalidRequest` for a bad address."""
         return transcription_client.TranscriptionClient(
-            self.base_url,
-            api_key=self.api_key,
-            model=self.model,
-            limits=self.limits,
-            note=reporter.say,
+            self.base_url, api_key=self.api_key, model=self.model, limits=self.limits, note=reporter.say
         )
 
 
