@@ -45,9 +45,9 @@ def render_verbose(
         "x_hearsay": serving(transcript),
     }
     if asked.segments:
-        body["segments"] = [_segment(i, segment) for i, segment in enumerate(transcript.segments)]
+        body["segments"] = [render_segment(i, segment) for i, segment in enumerate(transcript.segments)]
     if asked.options.words:
-        body["words"] = [_word(word) for word in transcript.words]
+        body["words"] = [render_word(word) for word in transcript.words]
     return body
 
 
@@ -172,7 +172,8 @@ def _known(segment: Segment, name: str) -> float:
     return NEUTRAL[name] if value is None else value
 
 
-def _segment(number: int, segment: Segment) -> schemas.SegmentBody:
+def render_segment(number: int, segment: Segment) -> schemas.SegmentBody:
+    """Return one segment of a verbose answer."""
     return {
         "id": number,
         "seek": segment.seek,
@@ -187,7 +188,8 @@ def _segment(number: int, segment: Segment) -> schemas.SegmentBody:
     }
 
 
-def _word(word: Word) -> schemas.WordBody:
+def render_word(word: Word) -> schemas.WordBody:
+    """Return one word of a verbose answer."""
     return {"word": word.text.strip(), "start": _ms(word.start), "end": _ms(word.end)}
 
 

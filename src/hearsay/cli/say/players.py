@@ -45,14 +45,14 @@ class Player:
 
     program: str
     input: Input
-    arguments: tuple[str, ...] = ()
-    """`{rate}` stands for the sample rate, Hz."""
+    arguments: str = ""
+    """Separated by spaces; `{rate}` stands for the sample rate, Hz."""
     reports_failure: bool = True
     """Whether its exit status tells a failure."""
 
     def command(self, rate: int) -> list[str]:
         """Return the command line, without the file's name."""
-        return [self.program, *(text.format(rate=rate) for text in self.arguments)]
+        return [self.program, *self.arguments.format(rate=rate).split()]
 
     def audio_format(self, rate: int) -> AudioFormat:
         """Return the format that `play` expects; a file gets its WAV header there."""
@@ -60,20 +60,11 @@ class Player:
 
 
 PLAYERS = (
-    Player("paplay", Input.SAMPLES, ("--raw", "--format=s16le", "--channels=1", "--rate={rate}")),
-    Player("aplay", Input.SAMPLES, ("-q", "-t", "raw", "-f", "S16_LE", "-c", "1", "-r", "{rate}", "-")),
-    Player("mpv", Input.WAV, ("--no-video", "--no-terminal", "--no-config", "-")),
-    Player(
-        "play",
-        Input.SAMPLES,
-        ("-q", "-t", "raw", "-e", "signed-integer", "-b", "16", "-L", "-c", "1", "-r", "{rate}", "-"),
-    ),
-    Player(
-        "ffplay",
-        Input.WAV,
-        ("-nodisp", "-autoexit", "-loglevel", "error", "-f", "wav", "-i", "pipe:0"),
-        reports_failure=False,
-    ),
+    Player("paplay", Input.SAMPLES, "--raw --format=s16le --channels=1 --rate={rate}"),
+    Player("aplay", Input.SAMPLES, "-q -t raw -f S16_LE -c 1 -r {rate} -"),
+    Player("mpv", Input.WAV, "--no-video --no-terminal --no-config -"),
+    Player("play", Input.SAMPLES, "-q -t raw -e signed-integer -b 16 -L -c 1 -r {rate} -"),
+    Player("ffplay", Input.WAV, "-nodisp -autoexit -loglevel error -f wav -i pipe:0", reports_failure=False),
     Player("pw-play", Input.FILE),
     Player("afplay", Input.FILE),
 )

@@ -18,14 +18,13 @@ import typer
 from hearsay.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO_MODEL, completion, terminal
 from hearsay.cli.progress import Reporter, open_reporter
 from hearsay.cli.transcribe import outputs
-from hearsay.cli.transcribe.backends import LocalModel, server_choice
+from hearsay.cli.transcribe.backends import LocalModel, open_server
 from hearsay.cli.transcribe.inputs import STDIN, collect, is_folder
 from hearsay.cli.transcribe.outputs import Format
 from hearsay.cli.transcribe.worker import Job, Outcome, Summary, Worker
 from hearsay.client.transcription_client import MEGABYTE, Limits, vendor_of
 from hearsay.domain import Chunking, Task, TranscribeOptions
-from hearsay.errors import HearsayError, InvalidAudio, InvalidRequest, ModelNotFound
-from hearsay.text import languages
+from hearsay.errors import HearsayError, InvalidAudio, ModelNotFound
 
 if TYPE_CHECKING:
     from hearsay.settings import Settings
@@ -66,22 +65,11 @@ def transcribe(
         ),
     ],
     model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="Model to use; `hearsay models list` shows them.",
-            autocompletion=completion.complete_model,
-        ),
+        str | None, completion.recognizer_option("Model to use; `hearsay models list` shows them.")
     ] = None,
     language: Annotated[
         str | None,
-        typer.Option(
-            "--language",
-            "-l",
-            help="Language that is spoken, such as en or german; default: detect.",
-            autocompletion=completion.complete_language,
-        ),
+        completion.language_option("Language that is spoken, such as en or german; default: detect."),
     ] = None,
     translate: Annotated[bool, typer.Option("--translate", help="Write in English what is said.")] = False,
     formats: Annotated[
@@ -172,7 +160,7 @@ def transcribe(
     kinds = _formats(formats or [], words=words)
     options = TranscribeOptions(
         Task.TRANSLATE if translate else Task.TRANSCRIBE,
-        _language(language),
+        completion.parse_language(language),
         prompt,
         temperature,
         words,
@@ -194,8 +182,8 @@ def transcribe(
     worker = Worker(options, reporter, summary)
     try:
         if settings.base_url is not None:
-            choice = server_choice(settings.base_url, api_key, model, limits, settings)
-            worker.run_remote(pending, choice)
+            server = open_server(settings.base_url, api_key, model, limits, settings, reporter)
+            worker.run_remote(pending, server, n_requests)
         elif pending:
             worker.run_local(pending, _local_model(settings, model, options, reporter))
     except KeyboardInterrupt:
@@ -213,13 +201,6 @@ def _prepare_stdout() -> None:
             sys.stdout.reconfigure(errors="replace")
         else:
             sys.stdout.reconfigure(encoding="utf-8")
-
-
-def _language(text: str | None) -> str | None:
-    try:
-        return languages.parse(text) if text else None
-    except InvalidRequest as error:
-        raise typer.BadParameter(error.message, param_hint="--language") from error
 
 
 def _check_server(base_url: str | None, options: TranscribeOptions) -> None:
