@@ -66,7 +66,6 @@ _Listed = tuple[dict[str, Any], tuple[str, ...]]
 
 
 def _own(card: ModelCard, voice: Voice) -> _Listed:
-    """Return an installed voice as it is listed."""
     data = {"id": voice.id, "model": card.id, "name": voice.name, "languages": list(voice.languages)}
     row = voice.id, card.id, " ".join(voice.languages), voice.gender or "-", voice.name
     return data | {"gender": voice.gender}, row

@@ -9,7 +9,6 @@ import io
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,17 +28,6 @@ from hearsay.errors import HearsayError, InvalidAudio, ModelNotFound
 if TYPE_CHECKING:
     from hearsay.settings import Settings
 
-HEADING = "==> {} <=="
-"""Heading of each of several texts on standard output, as `head` and `tail` write it."""
-
-
-class Existing(StrEnum):
-    """What to do with an existing transcript."""
-
-    REFUSE = "refuse"
-    SKIP = "skip"
-    REPLACE = "replace"
-
 
 @dataclass(frozen=True, slots=True)
 class OutputTarget:
@@ -48,7 +36,10 @@ class OutputTarget:
     folder: Path | None
     """None: the folders of the recordings."""
     to_stdout: bool
-    existing: Existing
+    overwrite: bool
+    """Whether existing transcripts are replaced."""
+    skip_existing: bool
+    """Whether recordings with existing transcripts are left out; else those fail."""
 
 
 def _complete_format(incomplete: str) -> list[str]:
@@ -166,10 +157,13 @@ def transcribe(
         words,
         chunking=chunking,
     )
+    if overwrite and skip_existing:
+        raise typer.BadParameter("Choose one of --overwrite and --skip-existing.")
     target = OutputTarget(
         folder=Path(output) if output not in (None, STDIN) else None,
         to_stdout=output == STDIN or (output is None and len(kinds) == 1 and _is_single(recordings)),
-        existing=_existing(overwrite=overwrite, skip=skip_existing),
+        overwrite=overwrite,
+        skip_existing=skip_existing,
     )
     settings = terminal.resolved(offline=offline or None, base_url=base_url).settings
     _check_server(settings.base_url, options)
@@ -222,12 +216,6 @@ def _formats(texts: Sequence[str], *, words: bool) -> tuple[Format, ...]:
     return kinds
 
 
-def _existing(*, overwrite: bool, skip: bool) -> Existing:
-    if overwrite and skip:
-        raise typer.BadParameter("Choose one of --overwrite and --skip-existing.")
-    return Existing.REPLACE if overwrite else Existing.SKIP if skip else Existing.REFUSE
-
-
 def _is_single(recordings: Sequence[str]) -> bool:
     return len(recordings) == 1 and not is_folder(Path(recordings[0]))
 
@@ -249,16 +237,16 @@ def _jobs(
     if len(kinds) > 1 or (len(sources) > 1 and kinds != (Format.TXT,)):
         text = "Standard output takes one format, and of several recordings txt only; name a folder instead."
         raise typer.BadParameter(text, param_hint="--output")
-    several = len(sources) > 1
-    return [Job(s, kinds, None, HEADING.format(s.label) if several else None) for s in sources]
+    # Several texts get the headings of `head` and `tail`.
+    return [Job(s, kinds, None, f"==> {s.label} <==" if len(sources) > 1 else None) for s in sources]
 
 
 def _to_write(job: Job, target: OutputTarget, summary: Summary, reporter: Reporter) -> Job | None:
     """Return the job with the formats that may be written, or None where none remain."""
     present = outputs.existing(job.targets)
-    if not present or target.existing is Existing.REPLACE:
+    if not present or target.overwrite:
         return job
-    if target.existing is Existing.SKIP:
+    if target.skip_existing:
         missing = tuple(k for k, path in zip(job.formats, job.targets, strict=True) if path not in present)
         summary.skipped += not missing
         return replace(job, formats=missing) if missing else None
@@ -285,7 +273,6 @@ def _local_model(
 
 
 def _summarise(summary: Summary, n_jobs: int, reporter: Reporter) -> None:
-    """Print the counts of several recordings."""
     if n_jobs == 1:
         return
     left = n_jobs - summary.done - summary.skipped - len(summary.failures)
