@@ -1,13 +1,18 @@
-"""Together AI's dialect: language codes, segments always, bare lists of models, and speech in chunks.
+"""The vendors' dialects: OpenAI's, the base of the others; Groq's; Together AI's.
 
-Knows only flags. Source: Together's speech guide and its Python clients 1.6 to 3.1.
+Knows only flags. Sources: OpenAI's API reference and its Python client 3.52; Groq's OpenAPI document and
+speech guide; Together's speech guide and its Python clients 1.6 to 3.1.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from hearsay.dialects.openai import OPENAI
+from hearsay.dialects.dialect import Dialect
+
+OPENAI = Dialect(name="openai")
+
+GROQ = replace(OPENAI, name="groq", language_is_target=True, sample_rate=48_000)
 
 TOGETHER = replace(
     OPENAI,
@@ -26,8 +31,8 @@ TOGETHER_1 = replace(
 )
 """The same for its client 1.x, which sends fields that its user left out and may leave the voice out."""
 
-USER_AGENT = "Together/"
+TOGETHER_AGENT = "Together/"
 """What every HTTP client of this vendor has in its `User-Agent`, and no other vendor's has."""
 
-USER_AGENT_1 = "Together/v1 "
+TOGETHER_1_AGENT = "Together/v1 "
 """What only its client 1.x has there."""
