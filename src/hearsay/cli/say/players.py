@@ -93,26 +93,18 @@ def play(player: Player, audio: Iterable[BytesLike], rate: int) -> None:
         with _temporary_wav(audio, rate) as path:
             _run([*player.command(rate), str(path)], ())
         return
-    counter, started = _ByteCounter(audio), time.monotonic()
-    _run(player.command(rate), counter)
-    if (
-        not player.reports_failure
-        and time.monotonic() - started < _MIN_PLAYED_FRACTION * counter.n_bytes / _SAMPLE_BYTES / rate
-    ):
-        raise HearsayError(f"{player.program} could not play the sound. {REMEDY}")
+    n_bytes, started = 0, time.monotonic()
 
-
-class _ByteCounter:
-    """Audio whose bytes are counted while it is iterated, once."""
-
-    def __init__(self, audio: Iterable[BytesLike]) -> None:
-        self._audio = audio
-        self.n_bytes = 0
-
-    def __iter__(self) -> Iterator[BytesLike]:
-        for data in self._audio:
-            self.n_bytes += len(data)
+    def counted() -> Iterator[BytesLike]:
+        nonlocal n_bytes
+        for data in audio:
+            n_bytes += len(data)
             yield data
+
+    _run(player.command(rate), counted())
+    shortest = _MIN_PLAYED_FRACTION * n_bytes / _SAMPLE_BYTES / rate
+    if not player.reports_failure and time.monotonic() - started < shortest:
+        raise HearsayError(f"{player.program} could not play the sound. {REMEDY}")
 
 
 def _run(command: list[str], audio: Iterable[BytesLike]) -> None:
