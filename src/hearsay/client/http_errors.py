@@ -40,7 +40,7 @@ def error_from_response(response: httpx.Response) -> HearsayError:
     """Return the error that a response means, with the server's message."""
     detail = _detail(response)
     message, status = _message(detail, response), response.status_code
-    code, param = (None if (v := detail.get(name)) is None else str(v) for name in ("code", "param"))
+    code, param = (None if detail.get(name) is None else str(detail[name]) for name in ("code", "param"))
     too_long = _TOO_LONG.search(message)
     if status == 400 and too_long:
         return AudioTooLong(message, limit=float(too_long[1]))
