@@ -19,7 +19,7 @@ from typing import IO, Any
 import httpx
 import pytest
 
-from hearsay.cli.serve.banner import Banner, address
+from hearsay.cli.serve.banner import address, banner_text
 from hearsay.cli.serve.command import bind, check_exposure, install_default, is_loopback
 from hearsay.engines import registry
 from hearsay.engines.hardware import GIB, Machine
@@ -256,7 +256,7 @@ def test_the_address_is_one_that_can_be_reached(host: str, url: str) -> None:
 
 def test_awkward_paths_are_quoted_in_the_examples() -> None:
     sample = Path('/a b/"q"/é.flac')
-    text = Banner("http://h:1", sample, needs_key=True, model="m", upgrade_hint="Get better.").text()
+    text = banner_text("http://h:1", sample, needs_key=True, model="m", upgrade_hint="Get better.")
     curl = next(line for line in text.splitlines() if "curl" in line)
     assert f"file=@{sample}" in shlex.split(curl)
     speech, _, python = text.partition("from text to speech:")[2].partition("or in Python")
