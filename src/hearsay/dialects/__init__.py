@@ -9,20 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from hearsay.dialects import vendors
+from hearsay.dialects import groq, openai, together
 from hearsay.dialects.dialect import Dialect
 from hearsay.errors import InvalidRequest
 
 DIALECTS: Mapping[str, Dialect] = {
-    dialect.name: dialect for dialect in (vendors.OPENAI, vendors.GROQ, vendors.TOGETHER)
+    dialect.name: dialect for dialect in (openai.OPENAI, groq.GROQ, together.TOGETHER)
 }
 """Every dialect by its name."""
 
-PREFIX = "/v1"
+PREFIX = openai.PREFIX
 """Where the routes are; every other way to write the path becomes this one."""
 
-ALIAS_PREFIX = "/openai/v1"
-"""The other prefix under which clients look for the same routes; below it the dialect is Groq's."""
+ALIAS_PREFIX = groq.PREFIX
+"""The other prefix under which clients look for the same routes."""
 
 _PREFIXES = re.compile(rf"(?:(?:{ALIAS_PREFIX}|{PREFIX})(?=/|\Z))+")
 
@@ -48,12 +48,12 @@ def choose(*, aliased: bool, user_agent: str, named: str | None) -> Dialect:
             raise InvalidRequest(f"Unknown dialect {named[:40]!r}. Known ones are {known}.", param="dialect")
         return dialect
     if aliased:
-        return vendors.GROQ
-    if vendors.TOGETHER_1_AGENT in user_agent:
-        return vendors.TOGETHER_1
-    if vendors.TOGETHER_AGENT in user_agent:
-        return vendors.TOGETHER
-    return vendors.OPENAI
+        return groq.GROQ
+    if together.USER_AGENT_1 in user_agent:
+        return together.TOGETHER_1
+    if together.USER_AGENT in user_agent:
+        return together.TOGETHER
+    return openai.OPENAI
 
 
 __all__ = ["ALIAS_PREFIX", "DIALECTS", "PREFIX", "Dialect", "canonical_path", "choose"]

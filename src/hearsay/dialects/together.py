@@ -1,18 +1,13 @@
-"""The vendors' dialects: OpenAI's, the base of the others; Groq's; Together AI's.
+"""Together AI's dialect: language codes, segments always, bare lists of models, and speech in chunks.
 
-Knows only flags. Sources: OpenAI's API reference and its Python client 3.52; Groq's OpenAPI document and
-speech guide; Together's speech guide and its Python clients 1.6 to 3.1.
+Knows only flags. Source: Together's speech guide and its Python clients 1.6 to 3.1.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from hearsay.dialects.dialect import Dialect
-
-OPENAI = Dialect(name="openai")
-
-GROQ = replace(OPENAI, name="groq", language_is_target=True, sample_rate=48_000)
+from hearsay.dialects.openai import OPENAI
 
 TOGETHER = replace(
     OPENAI,
@@ -31,8 +26,8 @@ TOGETHER_1 = replace(
 )
 """The same for its client 1.x, which sends fields that its user left out and may leave the voice out."""
 
-TOGETHER_AGENT = "Together/"
+USER_AGENT = "Together/"
 """What every HTTP client of this vendor has in its `User-Agent`, and no other vendor's has."""
 
-TOGETHER_1_AGENT = "Together/v1 "
+USER_AGENT_1 = "Together/v1 "
 """What only its client 1.x has there."""
