@@ -170,7 +170,6 @@ class MonoResampler:
             yield from self.drain()
 
     def flush(self) -> Iterator[bytes]:
-        """Yield the remaining samples."""
         yield from self.drain()
         if self._resampler is not None:
             for ready in self._resampler.resample(None):

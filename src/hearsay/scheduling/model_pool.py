@@ -33,17 +33,13 @@ class ModelSource(Protocol):
 
     def card(self, name: str | None = None, task: Task = Task.TRANSCRIBE) -> ModelCard:
         """Return the model that a name means."""
-        ...
 
     def load(self, card: ModelCard) -> Engine:
         """Load a model; blocks."""
-        ...
 
 
 @dataclass(slots=True, eq=False)
 class _Slot:
-    """One model, loaded or not."""
-
     card: ModelCard
     loaded: LoadedModel | None = None
     loading: asyncio.Task[LoadedModel] | None = None

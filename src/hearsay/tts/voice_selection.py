@@ -42,31 +42,24 @@ class Catalogue(Protocol):
 
     def card(self, name: str | None = None, task: Task = Task.TRANSCRIBE) -> ModelCard:
         """Return the model of a name. Raises: `ModelNotFound`, `UnsupportedOption`."""
-        ...
 
     def cards(self) -> list[ModelCard]:
         """Return every model of every task, installed or not."""
-        ...
 
     def synthesizers(self) -> list[ModelCard]:
         """Return the installed synthesis models, best first."""
-        ...
 
     def voices(self, card: ModelCard) -> tuple[Voice, ...]:
         """Return a model's voices, best first."""
-        ...
 
     def variants(self, card: ModelCard) -> tuple[Voice, ...]:
         """Return the variants of a model's voices (`VOICE+VARIANT`); most models have none."""
-        ...
 
     def is_default_name(self, name: str | None, task: Task = Task.TRANSCRIBE) -> bool:
         """Return whether a name (or None) means the default model of a task."""
-        ...
 
     def implied_language(self, name: str | None) -> str | None:
         """Return the code of the language that a model's name implies."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +137,9 @@ class _Candidates:
             )
 
     def all(self) -> Iterable[tuple[ModelCard, Voice]]:
-        """Iterate over every voice with its model, best first."""
         return ((card, voice) for card, voices in self.voices_by_model.values() for voice in voices)
 
     def find(self) -> tuple[ModelCard, Voice] | None:
-        """Return the voice of the requested name, ignoring case, or None."""
         if self.voice is None:
             return None
         wanted = self.voice.casefold()

@@ -126,7 +126,6 @@ class ChunkPacker:
         return max(numbers, key=score, default=0)
 
     def _cut(self, n: int) -> Chunk:
-        """Remove the first `n` regions and return their chunk."""
         start, last = self._start, self._regions[n - 1]
         end = max(_min_end(last), min(last.latest_end, start + self._window))
         end = round(end, 2) if end < self._duration - 0.005 else self._duration

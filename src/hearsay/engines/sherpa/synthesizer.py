@@ -61,7 +61,6 @@ class SherpaSynthesizer:
     utterance_characters = _UTTERANCE_CHARACTERS
 
     def __init__(self, processes: SynthesizerPool, voices: tuple[Voice, ...]) -> None:
-        """Synthesize through processes that are ready."""
         self.voices = voices
         self.sample_rate = int(processes.about["sample_rate"])
         self._processes = processes
@@ -81,7 +80,6 @@ class SherpaSynthesizer:
         return self._processes.submit(text, options, is_awaited=is_awaited)
 
     def close(self) -> None:
-        """End the processes."""
         self._processes.close()
 
 

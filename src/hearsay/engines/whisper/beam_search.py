@@ -50,16 +50,13 @@ class Search(Protocol):
         have a log probability of minus infinity. Beam search wants the best `n_candidates` ids of each
         sequence, best first. Raises: `EngineFailed` where a log probability is no number.
         """
-        ...
 
     @property
     def done(self) -> bool:
         """Return whether the search has ended."""
-        ...
 
     def best(self) -> Scored:
         """Return the most likely hypothesis found: its tokens and the sum of their log probabilities."""
-        ...
 
 
 def max_sample_length(n_text_ctx: int, n_prompt: int) -> int:
@@ -90,11 +87,9 @@ class BeamSearch:
 
     @property
     def done(self) -> bool:
-        """Return whether the search has ended."""
         return not self.sequences
 
     def advance(self, log_probabilities: NDArray[np.float32], ids: NDArray[np.integer]) -> Step:
-        """Continue by one token; see `Search.advance`."""
         n_sequences = len(self.sequences)
         if ids.shape[1] < self.width + 1:
             raise ValueError(f"a beam of {self.width} needs {self.width + 1} candidates a sequence")
@@ -110,7 +105,6 @@ class BeamSearch:
         return Step(np.array(parents, dtype=np.int64), np.array(tokens, dtype=np.int64))
 
     def best(self) -> Scored:
-        """Return the hypothesis with the best mean log probability."""
         return _most_likely(self._finished)
 
     def _continue(
@@ -161,11 +155,9 @@ class Sampling:
 
     @property
     def done(self) -> bool:
-        """Return whether the search has ended."""
         return not self.sequences
 
     def advance(self, log_probabilities: NDArray[np.float32], ids: NDArray[np.integer]) -> Step:
-        """Continue by one token, drawn among `ids`; see `Search.advance`."""
         n_sequences = len(self.sequences)
         parents = np.arange(n_sequences) if self.sequences[0] else np.zeros(self.width, dtype=np.int64)
         chosen = self._draw(_without_nan(log_probabilities[:n_sequences]), parents)
@@ -186,7 +178,6 @@ class Sampling:
         return step
 
     def best(self) -> Scored:
-        """Return the sample with the best mean log probability."""
         return _most_likely(self._finished)
 
     def _draw(self, log_probabilities: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.int64]:

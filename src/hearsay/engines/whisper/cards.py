@@ -47,7 +47,6 @@ class _Whisper:
 
     @property
     def repository(self) -> str:
-        """Return the repository of the converted weights."""
         return self.converted_at or f"Systran/faster-{self.id}"
 
 
@@ -128,7 +127,6 @@ def _card(row: _Whisper) -> ModelCard:
 
 
 def _aliases(row: _Whisper) -> tuple[str, ...]:
-    """Return the spellings of a model's name in use."""
     size = row.id.removeprefix("distil-").removeprefix("whisper-")
     if row.id.startswith("distil-"):
         size = size.removesuffix("-en")

@@ -40,18 +40,15 @@ class CTranslate2Whisper(WhisperRecognizer):
     def __init__(
         self, model: Any, vocabulary: Vocabulary, shape: Shape, folder: Path, encoder: Encoder | None = None
     ) -> None:
-        """Wrap a model, and an encoder if it is not the model's own."""
         super().__init__(vocabulary, shape, folder, encoder or CTranslate2Encoder(model))
         self._model: Any = model
 
     @property
     def device(self) -> str:
-        """Where the model computes: `cpu` or `cuda`."""
         return str(self._model.device)
 
     @property
     def compute_type(self) -> str:
-        """The number format in which the model computes."""
         return str(self._model.compute_type)
 
     @property
@@ -70,12 +67,10 @@ class CTranslate2Whisper(WhisperRecognizer):
         return _in_groups(windows, self.decode_kind, self._generate)
 
     def close(self) -> None:
-        """Free the weights' memory."""
         self.encoder.close()
         self._model.unload_model()
 
     def decode_kind(self, window: Window) -> Hashable:
-        """Return what windows of one call must have in common."""
         width = window.best_of if window.temperature > 0 else window.beam_size
         return len(self._prompt(window)), len(window.encoding), window.temperature, width
 

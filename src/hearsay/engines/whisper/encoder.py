@@ -38,11 +38,9 @@ class Encoder(Protocol):
 
     def encode(self, inputs: Sequence[Floats]) -> list[NDArray[Any]]:
         """Encode windows of `float32[n_mels, n_frames]`, each to `float[n_positions, width]`."""
-        ...
 
     def close(self) -> None:
         """Free memory; the encoder is unusable afterwards."""
-        ...
 
 
 class CTranslate2Encoder:
@@ -54,14 +52,9 @@ class CTranslate2Encoder:
 
     @property
     def compute_type(self) -> str:
-        """The number format in which the model computes."""
         return str(self._model.compute_type)
 
     def encode(self, inputs: Sequence[Floats]) -> list[NDArray[Any]]:
-        """Encode windows of `float32[n_mels, n_frames]`, each to `float[n_positions, width]`.
-
-        Those of one length share a call. The result is in main memory, of the model's own type.
-        """
         return _by_length(inputs, self._encode)
 
     def close(self) -> None:
@@ -113,14 +106,9 @@ class OpenVinoEncoder:
             raise EngineFailed(f"The encoder could not be compiled for this processor: {error}") from error
 
     def encode(self, inputs: Sequence[Floats]) -> list[Floats]:
-        """Encode windows of `float32[n_mels, n_frames]`, each to `float32[n_positions, width]`.
-
-        Those of one length share a call. There may be at most 3000 frames.
-        """
         return _by_length(inputs, self._encode)
 
     def close(self) -> None:
-        """Free the weights' memory."""
         with self._lock:
             self._requests.clear()
             self._model = None

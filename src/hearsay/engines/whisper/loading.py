@@ -109,7 +109,6 @@ class _ModelFolder:
     n_threads: int
 
     def load_on_gpus(self, device: str, indices: list[int]) -> CTranslate2Whisper:
-        """Load the model onto each GPU."""
         from hearsay.engines.whisper import gpu_batch_size
         from hearsay.engines.whisper.ctranslate2_recognizer import CTranslate2Whisper
 
@@ -232,5 +231,4 @@ def choose_compute_type(device: str, compute_type: str, device_index: int = 0) -
 
 
 def _n_cores() -> int:
-    """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -84,18 +84,12 @@ class WhisperRecognizer(ABC):
         decode: DecodeSettings,
         part: AudioSlice | None = None,
     ) -> WindowLoop:
-        """Return the window loop of a recording, or of the slice `part` of one, whose samples are `audio`."""
         return WindowLoop(self.features(audio), options, self, decode=decode, part=part)
 
     def features(self, audio: Audio) -> LogMel:
-        """Return log-mel features of a recording, in memory that does not grow with its length."""
         return LogMel(audio, self._shape.n_mels)
 
     def encode(self, inputs: Sequence[NDArray[np.float32]]) -> list[EncodedWindow]:
-        """Encode windows of `float32[n_mels, n_frames]`: 3000 frames, or fewer for a smaller encoding.
-
-        Those of one length share a call.
-        """
         return list(self.encoder.encode(inputs))
 
     def detect_language(self, encodings: Sequence[EncodedWindow]) -> list[Mapping[str, float]]:
@@ -105,7 +99,6 @@ class WhisperRecognizer(ABC):
         return self._detect(encodings) if encodings else []
 
     def decode_kind(self, window: Window) -> Hashable:
-        """Return what windows must have in common to be decoded together: nothing."""
         return None
 
     @abstractmethod
@@ -131,11 +124,9 @@ class WhisperRecognizer(ABC):
         return self._align_all(list(zip(windows, tokens, n_frames, strict=True)))
 
     def encode_text(self, text: str) -> tuple[int, ...]:
-        """Return the tokens of a text; nothing in it is taken for a special token."""
         return self._vocabulary.encode(text)
 
     def decode_text(self, tokens: Sequence[int]) -> str:
-        """Return the text of tokens; timestamps and other special tokens vanish."""
         return self._vocabulary.decode(tokens)
 
     @abstractmethod

@@ -84,11 +84,9 @@ class WindowLoop:
 
     @property
     def seek_seconds(self) -> float:
-        """Position of `seek`, in seconds of the recording."""
         return self._begin + self.seek / frames_per_second(self._recognizer)
 
     def jobs(self) -> Jobs[None]:
-        """Yield the jobs of one window after the other, filling `segments_by_window` as they are decoded."""
         encoding = None if self._part else (yield from self._detect_apart())
         while self.seek < self._features.n_frames and not self._is_over():
             n_frames = min(self._recognizer.window_frames, self._features.n_frames - self.seek)
@@ -277,8 +275,6 @@ def split_at_timestamps(
 
 @dataclass(frozen=True, slots=True)
 class _SegmentBuilder:
-    """Builds the segments of one window."""
-
     hypothesis: Hypothesis
     seek: int
     recognizer: WhisperModel

@@ -65,7 +65,6 @@ class DecoderModel:
             raise EngineFailed(f"An encoding should be [n_positions, {width}], and this one is {shape}.")
 
     def search(self, window: Window, n_prompt: int) -> Search:
-        """Return the search that a window asks for."""
         limit = max_sample_length(self.n_text_ctx, n_prompt)
         end = self.ids.end_of_text
         if window.temperature > 0:
@@ -82,7 +81,6 @@ class LanguageDetector:
     """
 
     def __init__(self, decoder: WhisperDecoder, vocabulary: Vocabulary) -> None:
-        """Prepare without any memory of windows."""
         self._decoder = decoder
         self._start = vocabulary.start
         self._languages = vocabulary.languages
@@ -110,11 +108,9 @@ class LanguageDetector:
         return self._session.cross_kv(0)
 
     def close(self) -> None:
-        """Free all memory."""
         self._session = self._last_encoding = None
 
     def _detect(self, encodings: Sequence[NDArray[np.float32]]) -> list[dict[str, float]]:
-        """Detect languages in encodings of one length."""
         self._last_encoding = None
         if self._session is None or self._session.n_positions != len(encodings[0]):
             self._session = self._decoder.session(len(encodings[0]))
@@ -145,8 +141,6 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @dataclass(slots=True, eq=False)
 class _ActiveWindow:
-    """One window in a batch."""
-
     number: int
     window: Window
     prompt: list[int]
@@ -164,7 +158,6 @@ class DecodeBatch:
     """Windows being decoded; for one thread at a time. See `protocols.ContinuousBatch`."""
 
     def __init__(self, model: DecoderModel) -> None:
-        """Begin without a window."""
         self._model = model
         self._topk = TopK(model.decoder.shape, model.ids)
         self._active: list[_ActiveWindow] = []
@@ -174,7 +167,6 @@ class DecodeBatch:
 
     @property
     def n_windows(self) -> int:
-        """Windows in it now."""
         return len(self._active)
 
     def has_room(self, job: Decode) -> bool:
@@ -185,7 +177,6 @@ class DecodeBatch:
         return same_length and len(self._active) < MAX_WINDOWS
 
     def join(self, job: Decode) -> int:
-        """Add a window and return its number. Raises: `UnsupportedOption`, `EngineFailed`."""
         if not self.has_room(job):
             raise EngineFailed("There is no room for one more window in this batch.")
         window = job.window
@@ -201,7 +192,6 @@ class DecodeBatch:
         return self._active[slot].number
 
     def step(self) -> list[tuple[int, Hypothesis]]:
-        """Advance every window by about one token; return and remove those that are done."""
         self._fill_free_slots()
         begun = [active for active in self._active if active.sequences]
         shared = max(_SHORT_PROMPT, *(len(active.sequences) for active in begun)) if begun else 0
@@ -217,7 +207,6 @@ class DecodeBatch:
         return hypotheses
 
     def leave(self, number: int) -> None:
-        """Remove a window that is not wanted any more; unknown numbers are no error."""
         for active in [active for active in self._active if active.number == number]:
             self._remove(active)
 

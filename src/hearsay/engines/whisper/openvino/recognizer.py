@@ -40,7 +40,6 @@ class OpenVinoWhisper(WhisperRecognizer):
     def __init__(
         self, vocabulary: Vocabulary, shape: Shape, folder: Path, *, encoder: Encoder, decoder: WhisperDecoder
     ) -> None:
-        """Combine an encoder and a decoder of the same weights."""
         super().__init__(vocabulary, shape, folder, encoder)
         self.decoder = decoder
         self._language_detector = LanguageDetector(decoder, vocabulary)
@@ -49,19 +48,15 @@ class OpenVinoWhisper(WhisperRecognizer):
 
     @property
     def compute_type(self) -> str:
-        """The number format in which the decoder computes, by CTranslate2's names."""
         return NUMBER_FORMATS[self.decoder.precision]
 
     def continuous_batch(self) -> DecodeBatch:
-        """Return a new, empty batch."""
         return DecodeBatch(self._model)
 
     def recognize(self, windows: Sequence[Window]) -> list[Hypothesis]:
-        """Decode each window once at its own temperature, in batches as large as possible."""
         return continuous_batch.recognize(self.continuous_batch(), windows)
 
     def close(self) -> None:
-        """Free the weights' memory."""
         self._language_detector.close()
         self.encoder.close()
         self.decoder.close()
