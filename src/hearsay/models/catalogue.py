@@ -151,7 +151,7 @@ class Catalogue:
         """
         embedded = registry.spec(card).is_embedded
         if embedded and not registry.is_runnable(card):
-            raise ModelNotInstalled(f"The model `{card.id}` cannot run here: {registry.remedy(card)}.")
+            raise ModelNotInstalled(f"The model `{card.id}` cannot run here: {registry.spec(card).remedy}.")
         folder = None if embedded else self._store.sound(card)
         converted = self.models_folder / "converted"
         runtime = replace(self._runtime, cores=self.machine.cores, conversions=converted)
@@ -227,7 +227,7 @@ class Catalogue:
         drawback = registry.spec(now).drawback
         if not drawback or best is None:
             return None
-        first = "" if registry.is_runnable(best) else f"{registry.remedy(best)}, then "
+        first = "" if registry.is_runnable(best) else f"{registry.spec(best).remedy}, then "
         return f"{now.id} {drawback}; {first}`hearsay models pull {best.id}` installs better voices."
 
     def mark_unloadable(self, card: ModelCard) -> None:

@@ -124,10 +124,6 @@ class ModelPool:
         """Return whether one more model could be loaded without another having to go."""
         return len(self._heavy()) < self._max_loaded
 
-    def admitted(self) -> int:
-        """Return how many requests hold or await a model."""
-        return sum(map(self.admission.n_using, self._slots))
-
     async def unload_idle(self) -> list[str]:
         """Unload every model that was not used for `idle_seconds`, and return their ids."""
         now = self._clock()

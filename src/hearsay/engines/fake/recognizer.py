@@ -21,7 +21,6 @@ from hearsay.domain import (
     Audio,
     DecodeSettings,
     Hypothesis,
-    Samples,
     Task,
     TranscribeOptions,
     Window,
@@ -35,9 +34,6 @@ NOUNS = {"en": "word", "de": "wort", "es": "palabra", "fr": "mot"}
 
 LOUD = 0.01
 """Root mean square above which a half second counts as speech (-40 dBFS)."""
-
-SLOT_SECONDS = 0.5
-"""How long a word lasts."""
 
 SEGMENT_WORDS = 10
 """Most words in a segment; a silent half second ends it earlier."""
@@ -212,10 +208,6 @@ class FakeWindowRecognizer:
 
     def close(self) -> None:
         """Do nothing; there is no memory to give back."""
-
-
-def _is_loud(samples: Samples) -> bool:
-    return len(samples) > 0 and float(np.sqrt(np.mean(samples**2))) >= LOUD
 
 
 def _noun(slot: int, language: str, capitals: bool) -> str:

@@ -66,11 +66,6 @@ class SherpaSynthesizer:
         self._processes = processes
         self._ids = {voice.id for voice in voices}
 
-    @property
-    def pids(self) -> list[int]:
-        """Return the ids of the processes that there are now."""
-        return self._processes.pids
-
     def synthesize(self, text: str, options: SynthesisOptions, *, is_awaited: bool = True) -> Utterance:
         """Begin one utterance. Raises `UnsupportedOption` for an unknown voice, `EngineFailed`."""
         if options.voice not in self._ids:

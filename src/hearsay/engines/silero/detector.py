@@ -39,11 +39,6 @@ Network = Callable[[Floats, Floats, Floats], tuple[Floats, Floats, Floats]]
 """Takes `float32[n, 576]`, h and c; returns `float32[n]` and the h and c after it."""
 
 
-def available() -> bool:
-    """Return whether the network's file is installed."""
-    return ASSET.is_file()
-
-
 def load() -> Silero:
     """Load the network that comes with the package, on OpenVINO where that can compute, else in NumPy.
 

@@ -47,6 +47,12 @@ class WhisperRecognizer(ABC):
     timestamp_seconds = 0.02
     batch_windows = 8
     """Windows that it decodes together efficiently."""
+    device: str
+    """Where the model computes: `cpu` or `cuda`."""
+    compute_type: str
+    """The number format in which the decoder computes, by CTranslate2's names."""
+    n_replicas: int
+    """How many threads may call it at once and compute side by side."""
 
     def __init__(self, vocabulary: Vocabulary, shape: Shape, folder: Path, encoder: Encoder) -> None:
         """Combine the parts that every Whisper has; `loading.load` makes one from a folder."""
@@ -60,21 +66,6 @@ class WhisperRecognizer(ABC):
         self.multilingual = vocabulary.multilingual
         self.languages: tuple[str, ...] = tuple(vocabulary.languages) if self.multilingual else ("en",)
         self.tasks = RECOGNITION if self.multilingual else frozenset({Task.TRANSCRIBE})
-
-    @property
-    @abstractmethod
-    def device(self) -> str:
-        """Where the model computes: `cpu` or `cuda`."""
-
-    @property
-    @abstractmethod
-    def compute_type(self) -> str:
-        """The number format in which the decoder computes, by CTranslate2's names."""
-
-    @property
-    @abstractmethod
-    def n_replicas(self) -> int:
-        """How many threads may call it at once and compute side by side."""
 
     def window_loop(
         self,

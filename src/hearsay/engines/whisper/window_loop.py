@@ -43,7 +43,7 @@ SHORT_MARGIN = 2.0
 
 
 class WindowLoop:
-    """The windows of a recording, or of a slice of one, decoded one after the other as a generator of jobs.
+    """The windows of a recording, or of a slice of one, decoded one after another: a `protocols.WindowLoop`.
 
     Segments of a slice have the times of the recording, though everything is computed as for a recording
     that starts there. The language of a slice is detected in the encoding that is decoded; that of a whole
@@ -61,15 +61,11 @@ class WindowLoop:
     ) -> None:
         """Prepare a recording or slice; nothing is computed by the model before `jobs` is driven."""
         self.language: str | None = options.language if recognizer.multilingual else "en"
-        """Code of the language, None while unknown; may be set before the first job's result is sent."""
         self.seek = 0
         """First frame that has not been decoded yet, counted from the slice's start."""
         self.warnings: list[str] = []
-        """Warnings for the client, one sentence each."""
         self.segments_by_window: list[list[Segment]] = []
-        """Segments of each window, in order, none where there is no speech; cleared by the caller."""
         self.fallbacks: list[Fallback] = []
-        """Hypotheses that were rejected, in order."""
         self._features = features
         self._options = options
         self._recognizer = recognizer

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearsay.domain import Hypothesis, Window
+from hearsay.engines.jobs import run_in_groups
 from hearsay.engines.whisper.beam_search import BeamSearch, Sampling, Search, max_sample_length
 from hearsay.engines.whisper.jobs import Decode
 from hearsay.engines.whisper.logit_rules import TokenIds, allowed, log_probabilities
@@ -92,14 +93,7 @@ class LanguageDetector:
 
         Those of one length share steps.
         """
-        probabilities: dict[int, dict[str, float]] = {}
-        order = sorted(range(len(encodings)), key=lambda i: len(encodings[i]))
-        for _, same_length in groupby(order, key=lambda i: len(encodings[i])):
-            indices = list(same_length)
-            for first in range(0, len(indices), _MAX_DETECTED):
-                group = indices[first : first + _MAX_DETECTED]
-                probabilities.update(zip(group, self._detect([encodings[i] for i in group]), strict=True))
-        return [probabilities[i] for i in range(len(encodings))]
+        return run_in_groups(encodings, len, self._detect_in_steps)
 
     def recall(self, encoding: NDArray[np.float32]) -> NDArray[Any] | None:
         """Return the keys and values of this very encoding, if it was the last that was detected alone."""
@@ -109,6 +103,10 @@ class LanguageDetector:
 
     def close(self) -> None:
         self._session = self._last_encoding = None
+
+    def _detect_in_steps(self, encodings: Sequence[NDArray[np.float32]]) -> list[dict[str, float]]:
+        firsts = range(0, len(encodings), _MAX_DETECTED)
+        return [each for i in firsts for each in self._detect(encodings[i : i + _MAX_DETECTED])]
 
     def _detect(self, encodings: Sequence[NDArray[np.float32]]) -> list[dict[str, float]]:
         self._last_encoding = None

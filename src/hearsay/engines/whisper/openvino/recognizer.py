@@ -42,13 +42,10 @@ class OpenVinoWhisper(WhisperRecognizer):
     ) -> None:
         super().__init__(vocabulary, shape, folder, encoder)
         self.decoder = decoder
+        self.compute_type = NUMBER_FORMATS[decoder.precision]
         self._language_detector = LanguageDetector(decoder, vocabulary)
         ids = TokenIds.of(vocabulary, shape.n_vocab)
         self._model = DecoderModel(decoder, vocabulary, ids, shape.n_text_ctx, self._language_detector)
-
-    @property
-    def compute_type(self) -> str:
-        return NUMBER_FORMATS[self.decoder.precision]
 
     def continuous_batch(self) -> DecodeBatch:
         return DecodeBatch(self._model)
