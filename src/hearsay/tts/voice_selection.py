@@ -319,10 +319,8 @@ def _tag_match(spoken: str, tag: str) -> int:
 
 def _matching(voices: Iterable[Voice], tag: str) -> list[Voice]:
     """Return the voices of a language, those of the same region first, else in their order."""
-    matches = [(_match(voice.languages, tag), voice) for voice in voices]
-    return [
-        voice for score, voice in sorted((each for each in matches if each[0]), key=lambda each: -each[0])
-    ]
+    able = [voice for voice in voices if _match(voice.languages, tag)]
+    return sorted(able, key=lambda voice: -_match(voice.languages, tag))
 
 
 def _voice_not_found(name: str, candidates: _Candidates, others: Iterable[str]) -> InvalidRequest:

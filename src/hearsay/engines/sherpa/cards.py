@@ -36,8 +36,6 @@ _F, _M = Gender.FEMALE, Gender.MALE
 
 @dataclass(frozen=True, slots=True)
 class _Piper:
-    """One row of the table of Piper's voices."""
-
     locale: str
     name: str
     language: str

@@ -45,12 +45,8 @@ def load(folder: Path, card: ModelCard, *, n_threads: int = 0, n_processes: int 
     except ConfigurationError as error:
         raise EngineFailed(f"{card.id} cannot be loaded. {error.message}") from error
     voices = _voices(card, found)
-    processes = SynthesizerPool(
-        _MODULE,
-        _settings(found, data, n_threads or os.cpu_count() or 1),
-        n_processes=n_processes,
-        name=card.id,
-    )
+    settings = _settings(found, data, n_threads or os.cpu_count() or 1)
+    processes = SynthesizerPool(_MODULE, settings, n_processes=n_processes, name=card.id)
     return SherpaSynthesizer(processes, voices)
 
 

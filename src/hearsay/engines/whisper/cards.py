@@ -29,8 +29,6 @@ CANTONESE = "yue"
 
 @dataclass(frozen=True, slots=True)
 class _Whisper:
-    """One row of the table of Whisper models."""
-
     id: str
     published: str
     """Day on which the original weights came out; for v3.5 of distil-whisper only the month is certain."""
