@@ -149,9 +149,8 @@ class OpenVinoEncoder:
             if self._model is None:
                 raise EngineFailed("The encoder was closed.")
             if batch.shape[2] > self._full_frames:  # OpenVINO does not notice every time.
-                raise EngineFailed(
-                    f"The encoder failed: a window has {batch.shape[2]} frames, not {self._full_frames} at most."
-                )
+                n_frames = batch.shape[2]
+                raise EngineFailed(f"The encoder failed: {n_frames} frames are over {self._full_frames}.")
             try:
                 request = self._request(batch.shape[2])
                 request.infer([batch], share_inputs=True)
