@@ -92,7 +92,6 @@ class Audio:
 
     @property
     def n_samples(self) -> int:
-        """Number of samples."""
         return int(self.pcm.shape[0])
 
     @property

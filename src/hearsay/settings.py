@@ -326,8 +326,9 @@ def _relative_to(folder: Path, name: str, value: Any) -> Any:
         return folder / Path(value).expanduser()
     if name == "models" and isinstance(value, dict):
         return {
-            key: folder / Path(text).expanduser() for key, text in value.items() if isinstance(text, str)
-        } | {key: other for key, other in value.items() if not isinstance(other, str)}
+            key: folder / Path(each).expanduser() if isinstance(each, str) else each
+            for key, each in value.items()
+        }
     return value
 
 

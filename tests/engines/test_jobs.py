@@ -1,4 +1,4 @@
-"""Jobs: run together in order, inline where no queue is, and loops that are driven to their end."""
+"""Jobs: run together in order, and inline where no queue is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import pytest
 
-from hearsay.engines.jobs import Job, Jobs, Stage, drive, run_inline, run_jobs
+from hearsay.engines.jobs import Job, Stage, run_inline, run_jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +50,3 @@ def test_inline_what_goes_wrong_is_in_the_future() -> None:
     future = run_inline([])(Halve(3))
     with pytest.raises(ValueError, match="odd"):
         future.result()
-
-
-def down_to_one(number: int) -> Jobs[list[int]]:
-    seen = [number]
-    while number > 1:
-        number = yield Halve(number)
-        seen.append(number)
-    return seen
-
-
-def test_a_loop_is_sent_each_result_and_returns_its_own() -> None:
-    calls: list[list[int]] = []
-    assert drive(down_to_one(8), run_inline(calls)) == [8, 4, 2, 1]
-    assert calls == [[8], [4], [2]]
-
-
-def test_a_loop_without_jobs_just_returns() -> None:
-    assert drive(down_to_one(1), run_inline([])) == [1]
-
-
-def test_a_job_that_fails_ends_the_loop() -> None:
-    with pytest.raises(ValueError, match="odd"):
-        drive(down_to_one(12), run_inline([]))

@@ -56,7 +56,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     voice = registry.synthesizer_cards()[0]
     monkeypatch.setattr(engine_spec, "is_installed", lambda package: package != "sherpa_onnx")
     assert registry.spec(voice).missing() == ["sherpa_onnx"]
-    assert not registry.is_runnable(voice) and "pip install" in registry.remedy(voice)
+    assert not registry.is_runnable(voice) and "pip install" in registry.spec(voice).remedy
     assert registry.is_runnable(fake_cards.fake())
     monkeypatch.setattr(engine_spec, "is_installed", lambda package: False)
     assert registry.voices(registry.embedded(Task.SYNTHESIZE)) == ()

@@ -16,14 +16,20 @@ from hearsay.engines.fake.recognizer import (
     _SLOT_FRAMES,
     _SLOT_SAMPLES,
     _SPEECH_LOGPROB,
+    LOUD,
     PROBABILITY,
     SEGMENT_WORDS,
-    SLOT_SECONDS,
     Faults,
-    _is_loud,
     _noun,
 )
 from hearsay.errors import UnsupportedOption
+
+SLOT_SECONDS = 0.5
+"""How long a word lasts."""
+
+
+def _is_loud(samples: Samples) -> bool:
+    return len(samples) > 0 and float(np.sqrt(np.mean(samples**2))) >= LOUD
 
 
 def expected_words(audio: Audio, *, language: str = "en", capitals: bool = False) -> tuple[Word, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hearsay.domain import AlignedWord, Audio, Hypothesis, Segment, Window
-from hearsay.engines.jobs import drive, run_inline
+from hearsay.engines.jobs import run_inline
 from hearsay.engines.protocols import WindowRecognizer
 from hearsay.engines.whisper.window_loop import WindowLoop
 from tests.support.whisper_double import WhisperDouble
@@ -88,7 +89,11 @@ class ScriptedRecognizer(WhisperDouble):
 
 def segments_of(loop: WindowLoop, recognizer: WindowRecognizer) -> list[Segment]:
     """Run a loop to its end in this thread."""
-    drive(loop.jobs(), run_inline(recognizer))
+    submit, jobs = run_inline(recognizer), loop.jobs()
+    with suppress(StopIteration):
+        job = next(jobs)
+        while True:
+            job = jobs.send(submit(job).result())
     return [segment for window in loop.segments_by_window for segment in window]
 
 

@@ -21,7 +21,6 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from hearsay.api.app import Limits, create_app
-from hearsay.api.middleware.auth import Keys
 from hearsay.api.routes.transcriptions import Decoders
 from hearsay.api.server import configure
 from hearsay.domain import SAMPLE_RATE, Audio, ModelCard
@@ -34,6 +33,7 @@ from hearsay.models.catalogue import Catalogue
 from hearsay.models.hub import Hub
 from hearsay.scheduling.admission import Admission
 from hearsay.scheduling.model_pool import ModelPool
+from hearsay.storage.api_keys import Keyring
 
 
 class Server(uvicorn.Server):
@@ -78,14 +78,6 @@ class InlineDecoders:
 
     async def close(self) -> None:
         """Do nothing."""
-
-
-class NoKeys:
-    """Keys of a server that needs none."""
-
-    def check(self, key: str | None) -> str | None:
-        """Let every request pass."""
-        return None
 
 
 class Staged(Catalogue):
@@ -155,7 +147,7 @@ class Stage:
     make: Callable[[], Recognizer] = FakeWindowRecognizer
     make_voice: Callable[[], Synthesizer] = FakeSynthesizer
     decoders: Decoders = field(default_factory=InlineDecoders)
-    keys: Keys = field(default_factory=NoKeys)
+    keys: Keyring = field(default_factory=Keyring)
     limits: Limits = field(default_factory=Limits)
     admission: Admission = field(default_factory=Admission)
     default: str = "fake"

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from hearsay.domain import SAMPLE_RATE, Samples, VadThresholds
 from hearsay.vad import chunking
 from hearsay.vad import spans as speech
-from hearsay.vad.chunking import Chunk, pack_chunks, stream_chunks
-from hearsay.vad.spans import SpeechRegion, spans, speech_regions
+from hearsay.vad.chunking import Chunk, stream_chunks
+from hearsay.vad.spans import SpeechRegion
+from tests.support.speech import pack_chunks, spans, speech_regions
 from tests.support.vad_frames import (
     DEFAULT,
     FRAME,

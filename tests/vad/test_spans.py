@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hearsay.domain import SAMPLE_RATE, SpeechSpan, VadThresholds
 from hearsay.vad import spans as speech
-from hearsay.vad.spans import spans
+from tests.support.speech import spans
 from tests.support.vad_frames import DEFAULT, FRAME, drawn, edges, recordings, thresholds_used
 
 

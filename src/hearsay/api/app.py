@@ -22,7 +22,7 @@ from starlette.types import Lifespan
 import hearsay
 from hearsay import wiring
 from hearsay.api import openapi
-from hearsay.api.middleware.auth import AuthMiddleware, Keys
+from hearsay.api.middleware.auth import AuthMiddleware
 from hearsay.api.middleware.dialect_choice import DialectMiddleware
 from hearsay.api.middleware.drain_body import DrainBodyMiddleware
 from hearsay.api.middleware.error_responses import ErrorMiddleware, answer_http_exception, format_traceback
@@ -65,7 +65,7 @@ def create_app(
     catalogue: Catalogue,
     pool: ModelPool,
     decoders: Decoders,
-    keys: Keys,
+    keys: Keyring,
     limits: Limits | None = None,
     decode: DecodeSettings | None = None,
     detector: Detector = no_detector,
@@ -173,7 +173,7 @@ def _framework(lifespan: Lifespan[FastAPI], middleware: Sequence[Middleware]) ->
     )
 
 
-def _middleware(keys: Keys, limits: Limits) -> list[Middleware]:
+def _middleware(keys: Keyring, limits: Limits) -> list[Middleware]:
     """List what surrounds the routes, outermost first."""
     cors = Middleware(
         CORSMiddleware,

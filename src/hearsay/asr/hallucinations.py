@@ -66,7 +66,6 @@ class HallucinationFilter:
     """Filters the windows of one recording in order of time."""
 
     def __init__(self, settings: DecodeSettings) -> None:
-        """Begin a recording in which no speech detection has run yet."""
         self.spans: list[SpeechSpan] | None = None
         """Speech detected so far, in order; None before any detection."""
         self.dropped: list[DroppedText] = []
@@ -221,5 +220,4 @@ def _times(words: Sequence[Word]) -> tuple[float, float] | None:
 
 
 def _normalized(text: str) -> str:
-    """Return the letters and digits of a text without case."""
     return _NON_ALPHANUMERIC.sub("", text).casefold()

@@ -119,7 +119,6 @@ class ParallelWindows:
                 self._check_cancelled()
 
     def _begin(self) -> None:
-        """Begin the next loop, if there is one."""
         loop = next(self._loops, None)
         if loop is None:
             self._has_more = False
@@ -184,7 +183,6 @@ class ParallelWindows:
                 self._advance(running, _result_of(running))
 
     def _cancel_all(self) -> None:
-        """Cancel everything in flight."""
         in_flight = tuple(self._in_flight_loops)
         self._in_flight_loops.clear()
         for running in in_flight:

@@ -164,7 +164,6 @@ class Transcription:
         )
 
     def _update(self, parallel: ParallelWindows) -> None:
-        """Copy what is known about the whole recording by now."""
         self.language = parallel.language or self._options.language
         self.warnings += [warning for warning in parallel.warnings if warning not in self.warnings]
 
@@ -236,7 +235,6 @@ class Transcription:
         self._update_from(stream)
 
     def _update_from(self, stream: Stream) -> None:
-        """Copy what a stream knows about the whole recording by now."""
         self.language = getattr(stream, "language", None) or self._options.language
         self.warnings += [w for w in getattr(stream, "warnings", ()) if w not in self.warnings]
 

@@ -157,10 +157,7 @@ def root(
     config: Annotated[
         Path | None,
         typer.Option(
-            "--config",
-            "-c",
-            metavar="FILE",
-            help="Settings file; else HEARSAY_CONFIG or the usual one.",
+            "--config", "-c", metavar="FILE", help="Settings file; else HEARSAY_CONFIG or the usual one."
         ),
     ] = None,
 ) -> None:

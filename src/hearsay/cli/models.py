@@ -76,9 +76,7 @@ def pull(
 
 
 @app.command()
-def rm(
-    names: Annotated[list[str], typer.Argument(metavar="MODEL…", autocompletion=_complete)],
-) -> None:
+def rm(names: Annotated[list[str], typer.Argument(metavar="MODEL…", autocompletion=_complete)]) -> None:
     """Delete models that `pull` installed; nothing that other programs downloaded is touched."""
     catalogue = _catalogue()
     for name in names:

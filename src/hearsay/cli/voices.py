@@ -13,7 +13,6 @@ import typer
 from hearsay.cli import completion, terminal
 from hearsay.domain import Gender, ModelCard, Task, VendorVoice, Voice
 from hearsay.errors import InvalidRequest, UnsupportedOption
-from hearsay.text import languages
 
 if TYPE_CHECKING:
     from hearsay.models.catalogue import Catalogue
@@ -21,23 +20,11 @@ if TYPE_CHECKING:
 
 
 def voices(
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="Only the voices of this model.",
-            autocompletion=completion.complete_synthesizer,
-        ),
-    ] = None,
+    model: Annotated[str | None, completion.synthesizer_option("Only the voices of this model.")] = None,
     language: Annotated[
         str | None,
-        typer.Option(
-            "--language",
-            "-l",
-            metavar="CODE",
-            help="Only voices that speak this language, such as de or german.",
-            autocompletion=completion.complete_language,
+        completion.language_option(
+            "Only voices that speak this language, such as de or german.", metavar="CODE"
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -56,7 +43,7 @@ def voices(
     from hearsay import wiring
 
     catalogue = wiring.catalogue(terminal.resolved().settings)
-    code = _code(language)
+    code = completion.parse_language(language)
     cards = [catalogue.card(model, Task.SYNTHESIZE)] if model else catalogue.synthesizers()
     own = [_own(card, voice) for card in cards for voice in catalogue.voices(card) if _speaks(voice, code)]
     aliases = list(_aliases(catalogue, model, code))
@@ -79,7 +66,6 @@ _Listed = tuple[dict[str, Any], tuple[str, ...]]
 
 
 def _own(card: ModelCard, voice: Voice) -> _Listed:
-    """Return an installed voice as it is listed."""
     data = {"id": voice.id, "model": card.id, "name": voice.name, "languages": list(voice.languages)}
     row = voice.id, card.id, " ".join(voice.languages), voice.gender or "-", voice.name
     return data | {"gender": voice.gender}, row
@@ -135,13 +121,6 @@ def _select(
     return select_voice(
         catalogue, model=model, voice=voice, vendor_voice=persona, language=language, text="", aliases=aliases
     )
-
-
-def _code(text: str | None) -> str | None:
-    try:
-        return languages.parse(text) if text else None
-    except InvalidRequest as error:
-        raise typer.BadParameter(error.message, param_hint="--language") from error
 
 
 def _speaks(voice: Voice, code: str | None) -> bool:

@@ -15,15 +15,8 @@ from typing import Any
 
 import httpx
 
-from hearsay.errors import (
-    EngineFailed,
-    HearsayError,
-    InvalidRequest,
-    ModelNotFound,
-    Overloaded,
-    PayloadTooLarge,
-    Unauthorized,
-)
+from hearsay import errors
+from hearsay.errors import EngineFailed, HearsayError
 
 _RETRYABLE = frozenset({408, 409, 429, *range(500, 600)})
 _FIRST_DELAY, _MAX_DELAY = 0.5, 8.0
@@ -31,7 +24,7 @@ _TOO_LONG = re.compile(r"longer than (\d+(?:\.\d+)?) seconds")
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
 
-class AudioTooLong(InvalidRequest):
+class AudioTooLong(errors.InvalidRequest):
     """The server takes no recording of this length."""
 
     code = "audio_too_long"
@@ -46,15 +39,15 @@ class AudioTooLong(InvalidRequest):
 def error_from_response(response: httpx.Response) -> HearsayError:
     """Return the error that a response means, with the server's message."""
     detail = _detail(response)
-    message, code, param = _message(detail, response), _text(detail.get("code")), _text(detail.get("param"))
-    status = response.status_code
+    message, status = _message(detail, response), response.status_code
+    code, param = (None if detail.get(name) is None else str(detail[name]) for name in ("code", "param"))
     too_long = _TOO_LONG.search(message)
     if status == 400 and too_long:
         return AudioTooLong(message, limit=float(too_long[1]))
     if status in (401, 403):
-        return Unauthorized(f"The server refuses the key ({status}): {message}", code=code)
+        return errors.Unauthorized(f"The server refuses the key ({status}): {message}", code=code)
     if status == 404 and "model" in f"{code} {param} {message}".lower():
-        return ModelNotFound(f"The server knows no such model (404): {message}", code=code)
+        return errors.ModelNotFound(f"The server knows no such model (404): {message}", code=code)
     if status == 404:
         address = response.request.url
         return EngineFailed(
@@ -64,11 +57,13 @@ def error_from_response(response: httpx.Response) -> HearsayError:
         location = response.headers.get("location", "elsewhere")
         return EngineFailed(f"The server has moved to {location}; use that address.", code="unreachable")
     if status == 413:
-        return PayloadTooLarge(message, code=code)
+        return errors.PayloadTooLarge(message, code=code)
     if status == 429:
-        return Overloaded(f"The server says that it is too much (429): {message}", code=code)
+        return errors.Overloaded(f"The server says that it is too much (429): {message}", code=code)
     if 400 <= status < 500:
-        return InvalidRequest(f"The server refuses the request ({status}): {message}", param=param, code=code)
+        return errors.InvalidRequest(
+            f"The server refuses the request ({status}): {message}", param=param, code=code
+        )
     return EngineFailed(f"The server failed ({status}): {message}", code=code)
 
 
@@ -125,7 +120,3 @@ def _detail(response: httpx.Response) -> Mapping[str, Any]:
 def _message(detail: Mapping[str, Any], response: httpx.Response) -> str:
     text = detail.get("message") or detail.get("detail") or response.text.strip()[:300]
     return str(text) or f"{response.status_code} {response.reason_phrase}"
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)

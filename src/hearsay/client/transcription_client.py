@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -66,31 +65,23 @@ class Vendor:
     prefix: str
     """Path before `/audio/...`, whatever path the base URL has."""
     key_variable: str
-    models: Mapping[Task, str]
-    """Default model of each task."""
+    model: str
+    """Default model."""
+    translation_model: str | None = None
+    """Default model of translations, None if it is the same."""
 
 
 VENDORS = (
+    Vendor("OpenAI", ("api.openai.com",), "/v1", "OPENAI_API_KEY", "whisper-1"),
     Vendor(
-        "OpenAI",
-        ("api.openai.com",),
-        "/v1",
-        "OPENAI_API_KEY",
-        {Task.TRANSCRIBE: "whisper-1", Task.TRANSLATE: "whisper-1"},
-    ),
-    Vendor(
-        "Groq",
-        ("api.groq.com",),
-        "/openai/v1",
-        "GROQ_API_KEY",
-        {Task.TRANSCRIBE: "whisper-large-v3-turbo", Task.TRANSLATE: "whisper-large-v3"},
+        "Groq", ("api.groq.com",), "/openai/v1", "GROQ_API_KEY", "whisper-large-v3-turbo", "whisper-large-v3"
     ),
     Vendor(
         "Together AI",
         ("api.together.xyz", "api.together.ai"),
         "/v1",
         "TOGETHER_API_KEY",
-        {Task.TRANSCRIBE: "openai/whisper-large-v3", Task.TRANSLATE: "openai/whisper-large-v3"},
+        "openai/whisper-large-v3",
     ),
 )
 
@@ -181,15 +172,14 @@ class TranscriptionClient:
     async def __aenter__(self) -> TranscriptionClient:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._transport.close()
 
     def model(self, task: Task) -> str:
         """Return the model name of requests for a task."""
-        default = self.vendor.models[task] if self.vendor else "whisper-1"
-        return self._model or default
+        if self._model or not self.vendor:
+            return self._model or "whisper-1"
+        return (task is Task.TRANSLATE and self.vendor.translation_model) or self.vendor.model
 
     def returns_times(self, task: Task) -> bool:
         """Return whether the model is expected to return segments with times."""
@@ -295,10 +285,7 @@ class TranscriptionClient:
         return replace(whole, warnings=(*recording.warnings, *whole.warnings))
 
     def _transcript(
-        self,
-        answers: list[tuple[Span, UploadTranscript]],
-        options: TranscribeOptions,
-        duration: float,
+        self, answers: list[tuple[Span, UploadTranscript]], options: TranscribeOptions, duration: float
     ) -> Transcript:
         """Return the merged transcript of the parts, with times from the start of the recording."""
         timed = all(answer.timed or not answer.text for _, answer in answers)

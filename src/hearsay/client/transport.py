@@ -9,7 +9,7 @@ import io
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -84,7 +84,7 @@ class Transport:
         """Post once; return the response, or the error and the delay before a retry (None: no retry)."""
         host = urlsplit(url).netloc
         try:
-            with _open(content) as body:
+            with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as body:
                 response = await self._client.post(url, data=form, files={"file": (name, body)})
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             backoff = retry_delay(None, attempt) if attempt == 0 else None
@@ -99,10 +99,6 @@ class Transport:
         if response.is_success:
             return response, None
         return error_from_response(response), retry_delay(response, attempt)
-
-
-def _open(content: Path | bytes) -> IO[bytes]:
-    return io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
 
 
 def _json(response: httpx.Response) -> Any:

@@ -11,32 +11,10 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 
+from hearsay.dialects import schemas
 from hearsay.dialects.dialect import Dialect
-from hearsay.dialects.schemas import (
-    FlaggedBody,
-    ModelBody,
-    ModelList,
-    Pricing,
-    ReportBody,
-    SegmentBody,
-    Serving,
-    TranscriptBody,
-    Usage,
-    VerboseBody,
-    VoiceBody,
-    VoiceList,
-    WordBody,
-)
 from hearsay.dialects.transcription_request import TranscriptionRequest
-from hearsay.domain import (
-    ModelCard,
-    Segment,
-    Task,
-    Transcript,
-    TranscriptionReport,
-    Voice,
-    Word,
-)
+from hearsay.domain import ModelCard, Segment, Task, Transcript, TranscriptionReport, Voice, Word
 from hearsay.text import languages
 from hearsay.transcripts import quality
 
@@ -47,16 +25,16 @@ UNKNOWN_LANGUAGE = "unknown"
 """The language in verbose answers where the model cannot know it."""
 
 
-def render_json(transcript: Transcript, request_id: str) -> TranscriptBody:
+def render_json(transcript: Transcript, request_id: str) -> schemas.TranscriptBody:
     """Return the short answer."""
     return {"text": transcript.text, "usage": usage(transcript.duration), "x_groq": {"id": request_id}}
 
 
 def render_verbose(
     transcript: Transcript, asked: TranscriptionRequest, dialect: Dialect, request_id: str
-) -> VerboseBody:
+) -> schemas.VerboseBody:
     """Return the long answer, with segments and words as asked for."""
-    body: VerboseBody = {
+    body: schemas.VerboseBody = {
         "id": request_id,
         "task": "translate" if transcript.task is Task.TRANSLATE else "transcribe",
         "language": _language(transcript, dialect),
@@ -67,18 +45,18 @@ def render_verbose(
         "x_hearsay": serving(transcript),
     }
     if asked.segments:
-        body["segments"] = [_segment(i, segment) for i, segment in enumerate(transcript.segments)]
+        body["segments"] = [render_segment(i, segment) for i, segment in enumerate(transcript.segments)]
     if asked.options.words:
-        body["words"] = [_word(word) for word in transcript.words]
+        body["words"] = [render_word(word) for word in transcript.words]
     return body
 
 
-def usage(duration: float) -> Usage:
+def usage(duration: float) -> schemas.Usage:
     """Return what a recording of `duration` seconds used."""
     return {"type": "duration", "seconds": _ms(duration)}
 
 
-def serving(transcript: Transcript) -> Serving:
+def serving(transcript: Transcript) -> schemas.Serving:
     """Return how a request was served."""
     return {
         "model": transcript.model,
@@ -90,7 +68,7 @@ def serving(transcript: Transcript) -> Serving:
     }
 
 
-def render_quality(segments: Sequence[Segment]) -> list[FlaggedBody]:
+def render_quality(segments: Sequence[Segment]) -> list[schemas.FlaggedBody]:
     """List the segments worth a second look, and why."""
     return [
         {"segment": number, "start": _ms(segment.start), "end": _ms(segment.end), "flags": list(flags)}
@@ -99,7 +77,7 @@ def render_quality(segments: Sequence[Segment]) -> list[FlaggedBody]:
     ]
 
 
-def render_report(report: TranscriptionReport) -> ReportBody:
+def render_report(report: TranscriptionReport) -> schemas.ReportBody:
     """Return how a recording was transcribed, and what was decided about its text."""
     return {
         "chunking": report.chunking.value,
@@ -123,7 +101,7 @@ def render_report(report: TranscriptionReport) -> ReportBody:
     }
 
 
-def render_model(card: ModelCard, *, installed: bool, default: bool) -> ModelBody:
+def render_model(card: ModelCard, *, installed: bool, default: bool) -> schemas.ModelBody:
     """Return the description of one model, for every vendor's clients at once."""
     return {
         "id": card.id,
@@ -146,16 +124,18 @@ def render_model(card: ModelCard, *, installed: bool, default: bool) -> ModelBod
         "organization": card.owner,
         "link": None,
         "license": None,
-        "pricing": Pricing(base=0.0, finetune=0.0, hourly=0.0, input=0.0, output=0.0),
+        "pricing": schemas.Pricing(base=0.0, finetune=0.0, hourly=0.0, input=0.0, output=0.0),
     }
 
 
-def render_models(models: Sequence[ModelBody], dialect: Dialect) -> ModelList | list[ModelBody]:
+def render_models(
+    models: Sequence[schemas.ModelBody], dialect: Dialect
+) -> schemas.ModelList | list[schemas.ModelBody]:
     """Return the list of models in the dialect of a request."""
     return list(models) if dialect.bare_model_list else {"object": "list", "data": list(models)}
 
 
-def render_voices(voices: Mapping[str, Sequence[Voice]]) -> VoiceList:
+def render_voices(voices: Mapping[str, Sequence[Voice]]) -> schemas.VoiceList:
     """Return the list of voices by the ids of their models."""
     return {
         "object": "list",
@@ -165,7 +145,7 @@ def render_voices(voices: Mapping[str, Sequence[Voice]]) -> VoiceList:
     }
 
 
-def _voice(voice: Voice) -> VoiceBody:
+def _voice(voice: Voice) -> schemas.VoiceBody:
     languages_spoken = ",".join(voice.languages)
     gender = voice.gender or ""
     return {"id": voice.id, "name": voice.name, "languages": languages_spoken, "gender": gender}
@@ -192,7 +172,8 @@ def _known(segment: Segment, name: str) -> float:
     return NEUTRAL[name] if value is None else value
 
 
-def _segment(number: int, segment: Segment) -> SegmentBody:
+def render_segment(number: int, segment: Segment) -> schemas.SegmentBody:
+    """Return one segment of a verbose answer."""
     return {
         "id": number,
         "seek": segment.seek,
@@ -207,7 +188,8 @@ def _segment(number: int, segment: Segment) -> SegmentBody:
     }
 
 
-def _word(word: Word) -> WordBody:
+def render_word(word: Word) -> schemas.WordBody:
+    """Return one word of a verbose answer."""
     return {"word": word.text.strip(), "start": _ms(word.start), "end": _ms(word.end)}
 
 

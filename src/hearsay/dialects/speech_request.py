@@ -43,20 +43,10 @@ _ENCODED = frozenset({"wav", "raw", "pcm"})
 _BASIC_RATE = 8000
 """The only rate of `audio/basic`, by RFC 2046."""
 _KNOWN = frozenset(
-    {
-        "bit_rate",
-        "input",
-        "instructions",
-        "language",
-        "model",
-        "response_encoding",
-        "response_format",
-        "sample_rate",
-        "speed",
-        "stream",
-        "stream_format",
-        "voice",
-    }
+    """
+    bit_rate input instructions language model response_encoding response_format sample_rate speed stream
+    stream_format voice
+    """.split()  # noqa: SIM905
 )
 _TAG = re.compile(r"[a-z]{2,3}([-_][a-z0-9]{1,8}){0,4}")
 _KINDS = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}

@@ -8,16 +8,10 @@ Source: OpenAI's reference of streaming transcription and speech events, Togethe
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 
+from hearsay.dialects import schemas
 from hearsay.dialects.rendering import encode_json, serving, usage
-from hearsay.dialects.schemas import (
-    DeltaEvent,
-    DoneEvent,
-    ErrorBody,
-    SpeechChunk,
-    SpeechDeltaEvent,
-    SpeechDoneEvent,
-)
 from hearsay.domain import BytesLike, Transcript
 
 DONE = b"data: [DONE]\n\n"
@@ -38,7 +32,7 @@ class Deltas:
         """All deltas joined."""
         self._space = ""
 
-    def add(self, text: str) -> DeltaEvent | None:
+    def add(self, text: str) -> schemas.DeltaEvent | None:
         """Return the event that adds the text of one segment; None where that is only white space."""
         body = text.rstrip()
         if not body:
@@ -50,7 +44,7 @@ class Deltas:
         return {"type": "transcript.text.delta", "delta": delta}
 
 
-def render_done(transcript: Transcript, text: str, request_id: str) -> DoneEvent:
+def render_done(transcript: Transcript, text: str, request_id: str) -> schemas.DoneEvent:
     """Return the last event of a stream of text."""
     return {
         "type": "transcript.text.done",
@@ -61,12 +55,12 @@ def render_done(transcript: Transcript, text: str, request_id: str) -> DoneEvent
     }
 
 
-def render_speech_delta(block: BytesLike) -> SpeechDeltaEvent:
+def render_speech_delta(block: BytesLike) -> schemas.SpeechDeltaEvent:
     """Return the event that adds a block of audio."""
     return {"type": "speech.audio.delta", "audio": base64.b64encode(block).decode("ascii")}
 
 
-def render_speech_done(*, n_characters: int, seconds: float) -> SpeechDoneEvent:
+def render_speech_done(*, n_characters: int, seconds: float) -> schemas.SpeechDoneEvent:
     """Return the last event of a stream of audio."""
     n_output = round(seconds / TOKEN_SECONDS)
     return {
@@ -79,7 +73,7 @@ def render_speech_done(*, n_characters: int, seconds: float) -> SpeechDoneEvent:
     }
 
 
-def render_speech_chunk(block: BytesLike, model: str) -> SpeechChunk:
+def render_speech_chunk(block: BytesLike, model: str) -> schemas.SpeechChunk:
     """Return the chunk that adds a block of audio."""
     encoded = base64.b64encode(block).decode("ascii")
     return {
@@ -91,10 +85,6 @@ def render_speech_chunk(block: BytesLike, model: str) -> SpeechChunk:
     }
 
 
-Event = DeltaEvent | DoneEvent | SpeechDeltaEvent | SpeechDoneEvent | SpeechChunk | ErrorBody
-"""What a stream may hold."""
-
-
-def frame(event: Event) -> bytes:
+def frame(event: Mapping[str, object]) -> bytes:
     """Return an event on one `data:` line."""
     return b"data: " + encode_json(event) + b"\n\n"

@@ -22,9 +22,7 @@ TOGETHER = replace(
 )
 
 TOGETHER_1 = replace(
-    TOGETHER,
-    needs_voice=False,
-    unasked_fields={"language": "en", "response_encoding": "pcm_f32le"},
+    TOGETHER, needs_voice=False, unasked_fields={"language": "en", "response_encoding": "pcm_f32le"}
 )
 """The same for its client 1.x, which sends fields that its user left out and may leave the voice out."""
 

@@ -165,16 +165,9 @@ def _warnings(fields: FormFields) -> list[str]:
 
 
 NAME = "chunking_strategy"
-
-
 AUTO, SERVER_VAD, SEQUENTIAL = "auto", "server_vad", "sequential"
-
-
 LIMITS: Mapping[str, float] = {"threshold": 1.0, "silence_duration_ms": 30_000, "prefix_padding_ms": 30_000}
 """The numbers of a `server_vad` and the largest value of each; none may be negative."""
-
-
-_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,19 +221,18 @@ def _parse_object(settings: Mapping[str, str]) -> ChunkingOptions:
 def _thresholds(settings: Mapping[str, str]) -> VadThresholds:
     numbers = FormFields((f"{NAME}.{key}", value) for key, value in settings.items())
     usual = VadThresholds()
-    threshold = _bounded(numbers, "threshold")
-    silence_ms = _bounded(numbers, "silence_duration_ms")
-    padding_ms = _bounded(numbers, "prefix_padding_ms")
     return VadThresholds(
-        threshold=usual.threshold if threshold is None else threshold,
-        min_silence=usual.min_silence if silence_ms is None else silence_ms / 1000,
-        padding=usual.padding if padding_ms is None else padding_ms / 1000,
+        threshold=_bounded(numbers, "threshold", usual.threshold),
+        min_silence=_bounded(numbers, "silence_duration_ms", usual.min_silence * 1000) / 1000,
+        padding=_bounded(numbers, "prefix_padding_ms", usual.padding * 1000) / 1000,
     )
 
 
-def _bounded(numbers: FormFields, key: str) -> float | None:
+def _bounded(numbers: FormFields, key: str, usual: float) -> float:
     name, most = f"{NAME}.{key}", LIMITS[key]
     value = numbers.number(name)
-    if value is not None and not 0 <= value <= most:
+    if value is None:
+        return usual
+    if not 0 <= value <= most:
         raise InvalidRequest(f"{name} must lie between 0 and {most:g}, not {value:g}.", param=name)
     return value

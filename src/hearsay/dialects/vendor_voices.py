@@ -129,23 +129,13 @@ wizardman, yogaman, young spanish-speaking woman
 
 _SIDEKICK = "friendly sidekick"
 
-_NATIONS = {
-    "brazilian": "pt",
-    "chinese": "zh",
-    "dutch": "nl",
-    "french": "fr",
-    "german": "de",
-    "hindi": "hi",
-    "italian": "it",
-    "japanese": "ja",
-    "korean": "ko",
-    "mexican": "es",
-    "polish": "pl",
-    "russian": "ru",
-    "spanish": "es",
-    "swedish": "sv",
-    "turkish": "tr",
-}
+_NATIONS = dict(
+    pair.split()
+    for pair in """
+    brazilian pt, chinese zh, dutch nl, french fr, german de, hindi hi, italian it, japanese ja, korean ko,
+    mexican es, polish pl, russian ru, spanish es, swedish sv, turkish tr
+    """.split(",")  # noqa: SIM905
+)
 """Words in a name that give the voice's language; any other voice speaks every language."""
 
 _FEMALE = re.compile(r"woman|lady|female|girl|princess|madame")

@@ -38,10 +38,15 @@ class GpuMemory:
 
 def detect(device: str = "auto", gpu_memory: Callable[[], int] | None = None) -> Machine:
     """Measure this machine; with `device` `cpu` a GPU does not count."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = n_cores()
     cores = min(cores, container_cores(Path("/sys/fs/cgroup/cpu.max")) or cores)
     usable = 0 if device == "cpu" else (gpu_memory or largest_gpu_memory)()
     return Machine(cores, _memory(), usable)
+
+
+def n_cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def largest_gpu_memory() -> int:

@@ -9,7 +9,8 @@ a test.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Hashable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
 from concurrent.futures import Future
 from enum import Enum
 from typing import Any, ClassVar, Self, TypeVar
@@ -74,11 +75,18 @@ def run_inline(model: Any) -> Submit:
     return submit
 
 
-def drive(loop: Jobs[T], submit: Submit) -> T:
-    """Run a loop to its end, waiting for each job, and return what it returns."""
-    try:
-        job = next(loop)
-        while True:
-            job = loop.send(submit(job).result())
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def run_in_groups(
+    items: Iterable[Item], kind: Callable[[Item], Hashable], run: Callable[[list[Item]], Sequence[Result]]
+) -> list[Result]:
+    """Run items of one kind together, and return the results in the order of the items."""
+    groups: defaultdict[Hashable, dict[int, Item]] = defaultdict(dict)
+    for index, item in enumerate(items):
+        groups[kind(item)][index] = item
+    results: dict[int, Result] = {}
+    for group in groups.values():
+        results.update(zip(group, run(list(group.values())), strict=True))
+    return [results[index] for index in sorted(results)]

@@ -59,11 +59,9 @@ class WindowLoop(Protocol):
     @property
     def seek_seconds(self) -> float:
         """Where decoding has come to, in seconds of the recording."""
-        ...
 
     def jobs(self) -> Jobs[None]:
         """Yield the jobs of one window after the other, filling `segments_by_window`."""
-        ...
 
 
 @runtime_checkable
@@ -95,11 +93,9 @@ class WindowRecognizer(Protocol):
 
         Raises: `UnsupportedOption`.
         """
-        ...
 
     def close(self) -> None:
         """Free the model's memory; it is unusable afterwards."""
-        ...
 
 
 class ContinuousBatch(Protocol):
@@ -110,22 +106,18 @@ class ContinuousBatch(Protocol):
 
     def has_room(self, job: Any) -> bool:
         """Return whether `join` would take this job now; an empty batch has room for any."""
-        ...
 
     def join(self, job: Any) -> int:
         """Add a job and return the number by which it is known. Raises: `UnsupportedOption`, `EngineFailed`.
 
         Cheap: what it takes to begin is done in the next step, for all new jobs at once.
         """
-        ...
 
     def step(self) -> list[tuple[int, Any]]:
         """Advance every job by about one token; return number and result of those that are done and leave."""
-        ...
 
     def leave(self, number: int) -> None:
         """Drop a job; unknown numbers are no error."""
-        ...
 
 
 @runtime_checkable
@@ -134,7 +126,6 @@ class ContinuousRecognizer(WindowRecognizer, Protocol):
 
     def continuous_batch(self) -> ContinuousBatch:
         """Return a new, empty batch."""
-        ...
 
 
 @runtime_checkable
@@ -146,7 +137,6 @@ class SpeechDetector(Protocol):
 
     def open(self) -> SpeechStream:
         """Return a stream for one recording; streams may be used in different threads at once."""
-        ...
 
 
 class SpeechStream(Protocol):
@@ -157,11 +147,9 @@ class SpeechStream(Protocol):
 
         Shape: `float32[n]`, in order, `n` the frames completed by these samples.
         """
-        ...
 
     def finish(self) -> NDArray[np.float32]:
         """Return the probability of the last, unfinished frame, if there is one: `float32[0 or 1]`."""
-        ...
 
 
 class Stream(Protocol):
@@ -174,15 +162,12 @@ class Stream(Protocol):
 
     def feed(self, samples: Samples) -> Iterator[Segment]:
         """Add audio and return the segments that it completed."""
-        ...
 
     def partial(self) -> str:
         """Return the text of the utterance still open."""
-        ...
 
     def finish(self) -> Iterator[Segment]:
         """End the recording and return the last segments."""
-        ...
 
 
 @runtime_checkable
@@ -194,11 +179,9 @@ class UtteranceRecognizer(Protocol):
 
     def open(self, options: TranscribeOptions) -> Stream:
         """Return a stream for one recording. Raises: `UnsupportedOption`."""
-        ...
 
     def close(self) -> None:
         """Free the model's memory; it is unusable afterwards."""
-        ...
 
 
 Recognizer = WindowRecognizer | UtteranceRecognizer
@@ -213,11 +196,9 @@ class SynthesisStream(Protocol):
 
         Raises: `EngineFailed`, `Cancelled`.
         """
-        ...
 
     def stop(self) -> None:
         """Cancel the rest and drop what is made; safe from any thread, at any time, and again."""
-        ...
 
 
 @runtime_checkable
@@ -239,11 +220,9 @@ class Synthesizer(Protocol):
         that is still being played. Text that holds nothing to pronounce (a dash) gives no samples.
         Raises: `UnsupportedOption` for a voice that it lacks.
         """
-        ...
 
     def close(self) -> None:
         """Free the model's memory, and cancel all utterances; it is unusable afterwards."""
-        ...
 
 
 Engine = Recognizer | Synthesizer

@@ -51,11 +51,6 @@ def is_runnable(card: ModelCard) -> bool:
     return not spec(card).missing()
 
 
-def remedy(card: ModelCard) -> str:
-    """Return what helps where a model is not runnable, as part of a sentence."""
-    return spec(card).remedy
-
-
 def voices(card: ModelCard) -> tuple[Voice, ...]:
     """Return the voices of a model without loading it, best first; none for a recogniser."""
     engine = spec(card)

@@ -174,8 +174,7 @@ def _checked(descriptor: int, container: InputContainer, stream: AudioStream, tr
     declared = declared_end(container, stream, descriptor)
     if declared is not None and track.end < declared - min(0.25 + 0.01 * declared, 5.0):
         warnings.append(
-            f"The recording is cut short or damaged: "
-            f"it should last {declared:.2f} seconds, "
+            f"The recording is cut short or damaged: it should last {declared:.2f} seconds, "
             f"{max(track.end, 0.0):.2f} could be read."
         )
     elif is_truncated(container.format.name, descriptor):

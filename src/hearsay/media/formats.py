@@ -51,14 +51,12 @@ class AudioFormat:
 ANY_RATE = range(8000, 48_001)
 """Accepted rates of the containers that hold any rate."""
 
-RATES: Mapping[Container, Sequence[int]] = {
-    Container.MP3: (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
+_MPEG_RATES = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+
+RATES: Mapping[Container, Sequence[int]] = dict.fromkeys(Container, ANY_RATE) | {
+    Container.MP3: _MPEG_RATES,
     Container.OPUS: (8000, 12_000, 16_000, 24_000, 48_000),
-    Container.AAC: (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
-    Container.FLAC: ANY_RATE,
-    Container.OGG: ANY_RATE,
-    Container.WAV: ANY_RATE,
-    Container.RAW: ANY_RATE,
+    Container.AAC: _MPEG_RATES,
 }
 """Sample rates of each container, Hz, ascending."""
 

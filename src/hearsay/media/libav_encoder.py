@@ -107,7 +107,6 @@ class LibavWriter:
             ) from error
 
     def feed(self, pcm: Pcm) -> bytes:
-        """Encode samples and return the bytes that are ready."""
         if len(pcm):
             frame = AudioFrame.from_ndarray(np.ascontiguousarray(pcm[None]), "s16", "mono")
             frame.sample_rate, frame.pts, frame.time_base = self._rate, self._n_samples, self._time_base
@@ -116,7 +115,6 @@ class LibavWriter:
         return self._buffer.take()
 
     def finish(self) -> bytes:
-        """Return the remaining bytes."""
         self._output.mux(self._stream.encode(None))
         self._output.close()
         return self._buffer.take()
@@ -164,7 +162,6 @@ class _OutputBuffer:
         return len(data)
 
     def take(self) -> bytes:
-        """Return the bytes written since the last call."""
         data = bytes(self._bytes)
         self._bytes.clear()
         return data

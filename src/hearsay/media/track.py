@@ -170,11 +170,9 @@ class MonoResampler:
             yield from self.drain()
 
     def flush(self) -> Iterator[bytes]:
-        """Yield the remaining samples."""
         yield from self.drain()
         if self._resampler is not None:
-            for ready in self._resampler.resample(None):
-                yield _bytes(ready)
+            yield from map(_bytes, self._resampler.resample(None))
         self._resampler, self._input_format, self._fifo = None, None, AudioFifo()
 
     def drain(self) -> Iterator[bytes]:
@@ -187,10 +185,8 @@ class MonoResampler:
         if self._resampler is None:
             yield _bytes(frame)
             return
-        for ready in self._resampler.resample(
-            _mean_of_channels(frame) if _has_unknown_layout(frame) else frame
-        ):
-            yield _bytes(ready)
+        frame = _mean_of_channels(frame) if _has_unknown_layout(frame) else frame
+        yield from map(_bytes, self._resampler.resample(frame))
 
 
 def _has_unknown_layout(frame: AudioFrame) -> bool:

@@ -45,11 +45,7 @@ class MediaDecoderPool:
 
         A file may take `timeout` seconds on the clock, and have `max_duration` seconds of audio (None: any).
         """
-        limits = {
-            "max_duration": max_duration,
-            "memory_bytes": _MEMORY_BYTES,
-            "cpu_seconds": timeout + 1.0,
-        }
+        limits = {"max_duration": max_duration, "memory_bytes": _MEMORY_BYTES, "cpu_seconds": timeout + 1.0}
         self._payload = json.dumps(limits).encode()
         self._timeout = timeout
         self._folder = folder

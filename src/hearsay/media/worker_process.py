@@ -12,6 +12,7 @@ import json
 import os
 import resource
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,7 @@ def _decode(source: Any, pcm: Any, max_duration: float | None) -> dict[str, Any]
         return {"refused": type(error).__name__, "message": error.message, "code": error.code}
     except OSError as error:
         return {"failed": error.errno, "message": str(error)}
-    return {
-        "n_samples": decoded.n_samples,
-        "container": decoded.container,
-        "codec": decoded.codec,
-        "warnings": decoded.warnings,
-    }
+    return asdict(decoded)
 
 
 def _limit(cpu_seconds: float, memory_bytes: int) -> None:

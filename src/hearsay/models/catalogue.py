@@ -81,12 +81,10 @@ class Catalogue:
 
     @property
     def hosted_names(self) -> tuple[str, ...]:
-        """Names of hosted models that mean a default, unless an own model or alias has the name."""
         return self._names.hosted_names
 
     @property
     def aliases(self) -> dict[str, str]:
-        """The operator's own aliases: the name and its target."""
         return dict(self._names.aliases)
 
     def cards(self) -> list[ModelCard]:
@@ -116,7 +114,6 @@ class Catalogue:
         return self._default(Task.TRANSCRIBE if Task.TRANSCRIBE in hosted else Task.SYNTHESIZE)
 
     def is_default_name(self, name: str | None, task: Task = Task.TRANSCRIBE) -> bool:
-        """Return whether a name, or none, means the default model for a task."""
         return task in self._names.tasks_of_hosted(name)
 
     def is_default(self, card: ModelCard) -> bool:
@@ -124,7 +121,6 @@ class Catalogue:
         return any(self._default(task).id == card.id for task in card.tasks)
 
     def implied_language(self, name: str | None) -> str | None:
-        """Return the code of the language that a name implies; None for most names."""
         return self._names.implied_language(name)
 
     def synthesizers(self) -> list[ModelCard]:
@@ -136,19 +132,15 @@ class Catalogue:
         return list(found)
 
     def voices(self, card: ModelCard) -> tuple[Voice, ...]:
-        """Return the voices of a model without loading it, best first; none for a recogniser."""
         return registry.voices(card)
 
     def variants(self, card: ModelCard) -> tuple[Voice, ...]:
-        """Return what may follow the id of each voice of a model and a plus sign; most models have none."""
         return registry.variants(card)
 
     def installed(self, card: ModelCard) -> bool:
-        """Return whether a model could be loaded now."""
         return self._store.is_ready(card)
 
     def folder(self, card: ModelCard) -> Path | None:
-        """Find a model's weights: in the operator's folder, the models folder, then the hub's cache."""
         return self._store.find(card)
 
     def load(self, card: ModelCard) -> Engine:
@@ -159,7 +151,7 @@ class Catalogue:
         """
         embedded = registry.spec(card).is_embedded
         if embedded and not registry.is_runnable(card):
-            raise ModelNotInstalled(f"The model `{card.id}` cannot run here: {registry.remedy(card)}.")
+            raise ModelNotInstalled(f"The model `{card.id}` cannot run here: {registry.spec(card).remedy}.")
         folder = None if embedded else self._store.sound(card)
         converted = self.models_folder / "converted"
         runtime = replace(self._runtime, cores=self.machine.cores, conversions=converted)
@@ -174,7 +166,6 @@ class Catalogue:
         return protocols.as_synthesizer(self.load(card), card)
 
     def check(self, card: ModelCard, *, thorough: bool = False) -> list[str]:
-        """Return what is wrong with an installed model's files, one sentence each."""
         return self._store.damage(card, thorough=thorough)
 
     def pull(self, name: str | None = None, progress: Progress | None = None) -> Path:
@@ -236,7 +227,7 @@ class Catalogue:
         drawback = registry.spec(now).drawback
         if not drawback or best is None:
             return None
-        first = "" if registry.is_runnable(best) else f"{registry.remedy(best)}, then "
+        first = "" if registry.is_runnable(best) else f"{registry.spec(best).remedy}, then "
         return f"{now.id} {drawback}; {first}`hearsay models pull {best.id}` installs better voices."
 
     def mark_unloadable(self, card: ModelCard) -> None:

@@ -150,8 +150,6 @@ class Hub:
 
 @dataclass(frozen=True, slots=True)
 class _Download:
-    """One download of a repository's files."""
-
     client: httpx.Client
     address: str
     repository: str

@@ -67,7 +67,6 @@ class Admission:
         self._n_using[model] += 1
 
     def leave_model(self, model: str) -> None:
-        """Give a place at a model back."""
         self._n_using[model] -= 1
 
     def n_using(self, model: str) -> int:

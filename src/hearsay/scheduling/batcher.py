@@ -102,7 +102,6 @@ class _BatchEngine:
         self._queue = queue
 
     def run(self) -> None:
-        """Work until the queue is closed."""
         while self._queue.wait():
             next((stage for stage in Stage if self.run_stage(stage)), None)
 
@@ -152,7 +151,6 @@ class _ContinuousEngine:
             self._queue.resolve([self._running.pop(number)], [Cancelled()])
 
     def _join(self) -> None:
-        """Add as many jobs as there is room for."""
         while (pending := self._queue.take_fitting(self._fits)) is not None:
             try:
                 number = self._batch.join(pending.job)

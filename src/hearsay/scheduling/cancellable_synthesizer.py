@@ -18,7 +18,6 @@ class CancellableSynthesizer:
     """A `Synthesizer` for one request; may be closed from any thread, which the model survives."""
 
     def __init__(self, synthesizer: Synthesizer) -> None:
-        """Wrap a model that other requests use too."""
         self.sample_rate: int = synthesizer.sample_rate
         self.voices: tuple[Voice, ...] = synthesizer.voices
         self.speeds: tuple[float, float] = synthesizer.speeds
@@ -51,7 +50,6 @@ class CancellableSynthesizer:
             stream.stop()
 
     def discard(self, stream: SynthesisStream) -> None:
-        """Drop the reference to an utterance that has ended."""
         with self._lock:
             self._open.discard(stream)
 

@@ -146,7 +146,6 @@ class Lease:
 
     @property
     def timings(self) -> Timings:
-        """Where the time went so far."""
         if self.request_queue is None:
             return self._timings
         return Timings(
@@ -319,7 +318,6 @@ class ThreadStream(Generic[T]):
         return self._n_taken <= self._n_asked
 
     def _work(self) -> None:
-        """Take steps, in the thread."""
         goes_on = True
         while goes_on:
             item = self._step()

@@ -33,17 +33,13 @@ class ModelSource(Protocol):
 
     def card(self, name: str | None = None, task: Task = Task.TRANSCRIBE) -> ModelCard:
         """Return the model that a name means."""
-        ...
 
     def load(self, card: ModelCard) -> Engine:
         """Load a model; blocks."""
-        ...
 
 
 @dataclass(slots=True, eq=False)
 class _Slot:
-    """One model, loaded or not."""
-
     card: ModelCard
     loaded: LoadedModel | None = None
     loading: asyncio.Task[LoadedModel] | None = None
@@ -127,10 +123,6 @@ class ModelPool:
     def has_room(self) -> bool:
         """Return whether one more model could be loaded without another having to go."""
         return len(self._heavy()) < self._max_loaded
-
-    def admitted(self) -> int:
-        """Return how many requests hold or await a model."""
-        return sum(map(self.admission.n_using, self._slots))
 
     async def unload_idle(self) -> list[str]:
         """Unload every model that was not used for `idle_seconds`, and return their ids."""

@@ -148,11 +148,9 @@ class StageQueue:
         """When each priority last got a place, or its first job came."""
 
     def __len__(self) -> int:
-        """Return how many jobs wait."""
         return sum(map(len, self._waiting.values()))
 
     def add(self, pending: PendingJob, kind: Hashable) -> None:
-        """Append a job to those of its request."""
         request = pending.request
         jobs = self._waiting[request.priority]
         if not jobs:
@@ -160,7 +158,6 @@ class StageQueue:
         jobs.add(request, pending, kind, request.key)
 
     def requests(self) -> list[RequestQueue]:
-        """Return the requests whose jobs wait."""
         return [request for jobs in self._waiting.values() for request in jobs.owners()]
 
     def n_compatible(self, now: float) -> int:
@@ -198,7 +195,6 @@ class StageQueue:
         return None
 
     def drop(self, request: RequestQueue) -> list[PendingJob]:
-        """Remove and return the jobs of one request."""
         return self._waiting[request.priority].drop(request)
 
     def _order(self, now: float) -> list[Priority]:
@@ -241,7 +237,6 @@ class JobQueue:
         return None if self._is_continuous and job.stage is Stage.DECODE else job.kind(self.model)
 
     def put(self, pending: PendingJob, kind: Hashable) -> None:
-        """Add a job to those that wait."""
         request = pending.request
         with self._changed:
             refused = self._closed or (Cancelled() if request.is_cancelled() else None)
@@ -254,7 +249,6 @@ class JobQueue:
             pending.future.set_exception(refused)
 
     def drop(self, request: RequestQueue) -> None:
-        """Fail the waiting jobs of a request."""
         with self._changed:
             dropped = self._remove(request)
             self._expected.pop(request, None)
@@ -263,7 +257,6 @@ class JobQueue:
 
     @property
     def closed(self) -> bool:
-        """Whether no more jobs are accepted."""
         return self._closed is not None
 
     def close(self, reason: HearsayError) -> None:
@@ -368,7 +361,6 @@ class JobQueue:
         return list({request: None for jobs in self._stages.values() for request in jobs.requests()})
 
     def _remove_cancelled(self) -> list[PendingJob]:
-        """Remove and return the jobs of cancelled requests."""
         return [
             job for request in self._requests() if request.is_cancelled() for job in self._remove(request)
         ]

@@ -23,7 +23,6 @@ class RoundRobin(Generic[Owner, Item]):
         self._group_of: dict[Owner, Hashable] = {}
 
     def __len__(self) -> int:
-        """Return how many items wait."""
         return sum(len(items) for owners in self._groups.values() for items in owners.values())
 
     def add(self, owner: Owner, item: Item, kind: Hashable = None, group: Hashable = None) -> None:
@@ -44,7 +43,6 @@ class RoundRobin(Generic[Owner, Item]):
         return next((kind for kind, _ in self._heads()), None)
 
     def n_of_kind(self, kind: Hashable) -> int:
-        """Return how many items of a kind wait."""
         owners = (items for owners in self._groups.values() for items in owners.values())
         return sum(kind == other for items in owners for other, _ in items)
 
@@ -74,7 +72,6 @@ class RoundRobin(Generic[Owner, Item]):
         return None
 
     def drop(self, owner: Owner) -> list[Item]:
-        """Remove and return all items of one owner."""
         if owner not in self._group_of:
             return []
         group = self._group_of.pop(owner)

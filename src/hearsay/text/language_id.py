@@ -51,22 +51,14 @@ _UNIQUE_SCRIPTS = tuple((re.compile(f"[{letters}]"), code) for letters, code in 
     ("\u0e80-\u0eff", "lo"), ("\u0f00-\u0fff", "bo"), ("\u1000-\u109f", "my"), ("\u1780-\u17ff", "km"),
     ("\u13a0-\u13ff\uab70-\uabbf", "chr"),
 ))
-# fmt: on
 """Scripts of (nearly) one language."""
 
-_SHARED_SCRIPTS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
-    (
-        re.compile("[\u0400-\u052f]"),
-        ("ru", "uk", "bg", "sr", "be", "mk", "kk", "ky", "mn", "tg", "tt", "ba"),
-    ),
-    (
-        re.compile("[\u0600-\u06ff\u0750-\u077f\ufb50-\ufdff\ufe70-\ufefc]"),
-        ("ar", "fa", "ur", "ps", "sd", "ug"),
-    ),
-    (re.compile("[\u0900-\u097f]"), ("hi", "mr", "ne")),
-    (re.compile("[\u0980-\u09ff]"), ("bn", "as")),
-    (re.compile("[\u3400-\u9fff]"), ("zh", "ja", "yue")),
-)
+_SHARED_SCRIPTS = tuple((re.compile(f"[{letters}]"), codes.split()) for letters, codes in (
+    ("\u0400-\u052f", "ru uk bg sr be mk kk ky mn tg tt ba"),
+    ("\u0600-\u06ff\u0750-\u077f\ufb50-\ufdff\ufe70-\ufefc", "ar fa ur ps sd ug"),
+    ("\u0900-\u097f", "hi mr ne"), ("\u0980-\u09ff", "bn as"), ("\u3400-\u9fff", "zh ja yue"),
+))
+# fmt: on
 """Scripts of a few languages, the most read one first."""
 
 _KANJI = re.compile("[\u3400-\u9fff]")

@@ -67,10 +67,8 @@ class Synthesis:
         utterance = next(self._utterances, None)
         if utterance is None:
             return None
-        is_awaited, self._is_awaited = (
-            self._is_awaited,
-            False,
-        )  # the others are synthesized while it is played
+        # The utterances after the first are synthesized while it is played.
+        is_awaited, self._is_awaited = self._is_awaited, False
         return self._synthesizer.synthesize(utterance, self._options, is_awaited=is_awaited)
 
     def _stream_blocks(self, stream: SynthesisStream) -> Iterator[Pcm]:

@@ -42,31 +42,24 @@ class Catalogue(Protocol):
 
     def card(self, name: str | None = None, task: Task = Task.TRANSCRIBE) -> ModelCard:
         """Return the model of a name. Raises: `ModelNotFound`, `UnsupportedOption`."""
-        ...
 
     def cards(self) -> list[ModelCard]:
         """Return every model of every task, installed or not."""
-        ...
 
     def synthesizers(self) -> list[ModelCard]:
         """Return the installed synthesis models, best first."""
-        ...
 
     def voices(self, card: ModelCard) -> tuple[Voice, ...]:
         """Return a model's voices, best first."""
-        ...
 
     def variants(self, card: ModelCard) -> tuple[Voice, ...]:
         """Return the variants of a model's voices (`VOICE+VARIANT`); most models have none."""
-        ...
 
     def is_default_name(self, name: str | None, task: Task = Task.TRANSCRIBE) -> bool:
         """Return whether a name (or None) means the default model of a task."""
-        ...
 
     def implied_language(self, name: str | None) -> str | None:
         """Return the code of the language that a model's name implies."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +137,9 @@ class _Candidates:
             )
 
     def all(self) -> Iterable[tuple[ModelCard, Voice]]:
-        """Iterate over every voice with its model, best first."""
         return ((card, voice) for card, voices in self.voices_by_model.values() for voice in voices)
 
     def find(self) -> tuple[ModelCard, Voice] | None:
-        """Return the voice of the requested name, ignoring case, or None."""
         if self.voice is None:
             return None
         wanted = self.voice.casefold()
@@ -328,10 +319,8 @@ def _tag_match(spoken: str, tag: str) -> int:
 
 def _matching(voices: Iterable[Voice], tag: str) -> list[Voice]:
     """Return the voices of a language, those of the same region first, else in their order."""
-    matches = [(_match(voice.languages, tag), voice) for voice in voices]
-    return [
-        voice for score, voice in sorted((each for each in matches if each[0]), key=lambda each: -each[0])
-    ]
+    able = [voice for voice in voices if _match(voice.languages, tag)]
+    return sorted(able, key=lambda voice: -_match(voice.languages, tag))
 
 
 def _voice_not_found(name: str, candidates: _Candidates, others: Iterable[str]) -> InvalidRequest:

@@ -5,7 +5,7 @@ Knows no detector's runtime and no recogniser. Streams over regions in constant 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,23 +40,14 @@ class Chunk:
     """The speech in the chunk."""
 
 
-def pack_chunks(speech: Iterable[SpeechRegion], *, duration: float, window: float = 30.0) -> list[Chunk]:
-    """Return chunks of at most `window` seconds of a recording of `duration` seconds, cut at pauses.
-
-    Chunks are in order, do not overlap and contain all speech. Cuts need a pause of at least `MIN_PAUSE`, so
-    speech without one may exceed the window. A recording that fits the window and has speech is one chunk.
-    """
-    packer = ChunkPacker(duration, window)
-    chunks = [chunk for region in speech for chunk in packer.add(region)]
-    return [*chunks, *packer.finish()]
-
-
 def stream_chunks(
     audio: Audio, detector: SpeechDetector, thresholds: VadThresholds, *, window: float = 30.0
 ) -> Iterator[Chunk]:
-    """Run the detector over a recording and yield each chunk of `pack_chunks` as soon as its end is known.
+    """Run the detector over a recording and yield each chunk as soon as its end is known.
 
-    Raises what the detector raises.
+    Chunks are in order, do not overlap, contain all speech and have at most `window` seconds. Cuts need a
+    pause of at least `MIN_PAUSE`, so speech without one may exceed the window. A recording that fits the
+    window and has speech is one chunk. Raises what the detector raises.
     """
     segmenter = SpeechSegmenter(thresholds, detector.frame_samples / SAMPLE_RATE)
     packer = ChunkPacker(audio.duration, window)
@@ -126,7 +117,6 @@ class ChunkPacker:
         return max(numbers, key=score, default=0)
 
     def _cut(self, n: int) -> Chunk:
-        """Remove the first `n` regions and return their chunk."""
         start, last = self._start, self._regions[n - 1]
         end = max(_min_end(last), min(last.latest_end, start + self._window))
         end = round(end, 2) if end < self._duration - 0.005 else self._duration

@@ -52,35 +52,6 @@ class SpeechRegion:
     """Whether a span ends with the region; otherwise the pause lies within a span."""
 
 
-def speech_regions(
-    probabilities: NDArray[np.float32], thresholds: VadThresholds, *, frame_seconds: float, duration: float
-) -> list[SpeechRegion]:
-    """Return the speech regions of a recording of `duration` seconds.
-
-    `probabilities`: `float32[n_frames]` in [0, 1], of consecutive frames of `frame_seconds`.
-    """
-    segmenter = SpeechSegmenter(thresholds, frame_seconds)
-    return [*segmenter.feed(probabilities), *segmenter.finish(duration)]
-
-
-def spans(
-    probabilities: NDArray[np.float32],
-    thresholds: VadThresholds,
-    *,
-    frame_seconds: float,
-    duration: float | None = None,
-) -> list[SpeechSpan]:
-    """Return the spans of speech: padded, in order, never overlapping, within [0, `duration`].
-
-    Shapes: see `speech_regions`. Without a duration the recording ends with its last frame.
-    Source: snakers4/silero-vad, `get_speech_timestamps`.
-    """
-    if duration is None:
-        duration = len(probabilities) * frame_seconds
-    regions = speech_regions(probabilities, thresholds, frame_seconds=frame_seconds, duration=duration)
-    return list(join_regions(regions))
-
-
 def join_regions(speech: Iterable[SpeechRegion]) -> Iterator[SpeechSpan]:
     """Yield the spans that the regions form."""
     start: float | None = None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hearsay.cli.serve.banner import Banner, address
+from hearsay.cli.serve.banner import address, banner_text
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_the_address_is_one_that_can_be_reached(host: str, url: str) -> None:
 
 def test_awkward_paths_are_quoted_in_the_examples() -> None:
     sample = Path('/a b/"q"/é.flac')
-    text = Banner("http://h:1", sample, needs_key=True, model="m", upgrade_hint="Get better.").text()
+    text = banner_text("http://h:1", sample, needs_key=True, model="m", upgrade_hint="Get better.")
     curl = next(line for line in text.splitlines() if "curl" in line)
     assert f"file=@{sample}" in shlex.split(curl)
     speech, _, python = text.partition("from text to speech:")[2].partition("or in Python")
@@ -45,18 +45,18 @@ def test_awkward_paths_are_quoted_in_the_examples() -> None:
 
 
 def test_without_a_key_the_examples_name_none() -> None:
-    text = Banner("http://h:1", Path("a.flac"), needs_key=False, model="m").text()
+    text = banner_text("http://h:1", Path("a.flac"), needs_key=False, model="m", upgrade_hint=None)
     assert "Authorization" not in text and "HEARSAY_API_KEY" not in text and "import os" not in text
     assert 'api_key="none"' in text
     assert "Model: m\n" in text
 
 
 def test_every_line_names_the_same_server() -> None:
-    text = Banner("http://h:1", Path("a.flac"), needs_key=False, model="m").text()
+    text = banner_text("http://h:1", Path("a.flac"), needs_key=False, model="m", upgrade_hint=None)
     assert set(re.findall(r"http://[\w.:]+", text)) == {"http://h:1"}
 
 
 def test_the_body_of_the_example_is_json() -> None:
-    text = Banner("http://h:1", Path("a.flac"), needs_key=False, model="m").text()
+    text = banner_text("http://h:1", Path("a.flac"), needs_key=False, model="m", upgrade_hint=None)
     (body,) = re.findall(r"-d '(.*)'", text)
     assert json.loads(body) == {"model": "tts-1", "voice": "alloy", "input": "Hello, and welcome."}

@@ -125,13 +125,13 @@ def test_a_stopped_piece_is_cancelled_and_holds_nobody_up(kokoro: SherpaSynthesi
 def test_a_killed_process_is_replaced_and_its_piece_said_all_the_same() -> None:
     voice = sherpa.load(KOKORO, sherpa.describe("toy", KOKORO), n_threads=1)
     try:
-        (pid,) = voice.pids
+        (pid,) = voice._processes.pids
         os.kill(pid, signal.SIGSTOP)
         os.waitpid(pid, os.WUNTRACED)  # or it might answer before the signal reaches it
         piece = voice.synthesize("Hello.", SynthesisOptions("af_heart"))
         os.kill(pid, signal.SIGKILL)
         assert sum(map(len, piece)) == len(say(voice, "Hello."))
-        assert voice.pids != [pid]
+        assert voice._processes.pids != [pid]
     finally:
         voice.close()
     with pytest.raises(EngineFailed, match="closed"):

@@ -19,8 +19,8 @@ from hearsay.engines.whisper.beam_search import (
     Search,
     max_sample_length,
 )
-from hearsay.engines.whisper.logit_rules import best as top
 from hearsay.errors import EngineFailed
+from tests.support.ranking import best as top
 
 N_VOCAB = 9
 END = 4

@@ -88,7 +88,11 @@ def test_bfloat16_that_only_ctranslate2_has_is_refused_or_left_to_it(
     opened: list[str] = []
 
     class Pretended:
+        device = "cpu"
+        device_index = (0,)
+
         def __init__(self, _: str, *, compute_type: str, **__: object) -> None:
+            self.compute_type = compute_type
             opened.append(compute_type)
 
     monkeypatch.setattr(openvino_runtime, "computes_in", lambda precision: precision == "f32")

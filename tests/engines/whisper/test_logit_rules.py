@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hearsay.engines.whisper import tokenizer
-from hearsay.engines.whisper.logit_rules import TokenIds, allowed, best, log_probabilities
+from hearsay.engines.whisper.logit_rules import TokenIds, allowed, log_probabilities
 from hearsay.errors import EngineFailed
 from tests.support import toy_whisper
+from tests.support.ranking import best
 
 IDS = TokenIds(n_vocab=31, end_of_text=8, timestamp_begin=14, suppressed=(2, 5, 9, 13))
 """Eight text tokens, six special ones, seventeen timestamps; id 1 is the blank."""

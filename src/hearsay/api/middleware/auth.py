@@ -7,7 +7,6 @@ needs a key. Without any key configured every request passes.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Protocol
 
 from fastapi import Security
 from fastapi.security import HTTPBearer
@@ -17,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hearsay.api.middleware import RequestMiddleware
 from hearsay.api.request.context import context_of, set_context
 from hearsay.errors import ConfigurationError, HearsayError
+from hearsay.storage.api_keys import Keyring
 
 PUBLIC_PATHS = frozenset({"/", "/health", "/ready", "/openapi.json", "/docs"})
 """Paths that need no key over HTTP: nothing there depends on a recording or a client."""
@@ -25,18 +25,10 @@ BEARER = Security(HTTPBearer(auto_error=False, description="Needed where the ope
 """Puts keys into the OpenAPI document; they are checked by `AuthMiddleware`, before a route is chosen."""
 
 
-class Keys(Protocol):
-    """What checks keys (`storage.api_keys.Keyring`)."""
-
-    def check(self, key: str | None) -> str | None:
-        """Return the name of a client's key, None where no key is needed. Raises `Unauthorized`."""
-        ...
-
-
 class AuthMiddleware(RequestMiddleware):
     """Middleware that refuses requests without a valid key and notes the name of the key."""
 
-    def __init__(self, app: ASGIApp, *, keys: Keys) -> None:
+    def __init__(self, app: ASGIApp, *, keys: Keyring) -> None:
         super().__init__(app)
         self._keys = keys
 

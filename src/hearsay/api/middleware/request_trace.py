@@ -27,15 +27,11 @@ CLOSED = 499
 _SWITCHED, _REFUSED = 101, 403
 """The statuses of a WebSocket that is accepted, or closed before that."""
 
-EXPOSED = (
-    "x-request-id",
-    "x-hearsay-model",
-    "x-hearsay-voice",
-    "x-hearsay-warning",
-    "server-timing",
-    "x-should-retry",
-    "retry-after",
-    "retry-after-ms",
+EXPOSED = tuple(
+    """
+    x-request-id x-hearsay-model x-hearsay-voice x-hearsay-warning server-timing x-should-retry
+    retry-after retry-after-ms
+    """.split()  # noqa: SIM905
 )
 """Headers that browsers may show to scripts, among them those by which the vendors' clients try again."""
 

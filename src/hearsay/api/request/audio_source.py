@@ -30,20 +30,6 @@ _CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
-    """A recording whose bytes came with the request."""
-
-    path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class UrlSource:
-    """A recording at an address."""
-
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
 class Base64Source:
     """A recording written as base64, in a file or in memory."""
 
@@ -52,7 +38,8 @@ class Base64Source:
     """Bytes before the base64 begins."""
 
 
-Source = Upload | UrlSource | Base64Source
+Source = Path | str | Base64Source
+"""A file whose bytes came with the request, an address, or base64."""
 
 
 def choose_source(form: Form) -> Source:
@@ -89,17 +76,15 @@ def _head(part: Part) -> bytes:
 
 
 def _of_part(part: Part) -> Source:
-    if part.named_file:
-        return Upload(part.path)
     head = _head(part)
-    if part.name == "file" and not _is_text(head):
-        return Upload(part.path)
+    if part.named_file or (part.name == "file" and not _is_text(head)):
+        return part.path
     return _of_text(head, part.name, part.path)
 
 
 def _of_text(head: bytes, name: str, whole: Path | bytes) -> Source:
     if _ADDRESS.match(head):
-        return UrlSource(_read(whole).decode("utf-8", "replace").strip())
+        return _read(whole).decode("utf-8", "replace").strip()
     if data := _DATA.match(head):
         if not data[1].lower().replace(b" ", b"").endswith(b";base64"):
             raise InvalidRequest("A data: URL must hold base64.", param=name)
@@ -145,15 +130,15 @@ async def as_file(
 
     Raises: `FetchFailed`, `PayloadTooLarge`, or `InvalidRequest` for what is not base64.
     """
-    if isinstance(source, Upload):
-        if source.path.stat().st_size > max_bytes:  # Without a file name it may have been base64.
+    if isinstance(source, Path):
+        if source.stat().st_size > max_bytes:  # Without a file name it may have been base64.
             raise PayloadTooLarge("The file is larger than this server accepts.", param="file")
-        yield source.path
+        yield source
         return
     with tempfile.NamedTemporaryFile(prefix="hearsay-source-", dir=folder) as file:
         path = Path(file.name)
-        if isinstance(source, UrlSource):
-            await fetcher.fetch(source.url, path)
+        if isinstance(source, str):
+            await fetcher.fetch(source, path)
         else:
             await asyncio.to_thread(decode_base64, source, path, max_bytes)
         yield path

@@ -34,18 +34,10 @@ _USER_AGENT = "hearsay"
 
 _REFUSED = tuple(
     ipaddress.ip_network(network)
-    for network in (
-        "0.0.0.0/8",
-        "100.64.0.0/10",
-        "192.0.0.0/24",
-        "192.88.99.0/24",
-        "198.18.0.0/15",
-        "64:ff9b:1::/48",
-        "100::/64",
-        "2001::/23",
-        "5f00::/16",
-        "fec0::/10",
-    )
+    for network in """
+    0.0.0.0/8 100.64.0.0/10 192.0.0.0/24 192.88.99.0/24 198.18.0.0/15
+    64:ff9b:1::/48 100::/64 2001::/23 5f00::/16 fec0::/10
+    """.split()  # noqa: SIM905
 )
 """Special networks that `is_global` judges differently from one Python to the next (RFC 6890)."""
 

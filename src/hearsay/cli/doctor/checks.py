@@ -16,6 +16,7 @@ import socket
 import stat
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -204,15 +205,11 @@ def self_test(catalogue: Catalogue, card: ModelCard) -> Finding:
     subject = f"self-test of {card.id}"
     begun = time.monotonic()
     try:
-        recognizer = catalogue.load_recognizer(card)
-        try:
+        with closing(catalogue.load_recognizer(card)) as recognizer:
             recording = decoding.load(samples.HELLO)
-            language = "en" if "en" in card.languages else None
-            options = TranscribeOptions(language=language)
+            options = TranscribeOptions(language="en" if "en" in card.languages else None)
             text = Transcription(recording, options, recognizer, card).transcript().text
             computed = computed_by(recognizer)
-        finally:
-            recognizer.close()
     except HearsayError as error:
         return Finding(subject, State.BROKEN, error.message)
     alike = likeness(text, samples.hello_text())
@@ -236,13 +233,10 @@ def speaking_test(catalogue: Catalogue, card: ModelCard) -> Finding:
     subject = f"self-test of {card.id}"
     begun = time.monotonic()
     try:
-        synthesizer = catalogue.load_synthesizer(card)
-        try:
+        with closing(catalogue.load_synthesizer(card)) as synthesizer:
             voice = synthesizer.voices[0]
             synthesis = Synthesis([WORD], SynthesisOptions(voice.id), synthesizer)
             loudest = max(int(np.abs(block, dtype=np.int32).max(initial=0)) for block in synthesis)
-        finally:
-            synthesizer.close()
     except HearsayError as error:
         return Finding(subject, State.BROKEN, error.message)
     seconds = time.monotonic() - begun

@@ -7,15 +7,16 @@ header for a stream; in a seekable file the header is replaced at the end.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import IO, BinaryIO
 
 from hearsay.domain import BytesLike
 from hearsay.media import wav
 from hearsay.media.formats import AudioFormat, Container, Encoding, check, closest_rate
+from hearsay.storage.atomic import replacement
 
 
 class Format(StrEnum):
@@ -84,19 +85,9 @@ def write(path: Path, audio: Iterable[BytesLike], audio_format: AudioFormat) -> 
         with path.open("wb", buffering=0) as device:
             write_stream(audio, device)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Without the target's name, which may have the maximal length; unique per writer.
-    temporary = path.with_name(f".{os.getpid()}.part")
-    try:
-        with temporary.open("w+b") as file:
-            write_stream(audio, file)
-            _write_length(file, audio_format)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with replacement(path) as file:
+        write_stream(audio, file)
+        _write_length(file, audio_format)
 
 
 def write_stream(audio: Iterable[BytesLike], file: IO[bytes]) -> None:
@@ -112,12 +103,9 @@ def _write_length(file: BinaryIO, audio_format: AudioFormat) -> None:
     """Replace the stream header of a complete WAV or FLAC file by one with its length."""
     match audio_format.container:
         case Container.WAV:
-            n_bytes = file.seek(0, io.SEEK_END) - len(
-                wav.header(audio_format.encoding, audio_format.sample_rate)
-            )
-            head = wav.header(
-                audio_format.encoding, audio_format.sample_rate, n_samples=n_bytes // _SAMPLE_BYTES
-            )
+            header = partial(wav.header, audio_format.encoding, audio_format.sample_rate)
+            n_bytes = file.seek(0, io.SEEK_END) - len(header())
+            head = header(n_samples=n_bytes // _SAMPLE_BYTES)
         case Container.FLAC:
             # Loads libav, which the other formats do not need.
             from hearsay.media import libav_encoder

@@ -88,21 +88,12 @@ def say(
         ),
     ] = None,
     model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="Model to use; default: the best one that is installed.",
-            autocompletion=completion.complete_synthesizer,
-        ),
+        str | None, completion.synthesizer_option("Model to use; default: the best one that is installed.")
     ] = None,
     language: Annotated[
         str | None,
-        typer.Option(
-            "--language",
-            "-l",
-            help="Language of the text, such as en or german; default: the voice's, or found out.",
-            autocompletion=completion.complete_language,
+        completion.language_option(
+            "Language of the text, such as en or german; default: the voice's, or found out."
         ),
     ] = None,
     sample_rate: Annotated[

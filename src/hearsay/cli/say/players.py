@@ -45,14 +45,14 @@ class Player:
 
     program: str
     input: Input
-    arguments: tuple[str, ...] = ()
-    """`{rate}` stands for the sample rate, Hz."""
+    arguments: str = ""
+    """Separated by spaces; `{rate}` stands for the sample rate, Hz."""
     reports_failure: bool = True
     """Whether its exit status tells a failure."""
 
     def command(self, rate: int) -> list[str]:
         """Return the command line, without the file's name."""
-        return [self.program, *(text.format(rate=rate) for text in self.arguments)]
+        return [self.program, *self.arguments.format(rate=rate).split()]
 
     def audio_format(self, rate: int) -> AudioFormat:
         """Return the format that `play` expects; a file gets its WAV header there."""
@@ -60,20 +60,11 @@ class Player:
 
 
 PLAYERS = (
-    Player("paplay", Input.SAMPLES, ("--raw", "--format=s16le", "--channels=1", "--rate={rate}")),
-    Player("aplay", Input.SAMPLES, ("-q", "-t", "raw", "-f", "S16_LE", "-c", "1", "-r", "{rate}", "-")),
-    Player("mpv", Input.WAV, ("--no-video", "--no-terminal", "--no-config", "-")),
-    Player(
-        "play",
-        Input.SAMPLES,
-        ("-q", "-t", "raw", "-e", "signed-integer", "-b", "16", "-L", "-c", "1", "-r", "{rate}", "-"),
-    ),
-    Player(
-        "ffplay",
-        Input.WAV,
-        ("-nodisp", "-autoexit", "-loglevel", "error", "-f", "wav", "-i", "pipe:0"),
-        reports_failure=False,
-    ),
+    Player("paplay", Input.SAMPLES, "--raw --format=s16le --channels=1 --rate={rate}"),
+    Player("aplay", Input.SAMPLES, "-q -t raw -f S16_LE -c 1 -r {rate} -"),
+    Player("mpv", Input.WAV, "--no-video --no-terminal --no-config -"),
+    Player("play", Input.SAMPLES, "-q -t raw -e signed-integer -b 16 -L -c 1 -r {rate} -"),
+    Player("ffplay", Input.WAV, "-nodisp -autoexit -loglevel error -f wav -i pipe:0", reports_failure=False),
     Player("pw-play", Input.FILE),
     Player("afplay", Input.FILE),
 )
@@ -102,26 +93,18 @@ def play(player: Player, audio: Iterable[BytesLike], rate: int) -> None:
         with _temporary_wav(audio, rate) as path:
             _run([*player.command(rate), str(path)], ())
         return
-    counter, started = _ByteCounter(audio), time.monotonic()
-    _run(player.command(rate), counter)
-    if (
-        not player.reports_failure
-        and time.monotonic() - started < _MIN_PLAYED_FRACTION * counter.n_bytes / _SAMPLE_BYTES / rate
-    ):
-        raise HearsayError(f"{player.program} could not play the sound. {REMEDY}")
+    n_bytes, started = 0, time.monotonic()
 
-
-class _ByteCounter:
-    """Audio whose bytes are counted while it is iterated, once."""
-
-    def __init__(self, audio: Iterable[BytesLike]) -> None:
-        self._audio = audio
-        self.n_bytes = 0
-
-    def __iter__(self) -> Iterator[BytesLike]:
-        for data in self._audio:
-            self.n_bytes += len(data)
+    def counted() -> Iterator[BytesLike]:
+        nonlocal n_bytes
+        for data in audio:
+            n_bytes += len(data)
             yield data
+
+    _run(player.command(rate), counted())
+    shortest = _MIN_PLAYED_FRACTION * n_bytes / _SAMPLE_BYTES / rate
+    if not player.reports_failure and time.monotonic() - started < shortest:
+        raise HearsayError(f"{player.program} could not play the sound. {REMEDY}")
 
 
 def _run(command: list[str], audio: Iterable[BytesLike]) -> None:

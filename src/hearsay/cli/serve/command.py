@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hearsay.cli import completion, terminal
-from hearsay.cli.serve.banner import Banner, address
+from hearsay.cli.serve.banner import address, banner_text
 from hearsay.errors import ConfigurationError, ModelNotInstalled
 
 if TYPE_CHECKING:
@@ -36,11 +36,8 @@ def serve(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="Model for requests that name none; `hearsay models list` shows them.  [default: auto]",
-            autocompletion=completion.complete_model,
+        completion.recognizer_option(
+            "Model for requests that name none; `hearsay models list` shows them.  [default: auto]"
         ),
     ] = None,
     models: Annotated[
@@ -130,9 +127,9 @@ def run(settings: Settings) -> None:
     app = from_settings(settings, catalogue=catalogue, startup_tasks=startup_tasks)
     listener = bind(settings.host, settings.port)
     card = catalogue.card()
-    banner = Banner(
-        url=address(settings.host, listener.getsockname()[1]),
-        sample=Path(samples.HELLO),
+    banner = banner_text(
+        address(settings.host, listener.getsockname()[1]),
+        Path(samples.HELLO),
         needs_key=keyring.required,
         model=card.id,
         upgrade_hint=catalogue.upgrade_hint(card),
@@ -197,14 +194,14 @@ def bind(host: str, port: int) -> socket.socket:
         raise ConfigurationError(f"Cannot listen on {host} port {port}: {reason}.") from error
 
 
-def _run(configuration: Any, listener: socket.socket, banner: Banner) -> None:
+def _run(configuration: Any, listener: socket.socket, banner: str) -> None:
     import uvicorn
 
     class BannerServer(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets=sockets)
             if self.started:
-                typer.echo(banner.text())
+                typer.echo(banner)
 
     # uvicorn raises captured signals again after its shutdown; ignore them then.
     for name in (signal.SIGINT, signal.SIGTERM):

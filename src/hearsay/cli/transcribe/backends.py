@@ -8,13 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hearsay.cli import terminal
 from hearsay.cli.progress import Reporter
-from hearsay.client import transcription_client
+from hearsay.client.transcription_client import Limits, TranscriptionClient, find_key, vendor_of
 from hearsay.domain import DecodeSettings, Segment, TranscribeOptions, Transcript
 from hearsay.errors import HearsayError
 from hearsay.settings import Settings
@@ -121,36 +120,20 @@ def _install_recommended(catalogue: Catalogue, reporter: Reporter) -> None:
         reporter.error(f"{card.id} could not be downloaded: {error.message}")
 
 
-@dataclass(frozen=True, slots=True)
-class ServerChoice:
-    """A transcription server and the options of requests to it."""
-
-    base_url: str
-    api_key: str | None
-    model: str | None
-    limits: transcription_client.Limits
-
-    def open(self, reporter: Reporter) -> transcription_client.TranscriptionClient:
-        """Return a client of the server. Raises: `InvalidRequest` for a bad address."""
-        return transcription_client.TranscriptionClient(
-            self.base_url,
-            api_key=self.api_key,
-            model=self.model,
-            limits=self.limits,
-            note=reporter.say,
-        )
-
-
-def server_choice(
+def open_server(
     base_url: str,
     api_key: str | None,
     model: str | None,
-    limits: transcription_client.Limits,
+    limits: Limits,
     settings: Settings,
-) -> ServerChoice:
-    """Return the server with the key meant for it; Hearsay's own key is never sent to a vendor."""
+    reporter: Reporter,
+) -> TranscriptionClient:
+    """Return a client with the key meant for that server; Hearsay's own key is never sent to a vendor.
+
+    Raises: `InvalidRequest` for a bad address.
+    """
     own = settings.api_key.get_secret_value() if settings.api_key is not None else None
-    found = transcription_client.find_key(base_url, os.environ) or (
-        own if transcription_client.vendor_of(base_url) is None else None
+    found = find_key(base_url, os.environ) or (own if vendor_of(base_url) is None else None)
+    return TranscriptionClient(
+        base_url, api_key=api_key or found, model=model, limits=limits, note=reporter.say
     )
-    return ServerChoice(base_url, api_key or found, model, limits)

@@ -9,7 +9,6 @@ import io
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,28 +17,16 @@ import typer
 from hearsay.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO_MODEL, completion, terminal
 from hearsay.cli.progress import Reporter, open_reporter
 from hearsay.cli.transcribe import outputs
-from hearsay.cli.transcribe.backends import LocalModel, server_choice
+from hearsay.cli.transcribe.backends import LocalModel, open_server
 from hearsay.cli.transcribe.inputs import STDIN, collect, is_folder
 from hearsay.cli.transcribe.outputs import Format
 from hearsay.cli.transcribe.worker import Job, Outcome, Summary, Worker
 from hearsay.client.transcription_client import MEGABYTE, Limits, vendor_of
 from hearsay.domain import Chunking, Task, TranscribeOptions
-from hearsay.errors import HearsayError, InvalidAudio, InvalidRequest, ModelNotFound
-from hearsay.text import languages
+from hearsay.errors import HearsayError, InvalidAudio, ModelNotFound
 
 if TYPE_CHECKING:
     from hearsay.settings import Settings
-
-HEADING = "==> {} <=="
-"""Heading of each of several texts on standard output, as `head` and `tail` write it."""
-
-
-class Existing(StrEnum):
-    """What to do with an existing transcript."""
-
-    REFUSE = "refuse"
-    SKIP = "skip"
-    REPLACE = "replace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +36,10 @@ class OutputTarget:
     folder: Path | None
     """None: the folders of the recordings."""
     to_stdout: bool
-    existing: Existing
+    overwrite: bool
+    """Whether existing transcripts are replaced."""
+    skip_existing: bool
+    """Whether recordings with existing transcripts are left out; else those fail."""
 
 
 def _complete_format(incomplete: str) -> list[str]:
@@ -66,22 +56,11 @@ def transcribe(
         ),
     ],
     model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="Model to use; `hearsay models list` shows them.",
-            autocompletion=completion.complete_model,
-        ),
+        str | None, completion.recognizer_option("Model to use; `hearsay models list` shows them.")
     ] = None,
     language: Annotated[
         str | None,
-        typer.Option(
-            "--language",
-            "-l",
-            help="Language that is spoken, such as en or german; default: detect.",
-            autocompletion=completion.complete_language,
-        ),
+        completion.language_option("Language that is spoken, such as en or german; default: detect."),
     ] = None,
     translate: Annotated[bool, typer.Option("--translate", help="Write in English what is said.")] = False,
     formats: Annotated[
@@ -172,16 +151,19 @@ def transcribe(
     kinds = _formats(formats or [], words=words)
     options = TranscribeOptions(
         Task.TRANSLATE if translate else Task.TRANSCRIBE,
-        _language(language),
+        completion.parse_language(language),
         prompt,
         temperature,
         words,
         chunking=chunking,
     )
+    if overwrite and skip_existing:
+        raise typer.BadParameter("Choose one of --overwrite and --skip-existing.")
     target = OutputTarget(
         folder=Path(output) if output not in (None, STDIN) else None,
         to_stdout=output == STDIN or (output is None and len(kinds) == 1 and _is_single(recordings)),
-        existing=_existing(overwrite=overwrite, skip=skip_existing),
+        overwrite=overwrite,
+        skip_existing=skip_existing,
     )
     settings = terminal.resolved(offline=offline or None, base_url=base_url).settings
     _check_server(settings.base_url, options)
@@ -194,8 +176,8 @@ def transcribe(
     worker = Worker(options, reporter, summary)
     try:
         if settings.base_url is not None:
-            choice = server_choice(settings.base_url, api_key, model, limits, settings)
-            worker.run_remote(pending, choice)
+            server = open_server(settings.base_url, api_key, model, limits, settings, reporter)
+            worker.run_remote(pending, server, n_requests)
         elif pending:
             worker.run_local(pending, _local_model(settings, model, options, reporter))
     except KeyboardInterrupt:
@@ -215,13 +197,6 @@ def _prepare_stdout() -> None:
             sys.stdout.reconfigure(encoding="utf-8")
 
 
-def _language(text: str | None) -> str | None:
-    try:
-        return languages.parse(text) if text else None
-    except InvalidRequest as error:
-        raise typer.BadParameter(error.message, param_hint="--language") from error
-
-
 def _check_server(base_url: str | None, options: TranscribeOptions) -> None:
     """Refuse options that a vendor does not support."""
     if base_url is not None and options.chunking is not None and (vendor := vendor_of(base_url)) is not None:
@@ -239,12 +214,6 @@ def _formats(texts: Sequence[str], *, words: bool) -> tuple[Format, ...]:
         text = "Word times are written in json only; add --format json."
         raise typer.BadParameter(text, param_hint="--words")
     return kinds
-
-
-def _existing(*, overwrite: bool, skip: bool) -> Existing:
-    if overwrite and skip:
-        raise typer.BadParameter("Choose one of --overwrite and --skip-existing.")
-    return Existing.REPLACE if overwrite else Existing.SKIP if skip else Existing.REFUSE
 
 
 def _is_single(recordings: Sequence[str]) -> bool:
@@ -268,16 +237,16 @@ def _jobs(
     if len(kinds) > 1 or (len(sources) > 1 and kinds != (Format.TXT,)):
         text = "Standard output takes one format, and of several recordings txt only; name a folder instead."
         raise typer.BadParameter(text, param_hint="--output")
-    several = len(sources) > 1
-    return [Job(s, kinds, None, HEADING.format(s.label) if several else None) for s in sources]
+    # Several texts get the headings of `head` and `tail`.
+    return [Job(s, kinds, None, f"==> {s.label} <==" if len(sources) > 1 else None) for s in sources]
 
 
 def _to_write(job: Job, target: OutputTarget, summary: Summary, reporter: Reporter) -> Job | None:
     """Return the job with the formats that may be written, or None where none remain."""
     present = outputs.existing(job.targets)
-    if not present or target.existing is Existing.REPLACE:
+    if not present or target.overwrite:
         return job
-    if target.existing is Existing.SKIP:
+    if target.skip_existing:
         missing = tuple(k for k, path in zip(job.formats, job.targets, strict=True) if path not in present)
         summary.skipped += not missing
         return replace(job, formats=missing) if missing else None
@@ -304,7 +273,6 @@ def _local_model(
 
 
 def _summarise(summary: Summary, n_jobs: int, reporter: Reporter) -> None:
-    """Print the counts of several recordings."""
     if n_jobs == 1:
         return
     left = n_jobs - summary.done - summary.skipped - len(summary.failures)

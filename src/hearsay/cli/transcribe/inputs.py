@@ -132,8 +132,8 @@ def open_source(source: Source) -> Iterator[Path]:
 
     Raises: `InvalidAudio` for a file that is missing or unreadable, `FetchFailed` for a URL.
     """
-    if source.path is not None and not _is_pipe(source.path):
-        yield _readable(source.path)
+    if source.path is not None and _is_seekable(source.path):
+        yield source.path
         return
     with tempfile.TemporaryDirectory(prefix="hearsay-") as folder:
         path = Path(folder) / f"recording{source.output_path.suffix[:8]}"
@@ -148,18 +148,13 @@ def open_source(source: Source) -> Iterator[Path]:
         yield path
 
 
-def _is_pipe(path: Path) -> bool:
-    """Return whether a path can be read only once, as `<(command)` in a shell; decoders seek."""
+def _is_seekable(path: Path) -> bool:
+    """Return whether decoders can seek in a file, unlike in `<(command)`. Raises: `InvalidAudio`."""
     try:
-        return path.is_fifo()
-    except OSError as error:
-        raise InvalidAudio(f"It cannot be read: {error.strerror}.") from error
-
-
-def _readable(path: Path) -> Path:
-    try:
+        if path.is_fifo():
+            return False
         with path.open("rb"):
-            return path
+            return True
     except OSError as error:
         raise InvalidAudio(f"It cannot be read: {error.strerror}.") from error
 

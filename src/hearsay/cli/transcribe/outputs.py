@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hearsay.cli.transcribe.inputs import Source
-from hearsay.dialects.rendering import render_quality, render_report
+from hearsay.dialects.rendering import NEUTRAL, render_quality, render_report, render_segment, render_word
 from hearsay.domain import Segment, Transcript, Word
 from hearsay.text import languages
 from hearsay.transcripts import subtitles
@@ -72,23 +72,13 @@ def _verbose(transcript: Transcript, words: bool) -> dict[str, Any]:
 
 
 def _segment(number: int, segment: Segment) -> dict[str, Any]:
-    return {
-        "id": number,
-        "seek": segment.seek,
-        "start": round(segment.start, 3),
-        "end": round(segment.end, 3),
-        "text": segment.text,
-        "tokens": list(segment.tokens),
-        "temperature": segment.temperature,
-        "avg_logprob": segment.avg_logprob,
-        "compression_ratio": segment.compression_ratio,
-        "no_speech_prob": segment.no_speech_prob,
-    }
+    """Return a segment as the API has it, but with null for numbers that the model cannot know."""
+    return {**render_segment(number, segment), **{name: getattr(segment, name) for name in NEUTRAL}}
 
 
 def _word(word: Word) -> dict[str, Any]:
-    body = {"word": word.text.strip(), "start": round(word.start, 3), "end": round(word.end, 3)}
-    return body if word.probability is None else {**body, "probability": round(word.probability, 4)}
+    known = {} if word.probability is None else {"probability": round(word.probability, 4)}
+    return {**render_word(word), **known}
 
 
 def name_outputs(sources: Sequence[Source], folder: Path | None) -> dict[Source, Path]:

@@ -26,7 +26,7 @@ from hearsay.storage.atomic import write_atomically
 from hearsay.transcripts import subtitles
 
 if TYPE_CHECKING:
-    from hearsay.cli.transcribe.backends import LocalModel, ServerChoice
+    from hearsay.cli.transcribe.backends import LocalModel
 
 Result = TypeVar("Result")
 
@@ -89,10 +89,10 @@ class Worker:
                 self._print_heading(job)
                 self._report(self._transcribe_local(job, model), printed=True)
 
-    def run_remote(self, jobs: Sequence[Job], choice: ServerChoice) -> None:
+    def run_remote(self, jobs: Sequence[Job], server: TranscriptionClient, n_requests: int) -> None:
         """Run the jobs with a server, a few concurrently."""
         with self._reporter:
-            asyncio.run(self._run_remote(jobs, choice))
+            asyncio.run(self._run_remote(jobs, server, n_requests))
 
     def _transcribe_local(self, job: Job, model: LocalModel) -> Outcome:
         track = self._reporter.begin(job.source.label)
@@ -117,11 +117,11 @@ class Worker:
             track.end()
         return Outcome(job, transcript=transcript)
 
-    async def _run_remote(self, jobs: Sequence[Job], choice: ServerChoice) -> None:
-        async with choice.open(self._reporter) as server:
+    async def _run_remote(self, jobs: Sequence[Job], server: TranscriptionClient, n_requests: int) -> None:
+        async with server:
             kind = "" if server.returns_times(self._options.task) else ", which gives text without times"
             self._model = server.model(self._options.task)
-            self._reporter.say(f"Model: {self._model} at {choice.base_url}{kind}.")
+            self._reporter.say(f"Model: {self._model} at {server.base_url}{kind}.")
             fatal: list[HearsayError] = []
 
             async def attempt(job: Job) -> Outcome | None:
@@ -133,7 +133,7 @@ class Worker:
                 return outcome
 
             tasks = [partial(attempt, job) for job in jobs]
-            await run_concurrently(tasks, n_concurrent=choice.limits.n_requests, on_result=self._report)
+            await run_concurrently(tasks, n_concurrent=n_requests, on_result=self._report)
 
     async def _transcribe_remote(self, job: Job, server: TranscriptionClient) -> Outcome:
         track = self._reporter.begin(job.source.label)

@@ -22,7 +22,6 @@ _ESPEAK_LANGUAGES = tuple(
 
 
 def embedded() -> ModelCard:
-    """Return the card of the model."""
     return ModelCard(
         id=ESPEAK_NG,
         engine="espeak",

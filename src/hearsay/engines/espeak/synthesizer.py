@@ -56,7 +56,6 @@ class EspeakSynthesizer:
     utterance_characters = UTTERANCE_CHARACTERS
 
     def __init__(self, n_processes: int) -> None:
-        """Start the processes. Raises `EngineFailed`."""
         self.voices = voices()
         loader = _loader()
         settings = {"library": loader.get_library_path(), "data": loader.get_data_path()}
@@ -71,7 +70,6 @@ class EspeakSynthesizer:
         return self._processes.submit(text, options, is_awaited=is_awaited)
 
     def close(self) -> None:
-        """End the processes."""
         self._processes.close()
 
 

@@ -16,7 +16,6 @@ FAKE_VOICE = "fake-voice"
 
 
 def fake() -> ModelCard:
-    """Return the card of the recogniser."""
     return ModelCard(
         id=FAKE,
         engine="fake",
@@ -30,7 +29,6 @@ def fake() -> ModelCard:
 
 
 def fake_voice() -> ModelCard:
-    """Return the card of the synthesizer."""
     return ModelCard(
         id=FAKE_VOICE,
         engine="fake_voice",

@@ -21,7 +21,6 @@ from hearsay.domain import (
     Audio,
     DecodeSettings,
     Hypothesis,
-    Samples,
     Task,
     TranscribeOptions,
     Window,
@@ -35,9 +34,6 @@ NOUNS = {"en": "word", "de": "wort", "es": "palabra", "fr": "mot"}
 
 LOUD = 0.01
 """Root mean square above which a half second counts as speech (-40 dBFS)."""
-
-SLOT_SECONDS = 0.5
-"""How long a word lasts."""
 
 SEGMENT_WORDS = 10
 """Most words in a segment; a silent half second ends it earlier."""
@@ -139,15 +135,12 @@ class FakeWindowRecognizer:
         decode: DecodeSettings,
         part: AudioSlice | None = None,
     ) -> WindowLoop:
-        """Prepare to recognise a recording by Whisper's window loop."""
         return WindowLoop(self.features(audio), options, self, decode=decode, part=part)
 
     def decode_kind(self, window: Window) -> Hashable:
-        """Return what windows must have in common to be decoded together: nothing."""
         return None
 
     def features(self, audio: Audio) -> FakeFeatures:
-        """Wrap a recording; nothing is computed before a window is cut."""
         return FakeFeatures(audio)
 
     def encode(self, inputs: Sequence[NDArray[np.float32]]) -> list[FakeEncoding]:
@@ -194,10 +187,6 @@ class FakeWindowRecognizer:
     def align(
         self, windows: Sequence[Window], tokens: Sequence[Sequence[int]], n_frames: Sequence[int]
     ) -> list[list[AlignedWord]]:
-        """Return each word token the times of its slot, cut to the window.
-
-        Seconds from the window's start.
-        """
         return [
             [self._align(window.encoding, token, limit) for token in row if token >= _N_BYTES]
             for window, row, limit in zip(windows, tokens, n_frames, strict=True)
@@ -214,16 +203,11 @@ class FakeWindowRecognizer:
         return tuple(text.encode())
 
     def decode_text(self, tokens: Sequence[int]) -> str:
-        """Turn tokens into text; timestamps vanish."""
         pieces = (bytes([t]) if t < _N_BYTES else _word_of(t).encode() for t in tokens if t < _END_OF_TEXT)
         return b"".join(pieces).decode(errors="replace")
 
     def close(self) -> None:
         """Do nothing; there is no memory to give back."""
-
-
-def _is_loud(samples: Samples) -> bool:
-    return len(samples) > 0 and float(np.sqrt(np.mean(samples**2))) >= LOUD
 
 
 def _noun(slot: int, language: str, capitals: bool) -> str:

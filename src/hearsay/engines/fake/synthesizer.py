@@ -46,7 +46,6 @@ class FakeSynthesizer:
     def synthesize(
         self, text: str, options: SynthesisOptions, *, is_awaited: bool = True
     ) -> FakeSynthesisStream:
-        """Begin to say one piece. Raises `UnsupportedOption`, `EngineFailed` once closed."""
         if self.is_closed:
             raise EngineFailed("The fake synthesizer has been closed.")
         if options.voice not in PITCHES:
@@ -54,7 +53,6 @@ class FakeSynthesizer:
         return FakeSynthesisStream(text, options, self.mishaps)
 
     def close(self) -> None:
-        """Speak no more."""
         self.is_closed = True
 
 
@@ -77,7 +75,6 @@ class FakeSynthesisStream:
             yield self._tone
 
     def stop(self) -> None:
-        """Say no more words."""
         self._stopped = True
 
 

@@ -36,8 +36,6 @@ _F, _M = Gender.FEMALE, Gender.MALE
 
 @dataclass(frozen=True, slots=True)
 class _Piper:
-    """One row of the table of Piper's voices."""
-
     locale: str
     name: str
     language: str
@@ -95,7 +93,8 @@ def known() -> tuple[ModelCard, ...]:
 
 def _kokoro() -> ModelCard:
     voices = tuple(kokoro_voice(name) for name in _KOKORO_VOICES)
-    repository = f"{_PUBLISHER}/kokoro-multi-lang-v1_0"
+    name = "kokoro-multi-lang-v1_0"
+    repository = f"{_PUBLISHER}/{name}"
     return ModelCard(
         id="kokoro-82m",
         engine="sherpa",
@@ -104,14 +103,7 @@ def _kokoro() -> ModelCard:
         tasks=frozenset({Task.SYNTHESIZE}),
         languages=languages_of(voices),
         context_window=0,
-        aliases=(
-            "kokoro",
-            "kokoro-v1.0",
-            "kokoro-82m-v1.0",
-            "hexgrad/Kokoro-82M",
-            repository,
-            repository.partition("/")[2],
-        ),
+        aliases=("kokoro", "kokoro-v1.0", "kokoro-82m-v1.0", "hexgrad/Kokoro-82M", repository, name),
         repository=repository,
         size_bytes=354_000_000,
         description="most natural, for strong machines; English best, six languages in all",

@@ -45,12 +45,8 @@ def load(folder: Path, card: ModelCard, *, n_threads: int = 0, n_processes: int 
     except ConfigurationError as error:
         raise EngineFailed(f"{card.id} cannot be loaded. {error.message}") from error
     voices = _voices(card, found)
-    processes = SynthesizerPool(
-        _MODULE,
-        _settings(found, data, n_threads or os.cpu_count() or 1),
-        n_processes=n_processes,
-        name=card.id,
-    )
+    settings = _settings(found, data, n_threads or os.cpu_count() or 1)
+    processes = SynthesizerPool(_MODULE, settings, n_processes=n_processes, name=card.id)
     return SherpaSynthesizer(processes, voices)
 
 
@@ -61,16 +57,10 @@ class SherpaSynthesizer:
     utterance_characters = _UTTERANCE_CHARACTERS
 
     def __init__(self, processes: SynthesizerPool, voices: tuple[Voice, ...]) -> None:
-        """Synthesize through processes that are ready."""
         self.voices = voices
         self.sample_rate = int(processes.about["sample_rate"])
         self._processes = processes
         self._ids = {voice.id for voice in voices}
-
-    @property
-    def pids(self) -> list[int]:
-        """Return the ids of the processes that there are now."""
-        return self._processes.pids
 
     def synthesize(self, text: str, options: SynthesisOptions, *, is_awaited: bool = True) -> Utterance:
         """Begin one utterance. Raises `UnsupportedOption` for an unknown voice, `EngineFailed`."""
@@ -81,7 +71,6 @@ class SherpaSynthesizer:
         return self._processes.submit(text, options, is_awaited=is_awaited)
 
     def close(self) -> None:
-        """End the processes."""
         self._processes.close()
 
 

@@ -39,11 +39,6 @@ Network = Callable[[Floats, Floats, Floats], tuple[Floats, Floats, Floats]]
 """Takes `float32[n, 576]`, h and c; returns `float32[n]` and the h and c after it."""
 
 
-def available() -> bool:
-    """Return whether the network's file is installed."""
-    return ASSET.is_file()
-
-
 def load() -> Silero:
     """Load the network that comes with the package, on OpenVINO where that can compute, else in NumPy.
 
@@ -100,7 +95,6 @@ class Silero:
         self._network = network
 
     def open(self) -> SileroStream:
-        """Return a stream for one recording."""
         return SileroStream(self._network())
 
 
@@ -115,7 +109,6 @@ class SileroStream:
         self._c = np.zeros(STATE_SHAPE, np.float32)
 
     def feed(self, samples: Samples) -> Floats:
-        """Return the probability of speech of each whole frame: `float32[n]`. Raises `EngineFailed`."""
         pending = np.concatenate([self._rest, samples], dtype=np.float32)
         n_frames = (len(pending) - CONTEXT_SAMPLES) // FRAME_SAMPLES
         self._rest = pending[n_frames * FRAME_SAMPLES :].copy()
@@ -131,7 +124,6 @@ class SileroStream:
         return probabilities
 
     def finish(self) -> Floats:
-        """Return the probability of the last, unfinished frame, filled up with zeros: `float32[0 or 1]`."""
         n_missing = FRAME_SAMPLES - (len(self._rest) - CONTEXT_SAMPLES)
         if n_missing == FRAME_SAMPLES:
             return np.zeros(0, np.float32)

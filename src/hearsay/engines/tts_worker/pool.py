@@ -133,7 +133,6 @@ class _PriorityQueue:
         self._turns.put(False)
 
     def closed(self) -> EngineFailed:
-        """Return the reason why nothing is synthesized any more."""
         return EngineFailed(f"{self._name} has been closed.")
 
     def _pop(self) -> Utterance | None:

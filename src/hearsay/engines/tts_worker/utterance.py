@@ -31,10 +31,6 @@ class Utterance:
         self._items: queue.SimpleQueue[_Item] = queue.SimpleQueue()
 
     def __iter__(self) -> Iterator[Pcm]:
-        """Return `int16[n]` blocks as they are made, once.
-
-        Raises `EngineFailed`, `Cancelled` once stopped.
-        """
         while True:
             audio, item = self._take()
             if self.request.is_cancelled:
@@ -50,7 +46,6 @@ class Utterance:
                 return
 
     def stop(self) -> None:
-        """Synthesize no more of it and forget the audio; may be called from any thread, and again."""
         self.request.cancel()
         with contextlib.suppress(queue.Empty):
             while True:
@@ -63,7 +58,6 @@ class Utterance:
             self._items.put(block)
 
     def end(self, failure: EngineFailed | None = None) -> None:
-        """Take note that there is no more."""
         self._items.put(failure)
 
     def _take(self) -> tuple[bytearray, _Item]:

@@ -7,9 +7,8 @@ which tokens, so that the decoder can rearrange its cache. Follows openai/whispe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,16 +32,23 @@ class Step:
     """`int64[n_sequences]`: the token that it continues with."""
 
 
-class Search(Protocol):
+class Search(ABC):
     """The search of one window, which begins with one sequence: the prompt."""
 
-    width: int
-    """Most sequences that it ever has."""
     n_candidates: int | None
     """How many of the most probable ids `advance` needs for each sequence; None: all ids."""
-    sequences: list[Sampled]
-    """What each sequence has sampled so far; empty when the search is done."""
 
+    def __init__(self, width: int, *, end_of_text: int, limit: int) -> None:
+        """Begin a search of `limit` tokens and `width` sequences at most."""
+        self.width = width
+        self.sequences: list[Sampled] = [()]
+        """What each sequence has sampled so far; empty when the search is done."""
+        self._end_of_text = end_of_text
+        self._limit = limit
+        self._sums = np.zeros(1, dtype=np.float32)
+        self._finished: list[Scored] = []
+
+    @abstractmethod
     def advance(self, log_probabilities: NDArray[np.float32], ids: NDArray[np.integer]) -> Step:
         """Continue by one token.
 
@@ -50,16 +56,20 @@ class Search(Protocol):
         have a log probability of minus infinity. Beam search wants the best `n_candidates` ids of each
         sequence, best first. Raises: `EngineFailed` where a log probability is no number.
         """
-        ...
 
     @property
     def done(self) -> bool:
         """Return whether the search has ended."""
-        ...
+        return not self.sequences
 
     def best(self) -> Scored:
-        """Return the most likely hypothesis found: its tokens and the sum of their log probabilities."""
-        ...
+        """Return the hypothesis with the best mean log probability per token; of equals, the earlier.
+
+        It comes with the sum of its log probabilities. `end_of_text` does not count as a token.
+        """
+        if not self._finished:
+            raise ValueError("the search has not come to its end")
+        return max(self._finished, key=lambda scored: scored[1] / max(len(scored[0]), 1))
 
 
 def max_sample_length(n_text_ctx: int, n_prompt: int) -> int:
@@ -67,7 +77,7 @@ def max_sample_length(n_text_ctx: int, n_prompt: int) -> int:
     return min(n_text_ctx // 2, n_text_ctx - n_prompt + 1)
 
 
-class BeamSearch:
+class BeamSearch(Search):
     """Beam search; with a width of 1, greedy search.
 
     A step goes down the sorted candidates of all sequences until `width` of them are unfinished; those that
@@ -79,22 +89,11 @@ class BeamSearch:
         """Begin a search of `limit` tokens at most."""
         if width < 1 or limit < 1 or round(width * patience) < 1:
             raise ValueError(f"no beam of width {width}, patience {patience}, {limit} tokens")
-        self.width = width
-        self.n_candidates: int | None = width + 1
-        self.sequences: list[Sampled] = [()]
-        self._end_of_text = end_of_text
-        self._limit = limit
+        super().__init__(width, end_of_text=end_of_text, limit=limit)
+        self.n_candidates = width + 1
         self._max_finished = round(width * patience)
-        self._sums = np.zeros(1, dtype=np.float32)
-        self._finished: list[Scored] = []
-
-    @property
-    def done(self) -> bool:
-        """Return whether the search has ended."""
-        return not self.sequences
 
     def advance(self, log_probabilities: NDArray[np.float32], ids: NDArray[np.integer]) -> Step:
-        """Continue by one token; see `Search.advance`."""
         n_sequences = len(self.sequences)
         if ids.shape[1] < self.width + 1:
             raise ValueError(f"a beam of {self.width} needs {self.width + 1} candidates a sequence")
@@ -108,10 +107,6 @@ class BeamSearch:
         self.sequences = sequences
         self._sums = np.array(sums, dtype=np.float32)
         return Step(np.array(parents, dtype=np.int64), np.array(tokens, dtype=np.int64))
-
-    def best(self) -> Scored:
-        """Return the hypothesis with the best mean log probability."""
-        return _most_likely(self._finished)
 
     def _continue(
         self, scores: NDArray[np.float32], ids: NDArray[np.integer]
@@ -135,14 +130,14 @@ class BeamSearch:
         return parents, tokens, sums
 
 
-class Sampling:
+class Sampling(Search):
     """Independent samples at a temperature above 0, of which the most likely one is chosen.
 
     A sequence that has sampled `end_of_text` is finished. Scores are the model's own probabilities: the
     temperature shapes what is drawn, not how it is scored.
     """
 
-    n_candidates: int | None = None
+    n_candidates = None
 
     def __init__(
         self, best_of: int, temperature: float, rng: np.random.Generator, *, end_of_text: int, limit: int
@@ -150,22 +145,11 @@ class Sampling:
         """Begin `best_of` samples of `limit` tokens at most; the same `rng` state gives the same samples."""
         if best_of < 1 or limit < 1 or not temperature > 0:
             raise ValueError(f"no {best_of} samples at temperature {temperature}, {limit} tokens")
-        self.width = best_of
-        self.sequences: list[Sampled] = [()]
+        super().__init__(best_of, end_of_text=end_of_text, limit=limit)
         self._temperature = temperature
         self._rng = rng
-        self._end_of_text = end_of_text
-        self._limit = limit
-        self._sums = np.zeros(1, dtype=np.float32)
-        self._finished: list[Scored] = []
-
-    @property
-    def done(self) -> bool:
-        """Return whether the search has ended."""
-        return not self.sequences
 
     def advance(self, log_probabilities: NDArray[np.float32], ids: NDArray[np.integer]) -> Step:
-        """Continue by one token, drawn among `ids`; see `Search.advance`."""
         n_sequences = len(self.sequences)
         parents = np.arange(n_sequences) if self.sequences[0] else np.zeros(self.width, dtype=np.int64)
         chosen = self._draw(_without_nan(log_probabilities[:n_sequences]), parents)
@@ -185,10 +169,6 @@ class Sampling:
         self._sums = sums[unfinished]
         return step
 
-    def best(self) -> Scored:
-        """Return the sample with the best mean log probability."""
-        return _most_likely(self._finished)
-
     def _draw(self, log_probabilities: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Draw one column for each of `rows`, by its cumulated probability at the temperature."""
         highest = log_probabilities.max(axis=1, keepdims=True)
@@ -203,10 +183,3 @@ def _without_nan(log_probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     if np.isnan(log_probabilities).any() or not np.isfinite(log_probabilities).any(axis=1).all():
         raise EngineFailed("The Whisper decoder computed probabilities that are no numbers.")
     return log_probabilities
-
-
-def _most_likely(hypotheses: Sequence[Scored]) -> Scored:
-    """Return the best by the mean over the tokens without `end_of_text`; of equals, the earlier."""
-    if not hypotheses:
-        raise ValueError("the search has not come to its end")
-    return max(hypotheses, key=lambda scored: scored[1] / max(len(scored[0]), 1))

@@ -29,8 +29,6 @@ CANTONESE = "yue"
 
 @dataclass(frozen=True, slots=True)
 class _Whisper:
-    """One row of the table of Whisper models."""
-
     id: str
     published: str
     """Day on which the original weights came out; for v3.5 of distil-whisper only the month is certain."""
@@ -47,7 +45,6 @@ class _Whisper:
 
     @property
     def repository(self) -> str:
-        """Return the repository of the converted weights."""
         return self.converted_at or f"Systran/faster-{self.id}"
 
 
@@ -128,7 +125,6 @@ def _card(row: _Whisper) -> ModelCard:
 
 
 def _aliases(row: _Whisper) -> tuple[str, ...]:
-    """Return the spellings of a model's name in use."""
     size = row.id.removeprefix("distil-").removeprefix("whisper-")
     if row.id.startswith("distil-"):
         size = size.removesuffix("-en")

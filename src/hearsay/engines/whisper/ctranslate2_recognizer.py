@@ -6,8 +6,7 @@ differs, `CTranslate2Whisper.recognize` says so.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearsay.domain import AlignedWord, Hypothesis, Window
+from hearsay.engines.jobs import run_in_groups
 from hearsay.engines.whisper.encoder import CTranslate2Encoder, Encoder
+from hearsay.engines.whisper.logit_rules import MAX_INITIAL_TIMESTAMP
 from hearsay.engines.whisper.recognizer import EncodedWindow, WhisperRecognizer
 from hearsay.engines.whisper.word_timestamps import words_on_path
 from hearsay.errors import EngineFailed
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_MAX_INITIAL_TIMESTAMP = 50
-"""Latest first timestamp of a window: 1.00 s in steps of 0.02 s."""
-
 _MIN_FRAMES = 2
 """Frames of one position of the encoder's output; with fewer there is nothing to attend to."""
 
@@ -40,24 +38,11 @@ class CTranslate2Whisper(WhisperRecognizer):
     def __init__(
         self, model: Any, vocabulary: Vocabulary, shape: Shape, folder: Path, encoder: Encoder | None = None
     ) -> None:
-        """Wrap a model, and an encoder if it is not the model's own."""
         super().__init__(vocabulary, shape, folder, encoder or CTranslate2Encoder(model))
         self._model: Any = model
-
-    @property
-    def device(self) -> str:
-        """Where the model computes: `cpu` or `cuda`."""
-        return str(self._model.device)
-
-    @property
-    def compute_type(self) -> str:
-        """The number format in which the model computes."""
-        return str(self._model.compute_type)
-
-    @property
-    def n_replicas(self) -> int:
-        """How many threads may call it at once and compute side by side: one for each GPU."""
-        return len(self._model.device_index)
+        self.device = str(model.device)
+        self.compute_type = str(model.compute_type)
+        self.n_replicas = len(model.device_index)
 
     def recognize(self, windows: Sequence[Window]) -> list[Hypothesis]:
         """Decode each window once at its own temperature; those that can share a call do.
@@ -67,15 +52,13 @@ class CTranslate2Whisper(WhisperRecognizer):
         among the best `beam_size` candidates of a step, where the reference goes down the list until it has
         as many unfinished ones; and samples cannot be repeated, since the generator has no seed per call.
         """
-        return _in_groups(windows, self.decode_kind, self._generate)
+        return run_in_groups(windows, self.decode_kind, self._generate)
 
     def close(self) -> None:
-        """Free the weights' memory."""
         self.encoder.close()
         self._model.unload_model()
 
     def decode_kind(self, window: Window) -> Hashable:
-        """Return what windows of one call must have in common."""
         width = window.best_of if window.temperature > 0 else window.beam_size
         return len(self._prompt(window)), len(window.encoding), window.temperature, width
 
@@ -86,7 +69,7 @@ class CTranslate2Whisper(WhisperRecognizer):
                 [self._prompt(window) for window in windows],
                 max_length=self._shape.n_text_ctx,
                 suppress_tokens=list(self._vocabulary.suppressed),
-                max_initial_timestamp_index=_MAX_INITIAL_TIMESTAMP,
+                max_initial_timestamp_index=MAX_INITIAL_TIMESTAMP,
                 return_scores=True,
                 return_no_speech_prob=True,
                 **_search(windows[0]),
@@ -115,7 +98,7 @@ class CTranslate2Whisper(WhisperRecognizer):
         return [{token.strip("<|>"): float(probability) for token, probability in row} for row in rows]
 
     def _align_all(self, jobs: Sequence[tuple[Window, Sequence[int], int]]) -> list[list[AlignedWord]]:
-        return _in_groups(jobs, self._alignment_kind, self._align)
+        return run_in_groups(jobs, self._alignment_kind, self._align)
 
     def _alignment_kind(self, job: tuple[Window, Sequence[int], int]) -> Hashable:
         """Return what alignments of one call must have in common.
@@ -167,23 +150,3 @@ def _search(window: Window) -> dict[str, Any]:
             "length_penalty": 1.0,
         }
     return {"beam_size": window.beam_size, "length_penalty": 1.0}
-
-
-Job = TypeVar("Job")
-Result = TypeVar("Result")
-
-
-def _in_groups(
-    jobs: Iterable[Job],
-    kind: Callable[[Job], Hashable],
-    run: Callable[[Sequence[Job]], Sequence[Result]],
-) -> list[Result]:
-    """Run jobs of one kind together, and return the results in the order of the jobs."""
-    groups: defaultdict[Hashable, list[tuple[int, Job]]] = defaultdict(list)
-    for index, job in enumerate(jobs):
-        groups[kind(job)].append((index, job))
-    results: dict[int, Result] = {}
-    for group in groups.values():
-        indices, members = zip(*group, strict=True)
-        results.update(zip(indices, run(members), strict=True))
-    return [results[index] for index in sorted(results)]

@@ -7,15 +7,15 @@ on OpenVINO where its states are nearly those of float32, which is checked whene
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
 from hearsay.engines import openvino_runtime
+from hearsay.engines.jobs import run_in_groups
 from hearsay.engines.openvino_runtime import best_precision
 from hearsay.engines.whisper.openvino import encoder_graph
 from hearsay.errors import ConfigurationError, EngineFailed
@@ -37,12 +37,13 @@ class Encoder(Protocol):
     """The first half of a Whisper."""
 
     def encode(self, inputs: Sequence[Floats]) -> list[NDArray[Any]]:
-        """Encode windows of `float32[n_mels, n_frames]`, each to `float[n_positions, width]`."""
-        ...
+        """Encode windows of `float32[n_mels, n_frames]`, at most 3000, each to `float[n_positions, width]`.
+
+        Those of one length share a call. The states are in main memory.
+        """
 
     def close(self) -> None:
         """Free memory; the encoder is unusable afterwards."""
-        ...
 
 
 class CTranslate2Encoder:
@@ -54,25 +55,22 @@ class CTranslate2Encoder:
 
     @property
     def compute_type(self) -> str:
-        """The number format in which the model computes."""
         return str(self._model.compute_type)
 
     def encode(self, inputs: Sequence[Floats]) -> list[NDArray[Any]]:
-        """Encode windows of `float32[n_mels, n_frames]`, each to `float[n_positions, width]`.
-
-        Those of one length share a call. The result is in main memory, of the model's own type.
-        """
-        return _by_length(inputs, self._encode)
+        return run_in_groups(inputs, np.shape, self._encode)
 
     def close(self) -> None:
         """Free the model's memory, its decoder's too."""
         self._model.unload_model()
 
-    def _encode(self, batch: Floats) -> list[NDArray[Any]]:
+    def _encode(self, inputs: Sequence[Floats]) -> list[NDArray[Any]]:
         from ctranslate2 import DataType, StorageView
 
         try:
-            view = self._model.encode(StorageView.from_array(batch), to_cpu=True)
+            view = self._model.encode(
+                StorageView.from_array(np.ascontiguousarray(np.stack(inputs))), to_cpu=True
+            )
         except (RuntimeError, ValueError) as error:
             raise EngineFailed(f"The encoder failed: {error}") from error
         if view.dtype == DataType.bfloat16:
@@ -113,14 +111,9 @@ class OpenVinoEncoder:
             raise EngineFailed(f"The encoder could not be compiled for this processor: {error}") from error
 
     def encode(self, inputs: Sequence[Floats]) -> list[Floats]:
-        """Encode windows of `float32[n_mels, n_frames]`, each to `float32[n_positions, width]`.
-
-        Those of one length share a call. There may be at most 3000 frames.
-        """
-        return _by_length(inputs, self._encode)
+        return run_in_groups(inputs, np.shape, self._encode)
 
     def close(self) -> None:
-        """Free the weights' memory."""
         with self._lock:
             self._requests.clear()
             self._model = None
@@ -130,7 +123,7 @@ class OpenVinoEncoder:
         if self.precision == "f32":
             return
         sample = _sample(self._n_mels)
-        states, expected = self._encode(sample[np.newaxis])[0], self._reference(weights, sample)
+        states, expected = self._encode([sample])[0], self._reference(weights, sample)
         self._requests.clear()  # Its weights are laid out for shorter windows.
         products = np.sum(states * expected, axis=-1)
         norms = np.linalg.norm(states, axis=-1) * np.linalg.norm(expected, axis=-1)
@@ -150,10 +143,14 @@ class OpenVinoEncoder:
         result: Floats = states[0]
         return result
 
-    def _encode(self, batch: Floats) -> list[Floats]:
+    def _encode(self, inputs: Sequence[Floats]) -> list[Floats]:
+        batch = np.ascontiguousarray(np.stack(inputs))
         with self._lock:
             if self._model is None:
                 raise EngineFailed("The encoder was closed.")
+            if batch.shape[2] > self._full_frames:  # OpenVINO does not notice every time.
+                n_frames = batch.shape[2]
+                raise EngineFailed(f"The encoder failed: {n_frames} frames are over {self._full_frames}.")
             try:
                 request = self._request(batch.shape[2])
                 request.infer([batch], share_inputs=True)
@@ -182,22 +179,6 @@ class OpenVinoEncoder:
             "ENABLE_CPU_PINNING": False,  # Other threads compute on these cores, too.
         }
         return openvino_runtime.core().compile_model(model, "CPU", config)
-
-
-States = TypeVar("States", bound=NDArray[Any])
-
-
-def _by_length(inputs: Sequence[Floats], encode: Callable[[Floats], Sequence[States]]) -> list[States]:
-    """Encode windows of one length together; return states in the order of the inputs."""
-    lengths: defaultdict[int, list[int]] = defaultdict(list)
-    for i, mel in enumerate(inputs):
-        lengths[mel.shape[-1]].append(i)
-    states: dict[int, States] = {}
-    for indices in lengths.values():
-        single = inputs[indices[0]][np.newaxis]
-        batch = single if len(indices) == 1 else np.stack([inputs[i] for i in indices])
-        states.update(zip(indices, encode(np.ascontiguousarray(batch)), strict=True))
-    return [states[i] for i in range(len(inputs))]
 
 
 def _sample(n_mels: int) -> Floats:

@@ -24,7 +24,6 @@ class Features(Protocol):
 
     def window(self, start: int, *, pad_silence: bool = False) -> NDArray[np.float32]:
         """Return `float32[n_mels, 3000]` from frame `start`; padding is zeros or silence."""
-        ...
 
 
 class WhisperModel(Protocol):
@@ -47,23 +46,18 @@ class WhisperModel(Protocol):
 
     def features(self, audio: Audio) -> Features:
         """Return the features of a recording, computed in memory that does not grow with its length."""
-        ...
 
     def encode(self, inputs: Sequence[NDArray[np.float32]]) -> list[Any]:
         """Return an opaque encoding for each window of `float32[n_mels, n_frames]`."""
-        ...
 
     def detect_language(self, encodings: Sequence[Any]) -> list[Mapping[str, float]]:
         """Return for each encoding the probability of every language code."""
-        ...
 
     def decode_kind(self, window: Window) -> Hashable:
         """Return what windows must have in common to be decoded together. Raises: `UnsupportedOption`."""
-        ...
 
     def recognize(self, windows: Sequence[Window]) -> list[Hypothesis]:
         """Decode each window once at its own temperature; fallback is the caller's decision."""
-        ...
 
     def align(
         self, windows: Sequence[Window], tokens: Sequence[Sequence[int]], n_frames: Sequence[int]
@@ -73,15 +67,12 @@ class WhisperModel(Protocol):
         `tokens` hold text tokens only; `n_frames` are frames of real audio. Words come raw and in order, and
         together stand for all tokens: `word_timestamps` merges punctuation and corrects durations.
         """
-        ...
 
     def encode_text(self, text: str) -> tuple[int, ...]:
         """Return the tokens of a text (no special ones), for prompts."""
-        ...
 
     def decode_text(self, tokens: Sequence[int]) -> str:
         """Return the text of tokens; timestamps and other special tokens vanish."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +89,6 @@ class Encode(Job):
 
     @classmethod
     def run(cls, model: WhisperModel, jobs: Sequence[Self]) -> list[Any]:
-        """Return the encodings."""
         return model.encode([job.features for job in jobs])
 
 
@@ -115,7 +105,6 @@ class DetectLanguage(Job):
 
     @classmethod
     def run(cls, model: WhisperModel, jobs: Sequence[Self]) -> list[Mapping[str, float]]:
-        """Return the probabilities."""
         return model.detect_language([job.encoding for job in jobs])
 
 
@@ -127,12 +116,10 @@ class Decode(Job):
     window: Window
 
     def kind(self, model: WhisperModel) -> Hashable:
-        """Return the model's `decode_kind`. Raises: `UnsupportedOption`."""
         return model.decode_kind(self.window)
 
     @classmethod
     def run(cls, model: WhisperModel, jobs: Sequence[Self]) -> list[Hypothesis]:
-        """Return the hypotheses."""
         return model.recognize([job.window for job in jobs])
 
 
@@ -153,7 +140,6 @@ class Align(Job):
 
     @classmethod
     def run(cls, model: WhisperModel, jobs: Sequence[Self]) -> list[list[AlignedWord]]:
-        """Return the words of each window."""
         return model.align(
             [job.window for job in jobs], [job.tokens for job in jobs], [job.n_frames for job in jobs]
         )

@@ -5,7 +5,6 @@ Knows no catalogue. What a device can compute in is asked of the runtimes, never
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import structlog
 
 from hearsay.engines import openvino_runtime
+from hearsay.engines.hardware import n_cores
 from hearsay.engines.whisper import tokenizer
 from hearsay.engines.whisper.encoder import CTranslate2Encoder, OpenVinoEncoder
 from hearsay.engines.whisper.log_mel import WINDOW_FRAMES
@@ -76,7 +76,7 @@ def load(
     for half, runtime in (("encoder", encoder), ("decoder", decoder)):
         if runtime not in RUNTIMES:
             raise ConfigurationError(f"There is no {half} {runtime!r}; choose one of {', '.join(RUNTIMES)}.")
-    model = _open(folder, conversions, compute_type, cpu_threads or min(_n_cores(), MAX_THREADS))
+    model = _open(folder, conversions, compute_type, cpu_threads or min(n_cores(), MAX_THREADS))
     chosen = choose_device(device)
     if chosen != "cpu":
         try:
@@ -109,7 +109,6 @@ class _ModelFolder:
     n_threads: int
 
     def load_on_gpus(self, device: str, indices: list[int]) -> CTranslate2Whisper:
-        """Load the model onto each GPU."""
         from hearsay.engines.whisper import gpu_batch_size
         from hearsay.engines.whisper.ctranslate2_recognizer import CTranslate2Whisper
 
@@ -229,8 +228,3 @@ def choose_compute_type(device: str, compute_type: str, device_index: int = 0) -
             f"The compute type {compute_type!r} does not work on {device} here; choose one of {names}."
         )
     return compute_type
-
-
-def _n_cores() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

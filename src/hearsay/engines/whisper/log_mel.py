@@ -58,7 +58,6 @@ class LogMel:
         self._floor = np.float32(self._measure() - 8.0)
 
     def window(self, start: int, *, pad_silence: bool = False) -> Floats:
-        """Return `float32[n_mels, 3000]` from frame `start`, padded with zeros or silence."""
         stop = min(start + WINDOW_FRAMES, self._n_computed if pad_silence else self.n_frames)
         padding = self._scale(_SILENCE) if pad_silence else 0.0
         features = np.full((self._n_mels, WINDOW_FRAMES), padding, np.float32)

@@ -106,15 +106,3 @@ def log_probabilities(
     others[timestamp_mass > np.exp(others.max(axis=1))] = -np.inf
     masked -= np.log(np.exp(masked).sum(axis=1, keepdims=True))
     return masked
-
-
-def best(log_probabilities: NDArray[np.float32], n: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return the `n` most probable ids of each row and their log probabilities, both `[n_rows, n]`.
-
-    Best first; of equals, the smaller id.
-    """
-    ids = np.empty((len(log_probabilities), n), dtype=np.int64)
-    for row, best_ids in zip(log_probabilities, ids, strict=True):
-        eligible = np.flatnonzero(row >= np.partition(row, -n)[-n])
-        best_ids[:] = eligible[np.argsort(-row[eligible], kind="stable")[:n]]
-    return np.take_along_axis(log_probabilities, ids, axis=1), ids

@@ -47,6 +47,12 @@ class WhisperRecognizer(ABC):
     timestamp_seconds = 0.02
     batch_windows = 8
     """Windows that it decodes together efficiently."""
+    device: str
+    """Where the model computes: `cpu` or `cuda`."""
+    compute_type: str
+    """The number format in which the decoder computes, by CTranslate2's names."""
+    n_replicas: int
+    """How many threads may call it at once and compute side by side."""
 
     def __init__(self, vocabulary: Vocabulary, shape: Shape, folder: Path, encoder: Encoder) -> None:
         """Combine the parts that every Whisper has; `loading.load` makes one from a folder."""
@@ -61,21 +67,6 @@ class WhisperRecognizer(ABC):
         self.languages: tuple[str, ...] = tuple(vocabulary.languages) if self.multilingual else ("en",)
         self.tasks = RECOGNITION if self.multilingual else frozenset({Task.TRANSCRIBE})
 
-    @property
-    @abstractmethod
-    def device(self) -> str:
-        """Where the model computes: `cpu` or `cuda`."""
-
-    @property
-    @abstractmethod
-    def compute_type(self) -> str:
-        """The number format in which the decoder computes, by CTranslate2's names."""
-
-    @property
-    @abstractmethod
-    def n_replicas(self) -> int:
-        """How many threads may call it at once and compute side by side."""
-
     def window_loop(
         self,
         audio: Audio,
@@ -84,18 +75,12 @@ class WhisperRecognizer(ABC):
         decode: DecodeSettings,
         part: AudioSlice | None = None,
     ) -> WindowLoop:
-        """Return the window loop of a recording, or of the slice `part` of one, whose samples are `audio`."""
         return WindowLoop(self.features(audio), options, self, decode=decode, part=part)
 
     def features(self, audio: Audio) -> LogMel:
-        """Return log-mel features of a recording, in memory that does not grow with its length."""
         return LogMel(audio, self._shape.n_mels)
 
     def encode(self, inputs: Sequence[NDArray[np.float32]]) -> list[EncodedWindow]:
-        """Encode windows of `float32[n_mels, n_frames]`: 3000 frames, or fewer for a smaller encoding.
-
-        Those of one length share a call.
-        """
         return list(self.encoder.encode(inputs))
 
     def detect_language(self, encodings: Sequence[EncodedWindow]) -> list[Mapping[str, float]]:
@@ -105,7 +90,6 @@ class WhisperRecognizer(ABC):
         return self._detect(encodings) if encodings else []
 
     def decode_kind(self, window: Window) -> Hashable:
-        """Return what windows must have in common to be decoded together: nothing."""
         return None
 
     @abstractmethod
@@ -131,11 +115,9 @@ class WhisperRecognizer(ABC):
         return self._align_all(list(zip(windows, tokens, n_frames, strict=True)))
 
     def encode_text(self, text: str) -> tuple[int, ...]:
-        """Return the tokens of a text; nothing in it is taken for a special token."""
         return self._vocabulary.encode(text)
 
     def decode_text(self, tokens: Sequence[int]) -> str:
-        """Return the text of tokens; timestamps and other special tokens vanish."""
         return self._vocabulary.decode(tokens)
 
     @abstractmethod

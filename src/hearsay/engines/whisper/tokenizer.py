@@ -33,6 +33,11 @@ _SYMBOLS = (
 )
 
 
+def _id_of(*names: str) -> cached_property[int]:
+    """Return a property of a `Vocabulary`: the id of a special token, by the first name that is known."""
+    return cached_property(lambda vocabulary: vocabulary.special_id(*names))
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """Every token of one model."""
@@ -44,40 +49,23 @@ class Vocabulary:
     special: Mapping[str, int]
     """Special tokens such as `<|endoftext|>`, with their ids."""
 
-    @cached_property
-    def end_of_text(self) -> int:
-        """Id that ends a transcript; smaller ids are text."""
-        return self._special("<|endoftext|>")
-
-    @cached_property
-    def start(self) -> int:
-        """Id that begins a transcript."""
-        return self._special("<|startoftranscript|>")
-
-    @cached_property
-    def translate(self) -> int:
-        """Id of the task of translating to English."""
-        return self._special("<|translate|>")
-
-    @cached_property
-    def transcribe(self) -> int:
-        """Id of the task of transcribing in the language of the speech."""
-        return self._special("<|transcribe|>")
-
-    @cached_property
-    def previous(self) -> int:
-        """Id that begins the text before the window."""
-        return self._special("<|startofprev|>")
-
-    @cached_property
-    def no_speech(self) -> int:
-        """Id whose probability is that of no speech in the window."""
-        return self._special("<|nospeech|>", "<|nocaptions|>")
+    end_of_text = _id_of("<|endoftext|>")
+    """Id that ends a transcript; smaller ids are text."""
+    start = _id_of("<|startoftranscript|>")
+    """Id that begins a transcript."""
+    translate = _id_of("<|translate|>")
+    """Id of the task of translating to English."""
+    transcribe = _id_of("<|transcribe|>")
+    """Id of the task of transcribing in the language of the speech."""
+    previous = _id_of("<|startofprev|>")
+    """Id that begins the text before the window."""
+    no_speech = _id_of("<|nospeech|>", "<|nocaptions|>")
+    """Id whose probability is that of no speech in the window."""
 
     @cached_property
     def timestamp_begin(self) -> int:
         """Id of time 0.00; timestamps follow the last of the named special tokens."""
-        return self._special("<|notimestamps|>") + 1
+        return self.special_id("<|notimestamps|>") + 1
 
     @cached_property
     def languages(self) -> dict[str, int]:
@@ -103,7 +91,7 @@ class Vocabulary:
     def suppressed(self) -> tuple[int, ...]:
         """Ids that must never be sampled: special tokens, and signs for sounds that are not speech."""
         special = {self.transcribe, self.translate, self.start, self.previous, self.no_speech}
-        return tuple(sorted(special | {self._special("<|startoflm|>")} | self._non_speech()))
+        return tuple(sorted(special | {self.special_id("<|startoflm|>")} | self._non_speech()))
 
     def prompt(self, window: Window, *, max_previous: int) -> list[int]:
         """Return what stands before the first sampled token: earlier text, then the start sequence.
@@ -152,7 +140,8 @@ class Vocabulary:
             characters.append((self.decode(tokens[begin:]), len(tokens) - begin))
         return characters
 
-    def _special(self, *names: str) -> int:
+    def special_id(self, *names: str) -> int:
+        """Return the id of a special token, by the first name that is known. Raises: `ConfigurationError`."""
         for name in names:
             if name in self.special:
                 return self.special[name]

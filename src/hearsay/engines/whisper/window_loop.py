@@ -43,7 +43,7 @@ SHORT_MARGIN = 2.0
 
 
 class WindowLoop:
-    """The windows of a recording, or of a slice of one, decoded one after the other as a generator of jobs.
+    """The windows of a recording, or of a slice of one, decoded one after another: a `protocols.WindowLoop`.
 
     Segments of a slice have the times of the recording, though everything is computed as for a recording
     that starts there. The language of a slice is detected in the encoding that is decoded; that of a whole
@@ -61,15 +61,11 @@ class WindowLoop:
     ) -> None:
         """Prepare a recording or slice; nothing is computed by the model before `jobs` is driven."""
         self.language: str | None = options.language if recognizer.multilingual else "en"
-        """Code of the language, None while unknown; may be set before the first job's result is sent."""
         self.seek = 0
         """First frame that has not been decoded yet, counted from the slice's start."""
         self.warnings: list[str] = []
-        """Warnings for the client, one sentence each."""
         self.segments_by_window: list[list[Segment]] = []
-        """Segments of each window, in order, none where there is no speech; cleared by the caller."""
         self.fallbacks: list[Fallback] = []
-        """Hypotheses that were rejected, in order."""
         self._features = features
         self._options = options
         self._recognizer = recognizer
@@ -84,11 +80,9 @@ class WindowLoop:
 
     @property
     def seek_seconds(self) -> float:
-        """Position of `seek`, in seconds of the recording."""
         return self._begin + self.seek / frames_per_second(self._recognizer)
 
     def jobs(self) -> Jobs[None]:
-        """Yield the jobs of one window after the other, filling `segments_by_window` as they are decoded."""
         encoding = None if self._part else (yield from self._detect_apart())
         while self.seek < self._features.n_frames and not self._is_over():
             n_frames = min(self._recognizer.window_frames, self._features.n_frames - self.seek)
@@ -277,8 +271,6 @@ def split_at_timestamps(
 
 @dataclass(frozen=True, slots=True)
 class _SegmentBuilder:
-    """Builds the segments of one window."""
-
     hypothesis: Hypothesis
     seek: int
     recognizer: WhisperModel

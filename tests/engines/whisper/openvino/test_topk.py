@@ -13,6 +13,7 @@ from hearsay.engines.whisper.logit_rules import Allowed, TokenIds
 from hearsay.engines.whisper.openvino.decoder_network import CHUNK, LEAST, DecoderShape, suppression_mask
 from hearsay.engines.whisper.openvino.topk import SplitLogits, TopK
 from hearsay.errors import EngineFailed
+from tests.support.ranking import best
 
 IDS = TokenIds(n_vocab=420, end_of_text=300, timestamp_begin=320, suppressed=(3, 17, 129, 301, 305, 319))
 SHAPE = DecoderShape(n_layers=1, n_heads=1, width=8, n_vocab=IDS.n_vocab, end_of_text=IDS.end_of_text)
@@ -47,7 +48,7 @@ def test_they_are_what_the_rules_give(rows: list[Allowed], n: int, seed: int, lo
     rng = np.random.default_rng(seed)
     full = rng.normal(scale=4.0, size=(len(rows), IDS.n_vocab)).astype(np.float32)
     full[:, IDS.timestamp_begin :] += np.float32(louder)
-    expected, ids = logit_rules.best(logit_rules.log_probabilities(full, rows, IDS), n)
+    expected, ids = best(logit_rules.log_probabilities(full, rows, IDS), n)
     found, found_ids = TopK(SHAPE, IDS).select(logits(full), rows, n)
     possible = expected > -np.inf
     np.testing.assert_allclose(found[possible], expected[possible], atol=1e-4)

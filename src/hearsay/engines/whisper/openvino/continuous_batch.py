@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearsay.domain import Hypothesis, Window
+from hearsay.engines.jobs import run_in_groups
 from hearsay.engines.whisper.beam_search import BeamSearch, Sampling, Search, max_sample_length
 from hearsay.engines.whisper.jobs import Decode
 from hearsay.engines.whisper.logit_rules import TokenIds, allowed, log_probabilities
@@ -65,7 +66,6 @@ class DecoderModel:
             raise EngineFailed(f"An encoding should be [n_positions, {width}], and this one is {shape}.")
 
     def search(self, window: Window, n_prompt: int) -> Search:
-        """Return the search that a window asks for."""
         limit = max_sample_length(self.n_text_ctx, n_prompt)
         end = self.ids.end_of_text
         if window.temperature > 0:
@@ -82,7 +82,6 @@ class LanguageDetector:
     """
 
     def __init__(self, decoder: WhisperDecoder, vocabulary: Vocabulary) -> None:
-        """Prepare without any memory of windows."""
         self._decoder = decoder
         self._start = vocabulary.start
         self._languages = vocabulary.languages
@@ -94,14 +93,7 @@ class LanguageDetector:
 
         Those of one length share steps.
         """
-        probabilities: dict[int, dict[str, float]] = {}
-        order = sorted(range(len(encodings)), key=lambda i: len(encodings[i]))
-        for _, same_length in groupby(order, key=lambda i: len(encodings[i])):
-            indices = list(same_length)
-            for first in range(0, len(indices), _MAX_DETECTED):
-                group = indices[first : first + _MAX_DETECTED]
-                probabilities.update(zip(group, self._detect([encodings[i] for i in group]), strict=True))
-        return [probabilities[i] for i in range(len(encodings))]
+        return run_in_groups(encodings, len, self._detect_in_steps)
 
     def recall(self, encoding: NDArray[np.float32]) -> NDArray[Any] | None:
         """Return the keys and values of this very encoding, if it was the last that was detected alone."""
@@ -110,11 +102,13 @@ class LanguageDetector:
         return self._session.cross_kv(0)
 
     def close(self) -> None:
-        """Free all memory."""
         self._session = self._last_encoding = None
 
+    def _detect_in_steps(self, encodings: Sequence[NDArray[np.float32]]) -> list[dict[str, float]]:
+        firsts = range(0, len(encodings), _MAX_DETECTED)
+        return [each for i in firsts for each in self._detect(encodings[i : i + _MAX_DETECTED])]
+
     def _detect(self, encodings: Sequence[NDArray[np.float32]]) -> list[dict[str, float]]:
-        """Detect languages in encodings of one length."""
         self._last_encoding = None
         if self._session is None or self._session.n_positions != len(encodings[0]):
             self._session = self._decoder.session(len(encodings[0]))
@@ -145,8 +139,6 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @dataclass(slots=True, eq=False)
 class _ActiveWindow:
-    """One window in a batch."""
-
     number: int
     window: Window
     prompt: list[int]
@@ -164,7 +156,6 @@ class DecodeBatch:
     """Windows being decoded; for one thread at a time. See `protocols.ContinuousBatch`."""
 
     def __init__(self, model: DecoderModel) -> None:
-        """Begin without a window."""
         self._model = model
         self._topk = TopK(model.decoder.shape, model.ids)
         self._active: list[_ActiveWindow] = []
@@ -174,7 +165,6 @@ class DecodeBatch:
 
     @property
     def n_windows(self) -> int:
-        """Windows in it now."""
         return len(self._active)
 
     def has_room(self, job: Decode) -> bool:
@@ -185,7 +175,6 @@ class DecodeBatch:
         return same_length and len(self._active) < MAX_WINDOWS
 
     def join(self, job: Decode) -> int:
-        """Add a window and return its number. Raises: `UnsupportedOption`, `EngineFailed`."""
         if not self.has_room(job):
             raise EngineFailed("There is no room for one more window in this batch.")
         window = job.window
@@ -201,7 +190,6 @@ class DecodeBatch:
         return self._active[slot].number
 
     def step(self) -> list[tuple[int, Hypothesis]]:
-        """Advance every window by about one token; return and remove those that are done."""
         self._fill_free_slots()
         begun = [active for active in self._active if active.sequences]
         shared = max(_SHORT_PROMPT, *(len(active.sequences) for active in begun)) if begun else 0
@@ -217,7 +205,6 @@ class DecodeBatch:
         return hypotheses
 
     def leave(self, number: int) -> None:
-        """Remove a window that is not wanted any more; unknown numbers are no error."""
         for active in [active for active in self._active if active.number == number]:
             self._remove(active)
 

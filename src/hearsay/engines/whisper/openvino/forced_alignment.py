@@ -65,7 +65,6 @@ def _batches(inputs: Sequence[ForcedAlignmentInput]) -> Iterator[list[int]]:
 
 
 def _align(decoder: WhisperDecoder, inputs: Sequence[ForcedAlignmentInput]) -> list[Path]:
-    """Align texts in one step of the decoder."""
     session = decoder.session(len(inputs[0].encoding))
     for slot in reversed(range(len(inputs))):  # The last first, so that memory is reserved only once.
         session.compute_cross_kv(slot, inputs[slot].encoding)

@@ -40,28 +40,20 @@ class OpenVinoWhisper(WhisperRecognizer):
     def __init__(
         self, vocabulary: Vocabulary, shape: Shape, folder: Path, *, encoder: Encoder, decoder: WhisperDecoder
     ) -> None:
-        """Combine an encoder and a decoder of the same weights."""
         super().__init__(vocabulary, shape, folder, encoder)
         self.decoder = decoder
+        self.compute_type = NUMBER_FORMATS[decoder.precision]
         self._language_detector = LanguageDetector(decoder, vocabulary)
         ids = TokenIds.of(vocabulary, shape.n_vocab)
         self._model = DecoderModel(decoder, vocabulary, ids, shape.n_text_ctx, self._language_detector)
 
-    @property
-    def compute_type(self) -> str:
-        """The number format in which the decoder computes, by CTranslate2's names."""
-        return NUMBER_FORMATS[self.decoder.precision]
-
     def continuous_batch(self) -> DecodeBatch:
-        """Return a new, empty batch."""
         return DecodeBatch(self._model)
 
     def recognize(self, windows: Sequence[Window]) -> list[Hypothesis]:
-        """Decode each window once at its own temperature, in batches as large as possible."""
         return continuous_batch.recognize(self.continuous_batch(), windows)
 
     def close(self) -> None:
-        """Free the weights' memory."""
         self._language_detector.close()
         self.encoder.close()
         self.decoder.close()

@@ -1,7 +1,7 @@
 """The most probable tokens that the logit rules allow, with their log probabilities, for a search.
 
-Knows no runtime. The same as `logit_rules.log_probabilities` followed by `logit_rules.best`, to the rounding,
-but it touches only those of the many logits of text that can matter.
+Knows no runtime. The same as the best of `logit_rules.log_probabilities`, to the rounding, but it touches
+only those of the many logits of text that can matter.
 """
 
 from __future__ import annotations

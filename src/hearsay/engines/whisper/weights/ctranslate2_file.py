@@ -74,7 +74,6 @@ class Weights(Mapping[str, NDArray[np.float32]]):
         return iter(self._entries)
 
     def __len__(self) -> int:
-        """Return the number of names, aliases included."""
         return len(self._entries)
 
     def quantized(self, name: str) -> Quantized | None:
