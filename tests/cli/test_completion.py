@@ -39,8 +39,8 @@ def test_an_unknown_language_is_a_mistake_in_the_option() -> None:
     assert caught.value.param_hint == "--language"
 
 
-def test_options_have_their_names_and_complete() -> None:
+def test_options_complete_what_they_name() -> None:
     model, language = completion.recognizer_option("A model."), completion.language_option("A language.")
-    assert (model.param_decls, language.param_decls) == (("--model", "-m"), ("--language", "-l"))
     assert model.autocompletion is completion.complete_model
     assert completion.synthesizer_option("A model.").autocompletion is completion.complete_synthesizer
+    assert language.autocompletion is completion.complete_language
