@@ -160,12 +160,13 @@ def test_memory_does_not_grow_with_the_sound(container: Container) -> None:
 
     if not Path("/proc/self/statm").exists():
         pytest.skip("the memory of a process is read where Linux shows it")
-    before = 0
-    for turn in range(3):
+    sizes = []
+    for _ in range(4):
         for start in range(0, len(part), 1000):
             encoder.feed(part[start : start + 1000])
-        before = before if turn else resident()
-    assert resident() - before < 600_000  # of 1.1 million bytes of samples
+        sizes.append(resident())
+    # Kept samples would be 550 thousand bytes more every time; what else this process does comes and goes.
+    assert min(np.diff(sizes)) < 300_000
 
 
 def test_threads_do_not_hear_each_other() -> None:
