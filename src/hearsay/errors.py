@@ -12,6 +12,7 @@
     ├── ModelNotFound             no model of that name
     ├── ModelNotInstalled         a known model without its weights
     ├── DownloadFailed            weights that could not be downloaded or are damaged
+    │   └── StorageFailed         weights for which the disk has no room, or that it does not take
     ├── Overloaded                too much work waiting
     ├── EngineFailed              a model that broke while working
     ├── Cancelled                 the client disconnected
@@ -110,6 +111,12 @@ class DownloadFailed(HearsayError):
     """The weights could not be downloaded."""
 
     code = "download_failed"
+
+
+class StorageFailed(DownloadFailed):
+    """The weights could not be stored."""
+
+    code = "storage_failed"
 
 
 class Overloaded(HearsayError):

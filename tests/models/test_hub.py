@@ -18,7 +18,8 @@ from hearsay.engines.sherpa.spec import SHERPA
 from hearsay.engines.whisper.spec import CONVERTED
 from hearsay.errors import DownloadFailed
 from hearsay.models.checksums import MANIFEST, Checks
-from hearsay.models.hub import PARTIAL, Hub, Progress, is_safe
+from hearsay.models.hub import Hub
+from hearsay.models.partial_folder import PARTIAL, Progress, is_safe
 from tests.support.local_hub import REVISION, LocalHub, serving, toy_model
 
 REPOSITORY = "Somebody/faster-whisper-toy"

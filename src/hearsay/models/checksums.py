@@ -49,8 +49,16 @@ def expected_files(folder: Path) -> list[Expected]:
 def read_manifest(folder: Path) -> dict[str, Any] | None:
     """Read the manifest that a download leaves behind; None in other folders."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return parse_manifest((folder / MANIFEST).read_bytes())
+    except OSError:
+        return None
+
+
+def parse_manifest(text: bytes) -> dict[str, Any] | None:
+    """Parse a manifest; None for what is none."""
+    try:
+        manifest = json.loads(text)
+    except ValueError:
         return None
     return manifest if isinstance(manifest, dict) and isinstance(manifest.get("files"), dict) else None
 

@@ -8,14 +8,13 @@ download must go on where it stopped.
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
+import ssl
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -23,8 +22,18 @@ from urllib.parse import quote
 from hearsay import __version__
 from hearsay.engines.engine_spec import FileSelection
 from hearsay.errors import DownloadFailed
-from hearsay.models.checksums import MANIFEST, Expected, is_intact
-from hearsay.storage.atomic import write_atomically
+from hearsay.models.checksums import Expected, is_intact
+from hearsay.models.partial_folder import (
+    BLOCK,
+    PARTIAL,
+    Contents,
+    Progress,
+    check_space,
+    finish,
+    is_storable,
+    open_target,
+    storing,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -32,19 +41,12 @@ if TYPE_CHECKING:
 PROBE_SECONDS = 3.0
 """How long the hub may take to answer before `auto` gives up on it."""
 
-PARTIAL = ".partial"
-"""Suffix of the name of a file that is not complete."""
-
+_CERTIFICATES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _OFF = {"off", "0", "false", "no"}
+SWITCHED_OFF = "Downloads are switched off (--offline, HEARSAY_DOWNLOADS=off or HF_HUB_OFFLINE=1)."
+
 _ATTEMPTS = 5
 _READ_SECONDS = 30.0
-_BLOCK = 1 << 18
-_RESERVE_BYTES = 64 << 20
-_UNSAFE = frozenset("\\:\0")
-"""Characters that Windows reads as a folder, a drive or a stream, and the zero, which no file name holds."""
-
-Progress = Callable[[int, int], None]
-"""Called with the bytes that have arrived and the bytes in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +71,12 @@ class Hub:
 
         The latter is for code that reads no settings, tests above all.
         """
-        return not self.allowed or (
-            self.endpoint is None and os.environ.get("HEARSAY_DOWNLOADS", "").lower() in _OFF
-        )
+        return not self.allowed or (self.endpoint is None and forbidden_by_environment())
 
     def problem(self, timeout: float = PROBE_SECONDS) -> str | None:
         """Return in a sentence why the hub cannot be used; None where it answers within `timeout` seconds."""
         if self.closed():
-            return "Downloads are switched off (--offline, HEARSAY_DOWNLOADS=off or HF_HUB_OFFLINE=1)."
+            return SWITCHED_OFF
         address, found = self.address(), Future[str | None]()
         try:
             client = _client(timeout=timeout)  # which reads certificates, and that is not the hub's time
@@ -134,13 +134,10 @@ class Hub:
             headers["Authorization"] = f"Bearer {token}"
         with _client(timeout=_READ_SECONDS, follow_redirects=True, headers=headers) as client:
             try:
-                _Download(client, self.address(), repository, wanted, pause).into(folder, progress)
+                with storing(repository, folder):
+                    _Download(client, self.address(), repository, wanted, pause).into(folder, progress)
             except httpx.HTTPStatusError as error:
                 raise DownloadFailed(_refusal(repository, error.response.status_code)) from error
-            except OSError as error:
-                raise DownloadFailed(
-                    f"{repository} could not be stored in {folder.parent}: {error}"
-                ) from error
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise DownloadFailed(
                     f"{repository} could not be downloaded from {self.address()} "
@@ -158,12 +155,12 @@ class _Download:
 
     def into(self, folder: Path, progress: Progress) -> None:
         revision, files = self._listing()
-        target = folder if folder.is_dir() else partial_folder(folder)
-        target.mkdir(parents=True, exist_ok=True)
+        target = open_target(folder)
         missing = [file for file in files if not is_intact(target / file.name, file)]
         total = sum(file.size or 0 for file in files)
         done = total - sum(file.size or 0 for file in missing)
-        _check_space(target, missing)
+        here = sum(path.stat().st_size for path in target.rglob(f"*{PARTIAL}"))
+        check_space(target, total - done - here)
         for file in missing:
             arrived = done
 
@@ -173,11 +170,7 @@ class _Download:
             self._fetch_verified(revision, file, target, report)
             done += file.size or 0
         progress(total, total)
-        listed = {file.name: asdict(file) for file in files}
-        manifest = {"repository": self.repository, "revision": revision, "files": listed}
-        write_atomically(target / MANIFEST, json.dumps(manifest, indent=1))
-        if target != folder:
-            target.rename(folder)
+        finish(target, folder, Contents(self.repository, self.repository, revision, files))
 
     def _listing(self) -> tuple[str, list[Expected]]:
         answer = self.client.get(f"{self.address}/api/models/{self.repository}", params={"blobs": "true"})
@@ -189,7 +182,7 @@ class _Download:
             files = [_expected(sibling) for sibling in siblings]
         except (ValueError, KeyError, TypeError) as error:
             raise DownloadFailed(f"{self.address} does not answer like a model hub ({error!r}).") from error
-        unsafe = next((file.name for file in files if not _is_storable(file.name)), None)
+        unsafe = next((file.name for file in files if not is_storable(file.name)), None)
         if unsafe is not None:
             raise DownloadFailed(f"{self.repository} names a file that may not be stored: {unsafe!r}.")
         if lacking := self.wanted.lacking(file.name for file in files):
@@ -240,15 +233,15 @@ class _Download:
             answer.raise_for_status()
             begin = begin if answer.status_code == 206 else 0
             with partial.open("ab" if begin else "wb") as out:
-                for block in answer.iter_bytes(_BLOCK):
+                for block in answer.iter_bytes(BLOCK):
                     out.write(block)
                     begin += len(block)
                     report(begin)
 
 
-def partial_folder(folder: Path) -> Path:
-    """Return the folder in which a download to `folder` collects its files."""
-    return folder.with_name(f"{folder.name}.part")
+def forbidden_by_environment() -> bool:
+    """Return whether the environment forbids downloads, to code that reads no settings."""
+    return os.environ.get("HEARSAY_DOWNLOADS", "").lower() in _OFF
 
 
 def _unreachable(client: httpx.Client, address: str) -> str | None:
@@ -264,15 +257,28 @@ def _unreachable(client: httpx.Client, address: str) -> str | None:
 
 
 def _client(**wanted: Any) -> httpx.Client:
-    """Return a client. Raises: `DownloadFailed` where the environment names a proxy that cannot be used."""
+    """Return a client. Raises: `DownloadFailed` for proxies or certificates that cannot be used."""
     import httpx
 
     try:
-        return httpx.Client(**wanted)
+        return httpx.Client(verify=_certificates(), **wanted)
+    except OSError as error:
+        raise DownloadFailed(
+            f"The certificates of the environment ({', '.join(_CERTIFICATES)}) cannot be read: {error}"
+        ) from error
     except (ImportError, ValueError, httpx.InvalidURL) as error:
         raise DownloadFailed(
             f"The proxy that the environment names (HTTPS_PROXY, ALL_PROXY) cannot be used: {error}"
         ) from error
+
+
+def _certificates() -> ssl.SSLContext | bool:
+    """Return what servers are checked with: `REQUESTS_CA_BUNDLE`, else what httpx takes (`SSL_CERT_FILE`)."""
+    path = os.environ.get("REQUESTS_CA_BUNDLE")
+    if not path:
+        return True
+    is_folder = Path(path).is_dir()
+    return ssl.create_default_context(cafile=None if is_folder else path, capath=path if is_folder else None)
 
 
 def _folder_name(repository: str) -> str:
@@ -291,33 +297,11 @@ def _is_complete(folder: Path, wanted: FileSelection) -> bool:
     )
 
 
-def is_safe(name: str, reserved: Collection[str] = ()) -> bool:
-    """Return whether a file of that name stays within its folder on any system, and is not reserved."""
-    parts = name.split("/")
-    return (
-        not _UNSAFE.intersection(name)
-        and all(part.strip(". ") for part in parts)
-        and not any(part in reserved for part in parts)
-    )
-
-
-def _is_storable(name: str) -> bool:
-    return is_safe(name, reserved={MANIFEST}) and not name.endswith(PARTIAL)
-
-
 def _expected(sibling: dict[str, Any]) -> Expected:
     """Parse one file of the hub's listing: large files carry a SHA-256, small ones git's id."""
     large = sibling.get("lfs")
     size, digest = (large["size"], large["sha256"]) if large else (sibling["size"], sibling["blobId"])
     return Expected(str(sibling["rfilename"]), int(size), str(digest))
-
-
-def _check_space(target: Path, missing: list[Expected]) -> None:
-    here = sum(p.stat().st_size for p in target.rglob(f"*{PARTIAL}"))
-    needed = sum(file.size or 0 for file in missing) - here
-    free = shutil.disk_usage(target).free
-    if missing and free < needed + _RESERVE_BYTES:
-        raise DownloadFailed(f"{target} has {free / 1e9:.1f} GB free; {needed / 1e9:.1f} GB are needed.")
 
 
 def _refusal(repository: str, status: int) -> str:

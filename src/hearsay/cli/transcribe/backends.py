@@ -104,11 +104,11 @@ class LocalModel:
 
 
 def _install_recommended(catalogue: Catalogue, reporter: Reporter) -> None:
-    """Download the recommended model where none is installed and the hub can be reached."""
+    """Download the recommended model where none is installed and a source of it can be reached."""
     card = catalogue.recommended_missing()
     if card is None:
         return
-    problem = catalogue.hub.problem()
+    problem = catalogue.sources.problem(card)
     if problem is not None:
         reporter.say(f"{card.id}, which suits this machine, is not downloaded: {problem}")
         return

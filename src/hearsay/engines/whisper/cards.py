@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hearsay.domain import RECOGNITION, ModelCard, Task, unix_time
+from hearsay.engines.whisper.wheels import PACKED
 
 CONTEXT_WINDOW = 448
 """Text positions of every Whisper model."""
@@ -118,6 +119,7 @@ def _card(row: _Whisper) -> ModelCard:
         context_window=CONTEXT_WINDOW,
         aliases=_aliases(row),
         repository=row.repository,
+        packed=PACKED.get(row.id, ()),
         size_bytes=row.megabytes * 1_000_000,
         description=row.description,
         extra={"also_at": _twins(row)},
