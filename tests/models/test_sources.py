@@ -58,13 +58,6 @@ def test_a_card_lists_its_sources_in_order() -> None:
     assert by_id["whisper-large-v3"] == ("hub",)
 
 
-def test_what_wheels_carry_is_all_that_the_engine_requires() -> None:
-    for card in registry.recognizer_cards():
-        if card.packed:
-            assert CONVERTED.lacking(file.name for file in card.packed) == []
-            assert all(CONVERTED.wants(file.name) for file in card.packed)
-
-
 def test_the_hub_comes_first_where_it_answers(
     card: ModelCard, hub: LocalHub, index: LocalIndex, tmp_path: Path
 ) -> None:

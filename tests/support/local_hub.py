@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import ssl
 import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -81,8 +83,8 @@ class LocalHub:
 
 
 @contextmanager
-def serving(hub: LocalHub) -> Iterator[LocalHub]:
-    """Serve on a free port of this machine."""
+def serving(hub: LocalHub, certificate: Path | None = None, key: Path | None = None) -> Iterator[LocalHub]:
+    """Serve on a free port of this machine; with a certificate, over TLS."""
 
     class Answers(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -153,7 +155,12 @@ def serving(hub: LocalHub) -> Iterator[LocalHub]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     server.daemon_threads = True
-    hub.address = f"http://127.0.0.1:{server.server_address[1]}"
+    hub.address = f"http{'s' * (certificate is not None)}://127.0.0.1:{server.server_address[1]}"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.handle_error = lambda request, client_address: None  # type: ignore[method-assign]  # refused
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:

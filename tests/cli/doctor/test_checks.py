@@ -26,6 +26,7 @@ from hearsay.storage.api_keys import KeyFile
 from tests.cli.doctor.test_command import Knowing
 from tests.models.test_checksums import make
 from tests.support.local_hub import LocalHub, serving, toy_model
+from tests.support.local_index import LocalIndex, point_pip_to, serving_index
 
 run = CliRunner()
 
@@ -158,17 +159,26 @@ def test_the_speech_detector_hears_the_clip(monkeypatch: pytest.MonkeyPatch) -> 
     assert look.speech_detector() == Finding("speech detector", State.BROKEN, "no network")
 
 
-def test_network_says_whether_the_hub_answers_and_the_port_is_free(catalogue: Catalogue) -> None:
-    with serving(LocalHub({})) as local:
+@pytest.mark.slow
+def test_network_says_whether_each_source_answers_and_the_port_is_free(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEARSAY_DOWNLOADS", "on")
+    with serving(LocalHub({})) as local, serving_index(LocalIndex()) as index:
+        point_pip_to(index.address, monkeypatch)
         port = int(local.address.rpartition(":")[2])
         models = Catalogue(
             models_folder=catalogue.models_folder, hub=Hub(local.address), machine=Machine(2, GIB)
         )
-        assert states(look.network(Settings(port=port), models)) == {"hub": State.FINE, "port": State.NOTE}
-        local.status = 500
-        assert states(look.network(Settings(port=0), models)) == {"hub": State.NOTE, "port": State.FINE}
-    (hub, _) = look.network(Settings(port=0, offline=True), catalogue)
-    assert hub.state is State.FINE and "switched off" in hub.detail
+        wheel = next(card for card in models.cards() if card.packed).packed[0].members[0][0]
+        index.add(wheel.name, wheel.version, {})
+        found = states(look.network(Settings(port=port), models))
+        assert found == {"hub": State.FINE, "package index": State.FINE, "port": State.NOTE}
+        local.status, index.status = 500, 404
+        found = states(look.network(Settings(port=0), models))
+        assert found == {"hub": State.NOTE, "package index": State.NOTE, "port": State.FINE}
+    *sources, _ = look.network(Settings(port=0, offline=True), catalogue)
+    assert all(each.state is State.FINE and "switched off" in each.detail for each in sources)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ def test_a_healthy_machine_is_well_whatever_is_missing(tmp_path: Path) -> None:
         "models folder",
         "keys",
         "hub",
+        "package index",
         "port",
     }
     assert "ctranslate2" in found["libraries"]["detail"]

@@ -24,7 +24,7 @@ def doctor(
     quick: Annotated[bool, typer.Option("--quick", help="Leave out checksums and trying models.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check this machine: versions, hardware, settings, hub, models; then let them work.
+    """Check this machine: versions, hardware, settings, sources, models; then let them work.
 
     A known clip is transcribed by the embedded recogniser and by the default one, and a word is said by the
     embedded voice and by the default one.
