@@ -14,6 +14,7 @@ from hearsay.domain import ModelCard, Task
 from hearsay.engines import hardware, registry
 from hearsay.engines.whisper import recommendation
 from hearsay.models import hosted_names
+from hearsay.models.sources import sources
 from hearsay.settings import PREFIX, Settings
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -33,14 +34,15 @@ tables are `NAME=VALUE,…`.
 MODELS_HEAD = """# Models
 
 `hearsay models list` shows which of these are on this machine, `hearsay models pull NAME` installs one,
-`hearsay models rm NAME` removes it. Weights that the hub's own cache holds already are used where they are.
+`hearsay models rm NAME` removes it. Hub and index are [ways for weights to
+come](choosing-a-model.md#ways-for-weights-to-come). Weights that the hub's own cache holds already are used where they are.
 Own weights, Whispers in CTranslate2 or Hugging Face format and voices in ONNX format:
 `hearsay serve --models NAME=FOLDER`.
 
 ## Models that listen
 
-| id | languages | translates | download | also called | |
-| --- | --- | --- | --- | --- | --- |
+| id | languages | translates | download | from | also called | |
+| --- | --- | --- | --- | --- | --- | --- |
 """
 
 STAND_INS = """
@@ -50,7 +52,7 @@ installed one unless you say otherwise. `x-hearsay-model` tells which one answer
 ## What suits a machine
 
 `--model auto` picks the first row that the machine fulfils; the server downloads it in the background where
-the hub can be reached within 3 seconds.
+a source of it can be reached.
 
 | GPU memory | memory | cores | model | why |
 | --- | --- | --- | --- | --- |
@@ -63,8 +65,8 @@ SPEAKING_HEAD = """
 `espeak-ng` is always there. The others need what `pip install 'hearsay[speech]'` installs; nothing of them is
 ever downloaded unasked. `hearsay voices` lists the voices of those that are installed.
 
-| id | languages | voices | download | also called | |
-| --- | --- | --- | --- | --- | --- |
+| id | languages | voices | download | from | also called | |
+| --- | --- | --- | --- | --- | --- | --- |
 """
 
 SPEAKING_STAND_INS = """
@@ -105,16 +107,20 @@ def _model(card: ModelCard) -> str:
     translates = "yes" if Task.TRANSLATE in card.tasks else "no"
     aliases = ", ".join(f"`{alias}`" for alias in card.aliases)
     languages = str(len(card.languages)) if len(card.languages) > 1 else card.languages[0]
-    size = f"{card.size_bytes / 1e6:.0f} MB" if card.size_bytes else "–"
-    return f"| `{card.id}` | {languages} | {translates} | {size} | {aliases} | {_cell(card.description)} |\n"
+    return f"| `{card.id}` | {languages} | {translates} | {_download(card)} | {aliases} | {_cell(card.description)} |\n"
 
 
 def _speaker(card: ModelCard) -> str:
     languages = str(len(card.languages)) if len(card.languages) > 1 else card.languages[0]
     aliases = ", ".join(f"`{alias}`" for alias in card.aliases)
-    size = f"{card.size_bytes / 1e6:.0f} MB" if card.size_bytes else "–"
     voices = len(card.voices) or "many"
-    return f"| `{card.id}` | {languages} | {voices} | {size} | {aliases} | {_cell(card.description)} |\n"
+    return f"| `{card.id}` | {languages} | {voices} | {_download(card)} | {aliases} | {_cell(card.description)} |\n"
+
+
+def _download(card: ModelCard) -> str:
+    """Return the cells with the size of a download and its sources."""
+    size = f"{card.size_bytes / 1e6:.0f} MB" if card.size_bytes else "–"
+    return f"{size} | {', '.join(sources(card)) or '–'}"
 
 
 def _default(name: str) -> str:
