@@ -34,8 +34,9 @@ tables are `NAME=VALUE,…`.
 MODELS_HEAD = """# Models
 
 `hearsay models list` shows which of these are on this machine, `hearsay models pull NAME` installs one,
-`hearsay models rm NAME` removes it. Hub and index are [ways for weights to
-come](choosing-a-model.md#ways-for-weights-to-come). Weights that the hub's own cache holds already are used where they are.
+`hearsay models rm NAME` removes it; hub and index are [two ways for weights to
+come](choosing-a-model.md#ways-for-weights-to-come). Weights that the hub's own cache holds already are used
+where they are.
 Own weights, Whispers in CTranslate2 or Hugging Face format and voices in ONNX format:
 `hearsay serve --models NAME=FOLDER`.
 
@@ -107,20 +108,24 @@ def _model(card: ModelCard) -> str:
     translates = "yes" if Task.TRANSLATE in card.tasks else "no"
     aliases = ", ".join(f"`{alias}`" for alias in card.aliases)
     languages = str(len(card.languages)) if len(card.languages) > 1 else card.languages[0]
-    return f"| `{card.id}` | {languages} | {translates} | {_download(card)} | {aliases} | {_cell(card.description)} |\n"
+    return f"| `{card.id}` | {languages} | {translates} | {_download(card)} | {aliases} | {_about(card)} |\n"
 
 
 def _speaker(card: ModelCard) -> str:
     languages = str(len(card.languages)) if len(card.languages) > 1 else card.languages[0]
     aliases = ", ".join(f"`{alias}`" for alias in card.aliases)
     voices = len(card.voices) or "many"
-    return f"| `{card.id}` | {languages} | {voices} | {_download(card)} | {aliases} | {_cell(card.description)} |\n"
+    return f"| `{card.id}` | {languages} | {voices} | {_download(card)} | {aliases} | {_about(card)} |\n"
 
 
 def _download(card: ModelCard) -> str:
     """Return the cells with the size of a download and its sources."""
     size = f"{card.size_bytes / 1e6:.0f} MB" if card.size_bytes else "–"
     return f"{size} | {', '.join(sources(card)) or '–'}"
+
+
+def _about(card: ModelCard) -> str:
+    return _cell(card.description)
 
 
 def _default(name: str) -> str:

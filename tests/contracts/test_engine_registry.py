@@ -111,7 +111,7 @@ def test_the_doctor_has_it_and_says_what_is_missing(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_documentation_has_it() -> None:
-    assert "\n| `toy-beeps` | en | no | – | `beeps` | hears beeps |\n" in PAGES["models.md"]()
+    assert "\n| `toy-beeps` | en | no | – | – | `beeps` | hears beeps |\n" in PAGES["models.md"]()
 
 
 @pytest.mark.parametrize("check", CONTRACT, ids=lambda check: check.__name__)
