@@ -65,8 +65,8 @@ class Chunking(StrEnum):
 class VadThresholds:
     """When a voice activity detector takes something for speech, and where speech ends."""
 
-    threshold: float = 0.5
-    """Probability in (0, 1) from which a frame counts as speech."""
+    threshold: float = 0.15
+    """Probability in (0, 1) from which a frame may be speech: telephone speech often has no more."""
     min_silence: float = 0.2
     """Seconds of silence that end a span of speech."""
     padding: float = 0.3
@@ -79,6 +79,8 @@ class SpeechSpan:
 
     start: float
     end: float
+    certain: tuple[float, float] | None = None
+    """From when until when the detector was certain of speech, at least in between; None if it never was."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -114,7 +114,7 @@ class Settings(BaseModel):
     """Whether each window gets the text before it; off avoids loops, on keeps names and style steady."""
     chunking: Literal["vad", "sequential"] = "vad"
     """How long recordings are cut: `vad` at pauses, all parts at once; `sequential` window after window."""
-    vad_threshold: float = Field(default=0.5, ge=0, le=1)
+    vad_threshold: float = Field(default=0.15, ge=0, le=1)
     """Probability from which a frame counts as speech; a higher one detects less speech in noise."""
     vad_min_silence_seconds: float = Field(default=0.2, ge=0, le=30)
     """Silence that ends a span of speech."""

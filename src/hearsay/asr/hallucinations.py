@@ -27,6 +27,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
 
+from hearsay.asr.segment_times import fit_to_speech
 from hearsay.domain import DecodeSettings, DroppedText, DropReason, Segment, SpeechSpan, Word
 
 MARGIN = 0.5
@@ -86,14 +87,15 @@ class HallucinationFilter:
     def filter(self, window: Sequence[Segment]) -> list[Segment]:
         """Return the segments of one window without hallucinations."""
         kept = []
-        silent = silence_flags(window, self._speech_in(window)) if self._chunks else [False] * len(window)
+        spans = self._speech_in(window) if self._chunks else ()
+        silent = silence_flags(window, spans) if self._chunks else [False] * len(window)
         for segment, is_silent in zip(window, silent, strict=True):
             if is_silent:
                 self._drop(segment, DropReason.SILENCE)
             elif self._repeats(segment):
                 self._drop(segment, DropReason.REPETITION)
             else:
-                kept.append(self._without_loops(segment))
+                kept.append(fit_to_speech(self._without_loops(segment), spans))
         return [segment for segment in kept if segment.text.strip()]
 
     def _speech_in(self, window: Sequence[Segment]) -> Sequence[SpeechSpan]:

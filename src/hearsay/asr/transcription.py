@@ -12,6 +12,7 @@ from math import ceil, inf
 
 from hearsay.asr.hallucinations import HallucinationFilter
 from hearsay.asr.parallel import ParallelWindows
+from hearsay.asr.segment_times import fit_to_recording
 from hearsay.domain import (
     SAMPLE_RATE,
     Audio,
@@ -151,7 +152,8 @@ class Transcription:
         with closing(parallel.windows()) as windows:
             for window in windows:
                 self._update(parallel)
-                yield from (window if hallucinations is None else hallucinations.filter(window)) or (None,)
+                kept = window if hallucinations is None else hallucinations.filter(window)
+                yield from [fit_to_recording(segment, self._audio.duration) for segment in kept] or (None,)
         self._update(parallel)
         self._done = self._audio.duration
         spans = None if hallucinations is None else hallucinations.spans

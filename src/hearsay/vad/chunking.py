@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hearsay.domain import SAMPLE_RATE, Audio, SpeechSpan, VadThresholds
 from hearsay.engines.protocols import SpeechDetector
+from hearsay.vad.levelling import REACH, level
 from hearsay.vad.spans import LONG_SILENCE, MIN_PAUSE, SpeechRegion, SpeechSegmenter, join_regions
 
 FULL_PAUSE = 0.6
@@ -23,6 +24,12 @@ PAUSE_WEIGHT = 0.4
 
 MIN_CONTEXT = 0.1
 """Silence after the speech of a chunk that fills the window, seconds."""
+
+MIN_TAIL = 0.1
+"""Seconds beyond the window that hold no word: a recording that is longer by less fits the window."""
+
+MAX_LEAD = 2.0
+"""Seconds of silence with which a chunk may begin; the model would put the first words into more of it."""
 
 BLOCK_FRAMES = 1024
 """Frames per call of the detector."""
@@ -47,7 +54,7 @@ def stream_chunks(
 
     Chunks are in order, do not overlap, contain all speech and have at most `window` seconds. Cuts need a
     pause of at least `MIN_PAUSE`, so speech without one may exceed the window. A recording that fits the
-    window and has speech is one chunk. Raises what the detector raises.
+    window is cut in long silences only. Raises what the detector raises.
     """
     segmenter = SpeechSegmenter(thresholds, detector.frame_samples / SAMPLE_RATE)
     packer = ChunkPacker(audio.duration, window)
@@ -63,7 +70,9 @@ def _probabilities(audio: Audio, detector: SpeechDetector) -> Iterator[NDArray[n
     stream = detector.open()
     n_block = BLOCK_FRAMES * detector.frame_samples
     for start in range(0, audio.n_samples, n_block):
-        yield stream.feed(audio.samples(start, start + n_block))
+        stop = min(start + n_block, audio.n_samples)
+        first, last = max(start - REACH, 0), min(stop + REACH, audio.n_samples)
+        yield stream.feed(level(audio.samples(first, last), start - first, last - stop))
     yield stream.finish()
 
 
@@ -78,7 +87,8 @@ class ChunkPacker:
     def __init__(self, duration: float, window: float) -> None:
         self._duration = duration
         self._window = window
-        self._fits_window = duration <= window
+        self._fits_window = duration <= window + MIN_TAIL
+        self._is_first = True
         self._regions: list[SpeechRegion] = []
         """Regions of the open chunk; they fit the window, unless there is only one."""
 
@@ -89,21 +99,18 @@ class ChunkPacker:
             while self._regions and _min_end(region) - self._start > self._window and (n := self._best_cut()):
                 found.append(self._cut(n))
         self._regions.append(region)
-        if region.pause >= LONG_SILENCE and not self._fits_window:
+        if region.pause >= LONG_SILENCE:
             found.append(self._cut(len(self._regions)))
         return found
 
     def finish(self) -> list[Chunk]:
         """Return the last chunk of a recording that ends here."""
-        if not self._regions:
-            return []
-        if self._fits_window:
-            return [Chunk(0.0, self._duration, tuple(join_regions(self._regions)))]
-        return [self._cut(len(self._regions))]
+        return [self._cut(len(self._regions))] if self._regions else []
 
     @property
     def _start(self) -> float:
-        return round(self._regions[0].earliest_start, 2)
+        start = round(self._regions[0].earliest_start, 2)
+        return 0.0 if start <= MAX_LEAD and self._is_first else start
 
     def _best_cut(self) -> int:
         """Return how many regions to take, preferring long pauses and full windows; 0 without a pause."""
@@ -119,7 +126,9 @@ class ChunkPacker:
     def _cut(self, n: int) -> Chunk:
         start, last = self._start, self._regions[n - 1]
         end = max(_min_end(last), min(last.latest_end, start + self._window))
-        end = round(end, 2) if end < self._duration - 0.005 else self._duration
+        is_near_end = self._duration - min(last.end, start + self._window - LONG_SILENCE) < LONG_SILENCE
+        end = round(end, 2) if end < self._duration - 0.005 and not is_near_end else self._duration
         chunk = Chunk(start, end, tuple(join_regions(self._regions[:n])))
         del self._regions[:n]
+        self._is_first = False
         return chunk

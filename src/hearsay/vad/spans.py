@@ -6,7 +6,7 @@ hysteresis: `get_speech_timestamps` of Silero VAD (github.com/snakers4/silero-va
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, inf
 
@@ -14,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hearsay.domain import SpeechSpan, VadThresholds
+
+CERTAIN = 0.5
+"""Probability from which a frame is speech beyond doubt."""
 
 HYSTERESIS = 0.15
 """Distance below the threshold to which the probability must fall before speech may end."""
@@ -50,20 +53,25 @@ class SpeechRegion:
     """Seconds without speech after the region, at most `LONG_SILENCE`."""
     ends_span: bool
     """Whether a span ends with the region; otherwise the pause lies within a span."""
+    certain: tuple[float, float] | None = None
+    """When its first frame of `CERTAIN` speech begins and its last one ends."""
 
 
 def join_regions(speech: Iterable[SpeechRegion]) -> Iterator[SpeechSpan]:
     """Yield the spans that the regions form."""
-    start: float | None = None
-    end = 0.0
+    joined: list[SpeechRegion] = []
     for region in speech:
-        start = region.start if start is None else start
-        end = region.end
+        joined.append(region)
         if region.ends_span:
-            yield SpeechSpan(start, end)
-            start = None
-    if start is not None:
-        yield SpeechSpan(start, end)
+            yield _span(joined)
+            joined = []
+    if joined:
+        yield _span(joined)
+
+
+def _span(regions: Sequence[SpeechRegion]) -> SpeechSpan:
+    certain = [time for region in regions for time in region.certain or ()]
+    return SpeechSpan(regions[0].start, regions[-1].end, (certain[0], certain[-1]) if certain else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,7 @@ class _PendingRegion:
     end: float
     """End of the speech, without padding."""
     ends_span: bool
+    certain: tuple[float, float] | None
 
 
 class SpeechSegmenter:
@@ -95,6 +104,7 @@ class SpeechSegmenter:
         self._region_start = 0  # where the open run within it began
         self._below_since: int | None = None  # since when the probability has been below the threshold
         self._silent_since: int | None = None  # since when it has been so low that the span may end there
+        self._certain: list[int] = []  # the first and the last certain frame of the open run
         self._pending: _PendingRegion | None = None  # the run before the open one
         self._flush_at = 0  # when the silence after it will have been long
 
@@ -104,6 +114,8 @@ class SpeechSegmenter:
         for probability in probabilities.tolist():
             if probability >= self._high:
                 found += self._on_speech()
+                if probability >= CERTAIN:
+                    self._certain = [*self._certain[:1], self._index]
             elif self._span_start is not None:
                 found += self._on_silence(probability)
             elif self._pending is not None and self._index >= self._flush_at:
@@ -147,6 +159,7 @@ class SpeechSegmenter:
         span, end = self._span_start, self._silent_since
         self._span_start = self._below_since = self._silent_since = None
         if span is None or end - span < self._min_speech:
+            self._certain = []
             return []
         self._flush_at = end + self._max_silence
         return self._close(end * self._frame_seconds, ends_span=True)
@@ -154,15 +167,16 @@ class SpeechSegmenter:
     def _close(self, end: float, *, ends_span: bool) -> list[SpeechRegion]:
         """End the open region, which completes the pending one."""
         start, pending = self._region_start * self._frame_seconds, self._pending
+        certain, self._certain = self._certain_times(), []
         if pending is None:
             self._pending = _PendingRegion(
-                max(start - self._padding, 0.0), max(start - self._context, 0.0), end, ends_span
+                max(start - self._padding, 0.0), max(start - self._context, 0.0), end, ends_span, certain
             )
             return []
         half = (start - pending.end) / 2
         padding = min(half, self._padding) if pending.ends_span else half
         context = min(half, self._context) if pending.ends_span else half
-        self._pending = _PendingRegion(start - padding, start - context, end, ends_span)
+        self._pending = _PendingRegion(start - padding, start - context, end, ends_span, certain)
         pause = min(start - pending.end, LONG_SILENCE)
         return [
             SpeechRegion(
@@ -172,11 +186,19 @@ class SpeechSegmenter:
                 pending.end + context,
                 pause,
                 pending.ends_span,
+                pending.certain,
             )
         ]
+
+    def _certain_times(self) -> tuple[float, float] | None:
+        if not self._certain:
+            return None
+        return self._certain[0] * self._frame_seconds, (self._certain[-1] + 1) * self._frame_seconds
 
     def _flush_pending(self, pending: _PendingRegion, duration: float = inf) -> SpeechRegion:
         """Return the pending region, after which there is long or final silence."""
         self._pending = None
         end, latest_end = (min(pending.end + silence, duration) for silence in (self._padding, self._context))
-        return SpeechRegion(pending.start, end, pending.earliest_start, latest_end, LONG_SILENCE, True)
+        return SpeechRegion(
+            pending.start, end, pending.earliest_start, latest_end, LONG_SILENCE, True, pending.certain
+        )

@@ -1,0 +1,1 @@
+"""Quality on real speech: recordings derived from real ones, the systems compared on them, and the scores."""
