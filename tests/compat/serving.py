@@ -6,26 +6,29 @@ Knows no client and no test; `tests.support.server` puts it on a socket.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, ClassVar, Self
 
 from starlette.types import ASGIApp
 
 from hearsay.api.app import Limits, create_app
 from hearsay.api.request.url_fetch import Fetcher, FetchPolicy
 from hearsay.api.routes.transcriptions import Detector, no_detector
-from hearsay.domain import ModelCard, Task, TranscribeOptions
+from hearsay.domain import ModelCard, Task
 from hearsay.engines.fake import cards as fake_cards
-from hearsay.engines.fake.recognizer import Faults
-from hearsay.engines.protocols import Engine, Recognizer
+from hearsay.engines.fake.recognizer import FakeWindowRecognizer, Faults
+from hearsay.engines.jobs import Job, Jobs, Stage
+from hearsay.engines.protocols import Engine, WindowRecognizer
+from hearsay.engines.whisper.window_loop import WindowLoop
+from hearsay.errors import EngineFailed
 from hearsay.media.worker_pool import MediaDecoderPool
 from hearsay.models.catalogue import Catalogue
 from hearsay.models.hub import Hub
 from hearsay.scheduling.admission import Admission
 from hearsay.scheduling.model_pool import ModelPool
 from hearsay.storage.api_keys import Keyring
-from tests.support.fake_stream import FakeStream, FakeUtteranceRecognizer
 
 ALIASES = {"whisper-large-v3": fake_cards.FAKE, "openai/whisper-large-v3": fake_cards.FAKE}
 """Names that clients' defaults and examples use, served by the fake engine here."""
@@ -54,17 +57,35 @@ class Gate:
             assert self.opened.wait(timeout=60)
 
 
-class FragileRecognizer(FakeUtteranceRecognizer):
-    """A fake engine that breaks in every recording after the same number of segments."""
+class FragileRecognizer(FakeWindowRecognizer):
+    """A fake engine that breaks at the end of every recording."""
 
-    def __init__(self, n_segments: int) -> None:
-        super().__init__()
-        self._n_segments = n_segments
-
-    def open(self, options: TranscribeOptions) -> FakeStream:
+    def window_loop(self, *args: Any, **options: Any) -> WindowLoop:
         """Begin a recording with the mishap still ahead."""
-        self.mishaps = Faults(fail_after=self._n_segments)
-        return super().open(options)
+        loop = super().window_loop(*args, **options)
+        jobs = loop.jobs
+
+        def breaking() -> Jobs[None]:
+            yield from jobs()
+            yield Break()
+
+        loop.jobs = breaking  # type: ignore[method-assign]
+        return loop
+
+
+class Break(Job):
+    """Fails."""
+
+    stage: ClassVar[Stage] = Stage.DECODE
+
+    def kind(self, model: Any) -> Hashable:
+        """Return what no other job is of."""
+        return self
+
+    @classmethod
+    def run(cls, model: Any, jobs: Sequence[Self]) -> list[Any]:
+        """Raise."""
+        raise EngineFailed("The fake engine failed as it was told to.")
 
 
 def doze() -> None:
@@ -72,11 +93,11 @@ def doze() -> None:
     threading.Event().wait(0.03)
 
 
-ENGINES: dict[str, Callable[[Gate], Recognizer]] = {
-    "breaks": lambda _: FragileRecognizer(0),
-    "breaks-later": lambda _: FragileRecognizer(1),
-    "drowsy": lambda _: FakeUtteranceRecognizer(mishaps=Faults(pause=doze)),
-    "slow": lambda gate: FakeUtteranceRecognizer(mishaps=Faults(pause=gate.wait)),
+ENGINES: dict[str, Callable[[Gate], WindowRecognizer]] = {
+    "breaks": lambda _: FakeWindowRecognizer(mishaps=Faults(fail_after=0)),
+    "breaks-later": lambda _: FragileRecognizer(),
+    "drowsy": lambda _: FakeWindowRecognizer(mishaps=Faults(pause=doze)),
+    "slow": lambda gate: FakeWindowRecognizer(mishaps=Faults(pause=gate.wait)),
 }
 """Further models of the test server: name → what makes its engine."""
 

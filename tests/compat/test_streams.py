@@ -58,7 +58,7 @@ def test_error_in_mid_stream(session_to_breaking: Session, recorded: Recorded) -
     outcome = session_to_breaking.call("transcribe", file=recorded.path, arguments=arguments)
     assert outcome["ok"], outcome
     events = [event.get("value", event) for event in outcome["events"]]
-    assert [event["delta"].strip() for event in events] == [RECORDING.segments[0]]
+    assert [event["delta"].strip() for event in events] == list(RECORDING.segments)
     error = outcome["stream_error"]
     assert error["classes"][0] == "APIError"
     assert "fail" in error["message"].lower()

@@ -23,7 +23,9 @@ from hearsay.models.catalogue import Catalogue
 from hearsay.models.hub import Hub
 from hearsay.samples import HELLO
 from tests.contracts import test_recognizers
+from tests.models.test_checksums import make
 from tests.support.engine_cases import cases
+from tests.support.local_hub import toy_model
 from tests.support.toy_engine.spec import TOY
 
 run = CliRunner()
@@ -65,10 +67,13 @@ def test_the_catalogue_has_its_model_by_every_name_and_as_a_default(catalogue: C
         catalogue.card("beeps", Task.SYNTHESIZE)
 
 
-def test_its_place_in_the_table_is_its_rank(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_place_in_the_table_is_its_rank(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    make(tmp_path / "models" / "Systran--faster-whisper-base", toy_model(2000))
     monkeypatch.setattr(registry, "ENGINES", (*registry.ENGINES[1:], TOY))
     catalogue.refresh()
-    assert catalogue.card().id == "pocketsphinx-en-us"
+    assert catalogue.card().id == "whisper-base"
 
 
 def test_the_catalogue_loads_it(catalogue: Catalogue) -> None:
@@ -84,7 +89,7 @@ def test_what_it_requires_keeps_it_from_being_a_default(
 ) -> None:
     lack_a_library(monkeypatch)
     catalogue.refresh()
-    assert catalogue.card().id == "pocketsphinx-en-us"
+    assert catalogue.card().id == "whisper-base"
     with pytest.raises(ModelNotInstalled, match="cannot run here: `pip install toy` installs it"):
         catalogue.load(catalogue.card("beeps"))
 

@@ -15,13 +15,11 @@ import pytest
 from hearsay.asr.transcription import Transcription
 from hearsay.domain import SAMPLE_RATE, Audio, ModelCard, Segment, Task, TranscribeOptions
 from hearsay.engines import protocols, registry
-from hearsay.engines.fake import cards as fake_cards
-from hearsay.engines.protocols import Recognizer, UtteranceRecognizer, WindowRecognizer
+from hearsay.engines.protocols import WindowRecognizer
 from hearsay.errors import Cancelled, UnsupportedOption
 from hearsay.media import decoding
 from hearsay.samples import HELLO
 from tests.support.engine_cases import Case, cases
-from tests.support.fake_stream import FakeUtteranceRecognizer
 from tests.support.paths import DATA
 
 CLIPS = sorted(
@@ -30,15 +28,14 @@ CLIPS = sorted(
 SPEECH = {"whisper": CLIPS[0]}
 """Recordings in which an engine hears words, where it hears none in `HELLO`."""
 
-FAKE = fake_cards.fake()
-CASES = [*cases(Task.TRANSCRIBE), Case("fake-utterances", FAKE, FakeUtteranceRecognizer)]
+CASES = cases(Task.TRANSCRIBE)
 
 
 @dataclass(frozen=True)
 class Staged:
     """A loaded model with its card and a recording."""
 
-    recognizer: Recognizer
+    recognizer: WindowRecognizer
     card: ModelCard
     speech: Audio
 
@@ -80,9 +77,8 @@ def silence(seconds: float) -> Audio:
     return Audio(np.zeros(round(seconds * SAMPLE_RATE), np.int16))
 
 
-def test_is_one_kind_of_recognizer(staged: Staged) -> None:
-    kinds = [isinstance(staged.recognizer, kind) for kind in (WindowRecognizer, UtteranceRecognizer)]
-    assert sorted(kinds) == [False, True]
+def test_is_a_recognizer(staged: Staged) -> None:
+    assert isinstance(staged.recognizer, WindowRecognizer)
 
 
 def test_hears_words_in_speech(staged: Staged) -> None:
@@ -152,13 +148,11 @@ def test_translation_is_honoured_or_refused(staged: Staged) -> None:
     assert refused.value.param == "model"
 
 
-def test_a_prompt_is_honoured_or_warned_about(staged: Staged) -> None:
+def test_a_prompt_is_honoured(staged: Staged) -> None:
     wishes = TranscribeOptions(prompt="AND SO IT BEGINS, WITH CAPITALS.")
     transcription = Transcription(staged.speech, wishes, staged.recognizer, staged.card)
     with_prompt = transcription.transcript()
     assert with_prompt.text
-    if staged.card.engine == "sphinx":
-        assert any("prompt" in warning for warning in with_prompt.warnings)
     if staged.card.engine == "fake":
         assert with_prompt.text.isupper()
 

@@ -23,6 +23,7 @@ ERRORS = [
     (errors.Unauthorized(), 401),
     (errors.ModelNotFound(), 404),
     (errors.ModelNotInstalled(), 503),
+    (errors.ModelDownloading(), 503),
     (errors.DownloadFailed(), 503),
     (errors.StorageFailed(), 503),
     (errors.Overloaded(), 429),
@@ -49,8 +50,8 @@ def test_errors(error: HearsayError, status: int) -> None:
     assert fits(ErrorBody, failure.body)
     assert failure.body["error"]["code"] == error.code
     permanent = failure.headers.get("x-should-retry") == "false"
-    # Clients try 408, 409, 429 and everything from 500 up again; only overload shall be.
-    assert permanent == (status >= 500)
+    # Clients try 408, 409, 429 and everything from 500 up again; only what passes by itself shall be.
+    assert permanent == (status >= 500 and error.retry_after is None)
 
 
 def test_a_subclass_has_the_status_of_its_parent() -> None:

@@ -15,22 +15,19 @@ from hearsay.engines.protocols import (
     ContinuousRecognizer,
     Engine,
     Synthesizer,
-    UtteranceRecognizer,
     WindowRecognizer,
     as_recognizer,
     as_synthesizer,
 )
 from hearsay.errors import UnsupportedOption
-from tests.support.fake_stream import FakeUtteranceRecognizer
 
-KINDS = (WindowRecognizer, UtteranceRecognizer, Synthesizer)
+KINDS = (WindowRecognizer, Synthesizer)
 
 
 @pytest.mark.parametrize(
     ("engine", "kind"),
     [
         (FakeWindowRecognizer(), WindowRecognizer),
-        (FakeUtteranceRecognizer(), UtteranceRecognizer),
         (FakeSynthesizer(), Synthesizer),
     ],
 )
@@ -47,8 +44,8 @@ def test_a_recogniser_that_has_a_batch_to_join_is_continuous() -> None:
     assert isinstance(Joinable(), ContinuousRecognizer)
 
 
-@pytest.mark.parametrize("engine", [FakeWindowRecognizer(), FakeUtteranceRecognizer()])
-def test_a_recogniser_cannot_speak(engine: Engine) -> None:
+def test_a_recogniser_cannot_speak() -> None:
+    engine = FakeWindowRecognizer()
     assert as_recognizer(engine, cards.fake()) is engine
     with pytest.raises(UnsupportedOption, match="`fake` transcribes; it cannot speak") as caught:
         as_synthesizer(engine, cards.fake())

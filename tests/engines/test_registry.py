@@ -45,11 +45,8 @@ def test_embedded_models_are_loaded_without_a_folder() -> None:
     assert isinstance(registry.load(fake_cards.fake_voice(), None, Runtime()), FakeSynthesizer)
 
 
-def test_for_every_task_something_is_always_there() -> None:
-    assert (
-        registry.embedded(Task.TRANSCRIBE).id == registry.embedded(Task.TRANSLATE).id == "pocketsphinx-en-us"
-    )
-    assert registry.embedded(Task.SYNTHESIZE).id == "espeak-ng"
+def test_a_synthesizer_is_always_there() -> None:
+    assert registry.embedded_synthesizer().id == "espeak-ng"
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,8 +56,8 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not registry.is_runnable(voice) and "pip install" in registry.spec(voice).remedy
     assert registry.is_runnable(fake_cards.fake())
     monkeypatch.setattr(engine_spec, "is_installed", lambda package: False)
-    assert registry.voices(registry.embedded(Task.SYNTHESIZE)) == ()
-    assert registry.variants(registry.embedded(Task.SYNTHESIZE)) == ()
+    assert registry.voices(registry.embedded_synthesizer()) == ()
+    assert registry.variants(registry.embedded_synthesizer()) == ()
 
 
 def test_reads_languages_off_the_vocabulary(converted: Path) -> None:

@@ -15,7 +15,6 @@ from hearsay.domain import ModelCard, Task
 from hearsay.engines import registry
 from hearsay.engines.fake.recognizer import FakeWindowRecognizer
 from hearsay.engines.hardware import GIB, Machine
-from hearsay.engines.pocketsphinx import cards as pocketsphinx_cards
 from hearsay.engines.whisper.recognizer import WhisperRecognizer
 from hearsay.engines.whisper.weights.conversion import convert
 from hearsay.errors import (
@@ -123,7 +122,6 @@ def test_every_size_has_its_three_spellings_and_its_repository(house: House) -> 
         ("distil-whisper-large-v3-en", "distil-whisper-large-v3-en"),
         ("distil-whisper/distil-large-v3.5", "distil-whisper-large-v3.5"),
         ("distil-whisper/distil-large-v3.5-ct2", "distil-whisper-large-v3.5"),
-        ("pocketsphinx", "pocketsphinx-en-us"),
     ],
 )
 def test_other_families_have_their_names_too(house: House, name: str, id_: str) -> None:
@@ -208,11 +206,22 @@ def test_own_folders_are_models_under_their_names(house: House) -> None:
 # Defaults
 
 
-def test_without_weights_the_embedded_model_serves(house: House) -> None:
+@pytest.mark.parametrize("name", [None, "auto", "whisper-1", "gpt-4o-transcribe"])
+@pytest.mark.parametrize("task", [Task.TRANSCRIBE, Task.TRANSLATE])
+def test_without_weights_the_default_is_to_be_installed(house: House, name: str | None, task: Task) -> None:
     catalogue = house.catalogue()
-    assert catalogue.card().id == pocketsphinx_cards.POCKETSPHINX
-    assert catalogue.installed(catalogue.card())
-    assert "hearsay models pull whisper-base" in (catalogue.upgrade_hint(catalogue.card()) or "")
+    card = catalogue.card(name, task)
+    assert card.id == catalogue.recommended().id == "whisper-base"
+    problem = catalogue.unready(card)
+    assert problem is not None and "`hearsay models pull whisper-base`" in problem.message
+    with pytest.raises(ModelNotInstalled):
+        catalogue.load(card)
+
+
+def test_without_weights_a_large_machine_gets_one_that_can_do_the_task(house: House) -> None:
+    catalogue = house.catalogue(machine=Machine(cores=16, memory_bytes=64 * GIB))
+    assert catalogue.card().id == "whisper-large-v3-turbo"
+    assert catalogue.card(None, Task.TRANSLATE).id == "whisper-small"
 
 
 def test_auto_takes_the_best_that_is_installed(house: House) -> None:
@@ -227,7 +236,7 @@ def test_auto_takes_the_best_that_is_installed(house: House) -> None:
         house.install(repository)
         house.clock.now += 10
         assert catalogue.card().id == best
-    assert catalogue.upgrade_hint(catalogue.card()) is None
+    assert catalogue.unready(catalogue.card()) is None
 
 
 def test_own_models_come_first_in_the_order_given(house: House) -> None:
@@ -241,14 +250,13 @@ def test_the_default_for_translation_can_translate(house: House) -> None:
     house.install("mobiuslabsgmbh/faster-whisper-large-v3-turbo")
     catalogue = house.catalogue()
     assert catalogue.card("whisper-1").id == "whisper-large-v3-turbo"
-    with pytest.raises(UnsupportedOption, match="hearsay models pull whisper-base"):
-        catalogue.card("whisper-1", Task.TRANSLATE)
+    assert catalogue.card("whisper-1", Task.TRANSLATE).id == "whisper-base"  # which is yet to be installed
     house.install("Systran/faster-whisper-small")
     house.clock.now += 10
     assert catalogue.card("whisper-1", Task.TRANSLATE).id == "whisper-small"
 
 
-@pytest.mark.parametrize("name", ["turbo", "small.en", "distil-large-v3", "pocketsphinx-en-us"])
+@pytest.mark.parametrize("name", ["turbo", "small.en", "distil-large-v3"])
 def test_models_that_cannot_translate_say_so(house: House, name: str) -> None:
     with pytest.raises(UnsupportedOption, match="cannot translate to English") as error:
         house.catalogue().card(name, Task.TRANSLATE)
@@ -256,25 +264,13 @@ def test_models_that_cannot_translate_say_so(house: House, name: str) -> None:
 
 
 def test_the_choice_is_remembered_for_a_moment(house: House) -> None:
+    house.install("Systran/faster-whisper-tiny")
     catalogue = house.catalogue()
-    assert catalogue.card().id == pocketsphinx_cards.POCKETSPHINX
+    assert catalogue.card().id == "whisper-tiny"
     house.install(BASE)
-    assert catalogue.card().id == pocketsphinx_cards.POCKETSPHINX
+    assert catalogue.card().id == "whisper-tiny"
     house.clock.now += 3
     assert catalogue.card().id == "whisper-base"
-
-
-def test_auto_wants_a_model_only_where_none_suits(house: House) -> None:
-    assert (wanted := house.catalogue().recommended_missing()) is not None and wanted.id == "whisper-base"
-    assert house.catalogue(default="tiny").recommended_missing() is None
-    assert house.catalogue(local={"mine": house.own("mine")}).recommended_missing() is None
-    assert (
-        house.catalogue(default="whisper-1").recommended_missing() == house.catalogue().recommended_missing()
-    )
-    house.install("Systran/faster-whisper-large-v3")
-    assert house.catalogue().recommended_missing() is not None
-    house.install("Systran/faster-whisper-tiny")
-    assert house.catalogue().recommended_missing() is None
 
 
 # Weights
@@ -366,7 +362,7 @@ def connected(house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 def test_pulls_into_our_folder_and_switches_the_default(house: House, connected: LocalHub) -> None:
     catalogue = house.catalogue()
-    assert catalogue.card().id == pocketsphinx_cards.POCKETSPHINX
+    assert not catalogue.installed(catalogue.card())
     folder = catalogue.pull("openai/whisper-base")
     assert folder == house.root / "models" / "Systran--faster-whisper-base"
     assert catalogue.card().id == "whisper-base"
@@ -406,7 +402,7 @@ def test_damage_in_the_hubs_cache_is_not_mended_there(
 
 def test_there_is_nothing_to_pull_for_embedded_and_own_models(house: House, connected: LocalHub) -> None:
     catalogue = house.catalogue(local={"mine": house.own("mine")})
-    for name in ("pocketsphinx", "mine"):
+    for name in ("espeak-ng", "mine"):
         with pytest.raises(ConfigurationError, match="nothing to download"):
             catalogue.pull(name)
     with pytest.raises(ModelNotFound):
@@ -418,7 +414,7 @@ def test_removes_what_was_pulled_also_half_of_it(house: House, connected: LocalH
     catalogue = house.catalogue()
     folder = catalogue.pull("base")
     assert catalogue.remove("base") == folder
-    assert not folder.exists() and catalogue.card().id == pocketsphinx_cards.POCKETSPHINX
+    assert not folder.exists() and not catalogue.installed(catalogue.card())
     half = make(folder.with_name(f"{folder.name}.part"), {"model.bin.partial": b"x"})
     catalogue.remove("base")
     assert not half.exists()
@@ -467,7 +463,7 @@ def test_removes_nothing_that_is_not_ours(house: House) -> None:
     for name, reason in (
         ("mine", "will not delete"),
         ("base", re.escape(str(snapshot))),
-        ("pocketsphinx", "part of Hearsay"),
+        ("espeak-ng", "part of Hearsay"),
     ):
         with pytest.raises(ConfigurationError, match=reason):
             catalogue.remove(name)

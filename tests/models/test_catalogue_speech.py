@@ -14,7 +14,6 @@ from hearsay.engines import engine_spec
 from hearsay.engines.espeak import cards as espeak_cards
 from hearsay.engines.fake import cards as fake_cards
 from hearsay.engines.fake.synthesizer import FakeSynthesizer
-from hearsay.engines.pocketsphinx import cards as pocketsphinx_cards
 from hearsay.errors import ConfigurationError, ModelNotFound, ModelNotInstalled, UnsupportedOption
 from hearsay.models import hosted_names
 from hearsay.models.catalogue import Catalogue, Runtime
@@ -115,12 +114,12 @@ def test_each_task_has_a_default_of_its_own(house: House) -> None:
 def test_whatever_a_name_can_do_it_has_a_model(house: House) -> None:
     catalogue = house.catalogue()
     assert catalogue.named("tts-1").id == catalogue.named("ESPEAK-NG").id == espeak_cards.ESPEAK_NG
-    assert catalogue.named("whisper-1").id == catalogue.named("auto").id == pocketsphinx_cards.POCKETSPHINX
+    assert catalogue.named("whisper-1").id == catalogue.named("auto").id == "whisper-base"
     with pytest.raises(ModelNotFound):
         catalogue.named("tts-3")
 
 
-@pytest.mark.parametrize("name", ["whisper-1", "gpt-4o-transcribe", "tiny", "pocketsphinx"])
+@pytest.mark.parametrize("name", ["whisper-1", "gpt-4o-transcribe", "tiny"])
 def test_a_model_that_only_listens_names_one_that_speaks(house: House, name: str) -> None:
     with pytest.raises(UnsupportedOption, match=r"cannot speak\. `espeak-ng` can, and is installed") as error:
         house.catalogue().card(name, Task.SYNTHESIZE)
@@ -173,11 +172,10 @@ def test_speakers_come_best_first(house: House) -> None:
     assert speaker(catalogue) == "mine" and catalogue.card().id == "ears"
 
 
-def test_own_voices_do_not_keep_a_whisper_from_being_wanted(house: House) -> None:
+def test_own_voices_do_not_keep_a_whisper_from_being_the_default(house: House) -> None:
     own = lay(house.root / "own", toy_voice())
-    assert (wanted := house.catalogue(local={"mine": own}).recommended_missing()) is not None
-    assert wanted.id == "whisper-base"
-    assert house.catalogue(speaking="toy-voice").recommended_missing() is not None
+    for catalogue in (house.catalogue(local={"mine": own}), house.catalogue(speaking="toy-voice")):
+        assert catalogue.card().id == "whisper-base" and not catalogue.installed(catalogue.card())
 
 
 def test_a_fake_voice_is_never_the_default(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,7 +222,6 @@ def test_neural_voices_need_what_runs_them(house: House, monkeypatch: pytest.Mon
 def test_the_way_to_better_voices_is_told_while_there_are_none(house: House) -> None:
     catalogue = house.catalogue()
     assert "`hearsay models pull toy-voice`" in (catalogue.voice_upgrade_hint() or "")
-    assert catalogue.upgrade_hint(catalogue.named("espeak-ng")) is None
     install(house)
     assert house.catalogue().voice_upgrade_hint() is None
 

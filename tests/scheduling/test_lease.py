@@ -21,7 +21,6 @@ from hearsay.scheduling.model_pool import Lease, ModelPool
 from hearsay.tts.synthesis import Synthesis
 from tests.scheduling.test_cancellable_synthesizer import WAIT, Mute, Slow
 from tests.scheduling.test_model_pool import Clock, until
-from tests.support.fake_stream import FakeUtteranceRecognizer
 
 HIGH = SynthesisOptions("high")
 
@@ -43,8 +42,7 @@ class Shelf:
 
     def load(self, card: ModelCard) -> Engine:
         self.loads.append(card.id)
-        ears = FakeWindowRecognizer if "window" in card.id else FakeUtteranceRecognizer
-        engine: Any = ears() if card.id.startswith("ear") else self._make()
+        engine: Any = FakeWindowRecognizer() if card.id.startswith("ear") else self._make()
         close = engine.close
 
         def closing() -> None:
@@ -95,11 +93,10 @@ def test_a_lease_is_for_what_the_model_can_do() -> None:
             assert isinstance(lease.synthesizer, Synthesizer) and lease.request_queue is None
             with pytest.raises(UnsupportedOption, match="`light` speaks; it cannot transcribe"):
                 _ = lease.recognizer
-        for name in ("ear", "ear-window"):
-            async with await pool.lease(name) as lease:
-                assert lease.recognizer is lease.recognizer
-                with pytest.raises(UnsupportedOption, match="transcribes; it cannot speak"):
-                    _ = lease.synthesizer
+        async with await pool.lease("ear") as lease:
+            assert lease.recognizer is lease.recognizer
+            with pytest.raises(UnsupportedOption, match="transcribes; it cannot speak"):
+                _ = lease.synthesizer
         await pool.close()
 
     run(scenario)

@@ -1,4 +1,4 @@
-"""Steps taken in a thread: in order, one ahead and no more, failures told, in one call or in turns."""
+"""Steps taken in a thread: in order, one ahead and no more, failures told."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from hearsay.scheduling.lease import ThreadStream
 from tests.support.recognizers import WAIT
 
 T = TypeVar("T")
-
-BOTH = pytest.mark.parametrize("in_turns", [False, True])
 
 
 class Thread:
@@ -43,36 +41,30 @@ def run(scenario: Callable[[Thread], Any]) -> None:
         thread.executor.shutdown()
 
 
-def stepping(
-    thread: Thread, make: Callable[[], Iterable[int]], *, in_turns: bool, perform: Any = None
-) -> ThreadStream[int]:
-    return ThreadStream(make, thread.submit, in_turns=in_turns, perform=perform or (lambda step: step()))
+def stepping(thread: Thread, make: Callable[[], Iterable[int]], *, perform: Any = None) -> ThreadStream[int]:
+    return ThreadStream(make, thread.submit, perform=perform or (lambda step: step()))
 
 
-@BOTH
 @pytest.mark.parametrize("n_items", [0, 1, 2, 50])
-def test_items_come_in_order_from_the_thread_to_their_end(n_items: int, in_turns: bool) -> None:
+def test_items_come_in_order_from_the_thread_to_their_end(n_items: int) -> None:
     async def scenario(thread: Thread) -> None:
         def numbers() -> Iterator[int]:
             for number in range(n_items):
                 assert threading.current_thread().name == "the thread_0"
                 yield number
 
-        steps = stepping(thread, numbers, in_turns=in_turns)
+        steps = stepping(thread, numbers)
         assert [item async for item in steps] == list(range(n_items))
         for _ in range(2):
             with pytest.raises(StopAsyncIteration):
                 await anext(steps)
-        if in_turns:
-            assert thread.n_calls == n_items + 1  # the last one found the end
 
     run(scenario)
 
 
-@BOTH
-def test_nothing_is_done_before_somebody_asks(in_turns: bool) -> None:
+def test_nothing_is_done_before_somebody_asks() -> None:
     async def scenario(thread: Thread) -> None:
-        steps = stepping(thread, lambda: pytest.fail("nobody asked"), in_turns=in_turns)
+        steps = stepping(thread, lambda: pytest.fail("nobody asked"))
         await thread.is_at_rest()
         steps.close()
         assert thread.n_calls == 0
@@ -80,8 +72,7 @@ def test_nothing_is_done_before_somebody_asks(in_turns: bool) -> None:
     run(scenario)
 
 
-@BOTH
-def test_one_step_is_taken_ahead_and_no_more(in_turns: bool) -> None:
+def test_one_step_is_taken_ahead_and_no_more() -> None:
     async def scenario(thread: Thread) -> None:
         made: list[int] = []
 
@@ -90,7 +81,7 @@ def test_one_step_is_taken_ahead_and_no_more(in_turns: bool) -> None:
                 made.append(number)
                 yield number
 
-        steps = stepping(thread, numbers, in_turns=in_turns)
+        steps = stepping(thread, numbers)
         for expected in range(20):
             assert await anext(steps) == expected
             await thread.is_at_rest()
@@ -111,7 +102,7 @@ def test_whoever_is_quick_enough_needs_one_call() -> None:
                     assert asked.acquire(timeout=WAIT)
                 yield number
 
-        steps = stepping(thread, numbers, in_turns=False)
+        steps = stepping(thread, numbers)
         waiting = asyncio.ensure_future(anext(steps))
         for expected in range(49):
             assert await waiting == expected
@@ -124,14 +115,13 @@ def test_whoever_is_quick_enough_needs_one_call() -> None:
     run(scenario)
 
 
-@BOTH
-def test_failures_come_after_the_items_before_them_and_stay(in_turns: bool) -> None:
+def test_failures_come_after_the_items_before_them_and_stay() -> None:
     async def scenario(thread: Thread) -> None:
         def broken() -> Iterator[int]:
             yield 1
             raise ValueError("lost")
 
-        steps = stepping(thread, broken, in_turns=in_turns)
+        steps = stepping(thread, broken)
         assert await anext(steps) == 1
         for _ in range(2):
             with pytest.raises(ValueError, match="lost"):
@@ -140,20 +130,18 @@ def test_failures_come_after_the_items_before_them_and_stay(in_turns: bool) -> N
     run(scenario)
 
 
-@BOTH
-def test_what_cannot_be_made_fails_whoever_asked(in_turns: bool) -> None:
+def test_what_cannot_be_made_fails_whoever_asked() -> None:
     async def scenario(thread: Thread) -> None:
         def unmakeable() -> Iterator[int]:
             raise ValueError("no")
 
         with pytest.raises(ValueError, match="no"):
-            await anext(stepping(thread, unmakeable, in_turns=in_turns))
+            await anext(stepping(thread, unmakeable))
 
     run(scenario)
 
 
-@BOTH
-def test_whoever_performs_steps_may_end_them(in_turns: bool) -> None:
+def test_whoever_performs_steps_may_end_them() -> None:
     async def scenario(thread: Thread) -> None:
         closed = threading.Event()
 
@@ -171,7 +159,7 @@ def test_whoever_performs_steps_may_end_them(in_turns: bool) -> None:
                 raise Cancelled
             return step()
 
-        steps = stepping(thread, numbers, in_turns=in_turns, perform=perform)
+        steps = stepping(thread, numbers, perform=perform)
         assert [await anext(steps) for _ in range(3)] == [0, 1, 2]
         with pytest.raises(Cancelled):
             await anext(steps)
@@ -185,7 +173,7 @@ def test_whoever_performs_steps_may_end_them(in_turns: bool) -> None:
 def test_a_thread_that_is_refused_fails_whoever_asks() -> None:
     async def scenario(thread: Thread) -> None:
         thread.executor.shutdown()
-        steps = stepping(thread, lambda: [1], in_turns=False)
+        steps = stepping(thread, lambda: [1])
         for _ in range(2):
             with pytest.raises(RuntimeError):
                 await anext(steps)
@@ -203,7 +191,7 @@ def test_a_loop_that_has_ended_harms_no_thread() -> None:
         yield 1
 
     async def scenario() -> None:
-        asking = asyncio.ensure_future(anext(stepping(thread, slow, in_turns=False)))
+        asking = asyncio.ensure_future(anext(stepping(thread, slow)))
         await asyncio.to_thread(begun.wait, WAIT)
         asking.cancel()
 

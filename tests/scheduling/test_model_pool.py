@@ -1,7 +1,6 @@
-"""The pool: admission at once, loading once, fair turns, prompt cancellation, room by unloading, its end.
+"""The pool: admission at once, loading once, prompt cancellation, room by unloading, its end.
 
-Of models that take whole utterances requests share the one thread; of those that take windows each has a
-thread of its own, and their jobs meet in batches.
+Each request has a thread of its own, and their jobs meet in batches.
 """
 
 from __future__ import annotations
@@ -21,18 +20,15 @@ from hearsay.asr.transcription import Transcription
 from hearsay.domain import Audio, Chunking, ModelCard, Task, TranscribeOptions, Transcript
 from hearsay.engines.fake import cards as fake_cards
 from hearsay.engines.fake.recognizer import FakeWindowRecognizer
-from hearsay.engines.protocols import Recognizer
+from hearsay.engines.fake.synthesizer import FakeSynthesizer
+from hearsay.engines.protocols import Engine
 from hearsay.engines.whisper.loading import load as load_whisper
 from hearsay.errors import Cancelled, EngineFailed, ModelNotFound, Overloaded
 from hearsay.media import decoding
 from hearsay.scheduling.admission import Admission
 from hearsay.scheduling.model_pool import BatchLimits, Lease, ModelPool
-from tests.support.fake_stream import FakeUtteranceRecognizer
 from tests.support.paths import DATA
 from tests.support.recognizers import WAIT, Machine, encode
-
-KINDS = pytest.mark.parametrize("kind", [FakeUtteranceRecognizer, FakeWindowRecognizer])
-"""Both kinds of model, for what they have in common."""
 
 
 class Clock:
@@ -48,7 +44,7 @@ class Clock:
 class Shelf:
     """A catalogue of models named after letters; counts loads, can hold them up or make them fail."""
 
-    def __init__(self, make: Callable[[], Recognizer]) -> None:
+    def __init__(self, make: Callable[[], Engine]) -> None:
         self.loads: list[str] = []
         self.closed: list[str] = []
         self._make = make
@@ -61,7 +57,7 @@ class Shelf:
             raise ModelNotFound()
         return replace(fake_cards.fake(), id=name or "default")
 
-    def load(self, card: ModelCard) -> Recognizer:
+    def load(self, card: ModelCard) -> Engine:
         self.loads.append(card.id)
         assert self.gate.wait(WAIT)
         if self.failures:
@@ -76,7 +72,7 @@ def admitted(pool: ModelPool) -> int:
     return sum(map(pool.admission.n_using, pool._slots))
 
 
-def run(scenario: Callable[[Shelf], Any], kind: Callable[[], Recognizer] = FakeUtteranceRecognizer) -> Shelf:
+def run(scenario: Callable[[Shelf], Any], kind: Callable[[], Engine] = FakeWindowRecognizer) -> Shelf:
     shelf = Shelf(kind)
     asyncio.run(scenario(shelf))
     return shelf
@@ -102,24 +98,7 @@ async def hold(lease: Lease, gate: threading.Event) -> asyncio.Task[bool]:
     return task
 
 
-def test_utterances_are_worked_on_in_one_thread_of_the_model() -> None:
-    async def scenario(shelf: Shelf) -> None:
-        pool = ModelPool(shelf)
-        async with await pool.lease("a") as one, await pool.lease("a") as two, await pool.lease("b") as three:
-            names = [await lease.run(lambda: threading.current_thread().name) for lease in (one, two, three)]
-            assert names[0] == names[1] != names[2]
-            assert threading.current_thread().name not in names
-            assert one.recognizer is two.recognizer is not three.recognizer
-            assert await one.run(divmod, 7, 2) == (3, 1)
-        await pool.close()
-
-    shelf = run(scenario)
-    assert shelf.loads == ["a", "b"]
-    assert sorted(shelf.closed) == ["a", "b"]
-
-
-@KINDS
-def test_two_requests_for_an_unloaded_model_load_it_once(kind: Callable[[], Recognizer]) -> None:
+def test_two_requests_for_an_unloaded_model_load_it_once() -> None:
     async def scenario(shelf: Shelf) -> None:
         shelf.gate.clear()
         pool = ModelPool(shelf)
@@ -132,11 +111,10 @@ def test_two_requests_for_an_unloaded_model_load_it_once(kind: Callable[[], Reco
         assert pool.loaded() == ["a"]
         await pool.close()
 
-    assert run(scenario, kind).loads == ["a"]
+    assert run(scenario).loads == ["a"]
 
 
-@KINDS
-def test_a_failed_load_is_told_to_all_who_wait_and_can_be_tried_again(kind: Callable[[], Recognizer]) -> None:
+def test_a_failed_load_is_told_to_all_who_wait_and_can_be_tried_again() -> None:
     async def scenario(shelf: Shelf) -> None:
         shelf.gate.clear()
         shelf.failures = [EngineFailed("no memory")]
@@ -151,7 +129,7 @@ def test_a_failed_load_is_told_to_all_who_wait_and_can_be_tried_again(kind: Call
             assert lease.card.id == "a"
         await pool.close()
 
-    assert run(scenario, kind).loads == ["a", "a"]
+    assert run(scenario).loads == ["a", "a"]
 
 
 def test_one_caller_who_leaves_does_not_take_the_model_from_the_others() -> None:
@@ -197,7 +175,7 @@ def test_more_than_may_wait_are_refused_at_once() -> None:
         assert admitted(pool) == 0
         await pool.close()
 
-    run(scenario)
+    run(scenario, FakeSynthesizer)
 
 
 def test_unknown_models_take_no_permit() -> None:
@@ -228,36 +206,7 @@ def test_work_is_done_first_come_first_served() -> None:
     run(scenario)
 
 
-def test_streams_take_turns_so_a_short_one_overtakes_a_long_one() -> None:
-    async def scenario(shelf: Shelf) -> None:
-        pool = ModelPool(shelf)
-        turns: list[str] = []
-
-        def steps(name: str, n_steps: int) -> Iterator[int]:
-            for i in range(n_steps):
-                turns.append(name)
-                yield i
-
-        async def consume(name: str, n_steps: int) -> None:
-            async with await pool.lease() as lease:
-                assert [i async for i in lease.stream(lambda: steps(name, n_steps))] == list(range(n_steps))
-
-        gate = threading.Event()
-        async with await pool.lease() as lease:
-            busy = await hold(lease, gate)
-            works = [asyncio.ensure_future(consume(*work)) for work in (("long", 50), ("short", 2))]
-            await until(lambda: admitted(pool) == 3)
-            gate.set()
-            await asyncio.gather(busy, *works)
-        assert turns.index("short") < 5
-        assert max(i for i, name in enumerate(turns) if name == "short") < 10
-        await pool.close()
-
-    run(scenario)
-
-
-@KINDS
-def test_a_slow_reader_is_waited_for_with_one_step_in_hand(kind: Callable[[], Recognizer]) -> None:
+def test_a_slow_reader_is_waited_for_with_one_step_in_hand() -> None:
     async def scenario(shelf: Shelf) -> None:
         pool = ModelPool(shelf)
         made: list[int] = []
@@ -274,13 +223,10 @@ def test_a_slow_reader_is_waited_for_with_one_step_in_hand(kind: Callable[[], Re
                 assert len(made) == expected + 2
         await pool.close()
 
-    run(scenario, kind)
+    run(scenario)
 
 
-@KINDS
-def test_closing_a_stream_ends_its_work_within_a_step_and_closes_its_iterator(
-    kind: Callable[[], Recognizer],
-) -> None:
+def test_closing_a_stream_ends_its_work_within_a_step_and_closes_its_iterator() -> None:
     async def scenario(shelf: Shelf) -> None:
         pool = ModelPool(shelf)
         events: list[str] = []
@@ -303,14 +249,12 @@ def test_closing_a_stream_ends_its_work_within_a_step_and_closes_its_iterator(
         lease.release()
         await pool.close()
         assert events.count("step") <= 2
-        whose = "model" if kind is FakeUtteranceRecognizer else "request for"
-        assert events[-1] == f"closed in {whose} default_0"
+        assert events[-1] == "closed in request for default_0"
 
-    run(scenario, kind)
+    run(scenario)
 
 
-@KINDS
-def test_a_cancelled_task_cancels_what_it_waits_for(kind: Callable[[], Recognizer]) -> None:
+def test_a_cancelled_task_cancels_what_it_waits_for() -> None:
     async def scenario(shelf: Shelf) -> None:
         pool = ModelPool(shelf)
         seen: list[str] = []
@@ -337,30 +281,28 @@ def test_a_cancelled_task_cancels_what_it_waits_for(kind: Callable[[], Recognize
         assert seen == ["flag"] and admitted(pool) == 0
         await pool.close()
 
-    run(scenario, kind)
+    run(scenario)
 
 
 def test_what_waits_in_line_is_dropped_when_its_caller_leaves() -> None:
     async def scenario(shelf: Shelf) -> None:
         pool = ModelPool(shelf)
         gate, done = threading.Event(), list[str]()
-        first, second = await pool.lease(), await pool.lease()
-        busy = await hold(first, gate)
-        waiting = asyncio.ensure_future(second.run(done.append, "never"))
+        lease = await pool.lease()
+        busy = await hold(lease, gate)
+        waiting = asyncio.ensure_future(lease.run(done.append, "never"))
         await asyncio.sleep(0)
-        second.release()
+        lease.release()
         gate.set()
         with pytest.raises(Cancelled):
             await waiting
         assert await busy and done == []
-        first.release()
         await pool.close()
 
     run(scenario)
 
 
-@KINDS
-def test_failures_reach_the_caller_and_leave_the_model_usable(kind: Callable[[], Recognizer]) -> None:
+def test_failures_reach_the_caller_and_leave_the_model_usable() -> None:
     async def scenario(shelf: Shelf) -> None:
         pool = ModelPool(shelf)
 
@@ -377,7 +319,7 @@ def test_failures_reach_the_caller_and_leave_the_model_usable(kind: Callable[[],
             assert await lease.run(lambda: 5) == 5
         await pool.close()
 
-    assert run(scenario, kind).loads == ["default"]
+    assert run(scenario).loads == ["default"]
 
 
 def test_the_least_recently_used_idle_model_makes_room() -> None:
@@ -446,33 +388,7 @@ def test_the_loop_itself_unloads_idle_models() -> None:
     run(scenario)
 
 
-def test_where_the_time_went_is_measured() -> None:
-    async def scenario(shelf: Shelf) -> None:
-        clock = Clock()
-        pool = ModelPool(shelf, clock=clock)
-        first, second = await pool.lease(), await pool.lease()
-        gate, started = threading.Event(), threading.Event()
-
-        def work() -> None:
-            started.set()
-            assert gate.wait(WAIT)
-            clock.now += 3
-
-        busy = asyncio.ensure_future(first.run(work))
-        await until(started.is_set)
-        waiting = asyncio.ensure_future(second.run(lambda: None))
-        await asyncio.sleep(0)
-        gate.set()
-        await asyncio.gather(busy, waiting)
-        assert (first.timings.queued, first.timings.serving) == (0, 3)
-        assert (second.timings.queued, second.timings.serving) == (3, 0)
-        await pool.close()
-
-    run(scenario)
-
-
-@KINDS
-def test_whoever_awaits_a_load_gets_no_lease_from_a_closed_pool(kind: Callable[[], Recognizer]) -> None:
+def test_whoever_awaits_a_load_gets_no_lease_from_a_closed_pool() -> None:
     async def scenario(shelf: Shelf) -> None:
         shelf.gate.clear()
         pool = ModelPool(shelf)
@@ -486,11 +402,10 @@ def test_whoever_awaits_a_load_gets_no_lease_from_a_closed_pool(kind: Callable[[
         await closing
         assert (admitted(pool), shelf.closed) == (0, ["default"])
 
-    run(scenario, kind)
+    run(scenario)
 
 
-@KINDS
-def test_closing_ends_everything_and_refuses_newcomers(kind: Callable[[], Recognizer]) -> None:
+def test_closing_ends_everything_and_refuses_newcomers() -> None:
     async def scenario(shelf: Shelf) -> None:
         pool = ModelPool(shelf, max_loaded=1)
         lease = await pool.lease("a")
@@ -517,7 +432,7 @@ def test_closing_ends_everything_and_refuses_newcomers(kind: Callable[[], Recogn
             await pool.lease("a")
         assert pool.loaded() == [] and admitted(pool) == 0
 
-    assert run(scenario, kind).closed == ["a"]
+    assert run(scenario).closed == ["a"]
 
 
 async def hand_in(lease: Lease, name: int) -> float:
@@ -551,15 +466,6 @@ class TestWindows:
                 assert await two.run(divmod, 7, 2) == (3, 1)
                 gate.set()
                 assert await busy
-            await pool.close()
-
-        run(scenario, FakeWindowRecognizer)
-
-    def test_utterances_have_no_desk(self) -> None:
-        async def scenario(shelf: Shelf) -> None:
-            pool = ModelPool(shelf)
-            async with await pool.lease() as lease:
-                assert lease.request_queue is None
             await pool.close()
 
         run(scenario)
@@ -627,7 +533,7 @@ class TestWindows:
             assert shelf.closed == ["nothing yet", "a"]
             await pool.close()
 
-        run(scenario, FakeWindowRecognizer)
+        run(scenario)
 
     def test_closing_ends_what_waits_and_what_is_iterated(self) -> None:
         machine, closed = Machine(), threading.Event()

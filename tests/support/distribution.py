@@ -12,8 +12,6 @@ from xdist.scheduler import LoadScopeScheduling
 
 TOGETHER = {
     "tests/compat/": "clients and the servers they talk to",
-    "tests/system/test_embedded_wer.py": "what PocketSphinx hears by itself",
-    "tests/system/test_server_wer.py": "what PocketSphinx hears by itself",
 }
 """Beginning of a path → what these modules have in common and one worker therefore makes once."""
 

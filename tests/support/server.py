@@ -27,7 +27,7 @@ from hearsay.domain import SAMPLE_RATE, Audio, ModelCard
 from hearsay.engines.fake import cards as fake_cards
 from hearsay.engines.fake.recognizer import FakeWindowRecognizer
 from hearsay.engines.fake.synthesizer import FakeSynthesizer
-from hearsay.engines.protocols import Engine, Recognizer, Synthesizer
+from hearsay.engines.protocols import Engine, Synthesizer, WindowRecognizer
 from hearsay.media import decoding
 from hearsay.models.catalogue import Catalogue
 from hearsay.models.hub import Hub
@@ -86,7 +86,7 @@ class Staged(Catalogue):
     def __init__(
         self,
         models_folder: Path,
-        make: Callable[[], Recognizer],
+        make: Callable[[], WindowRecognizer],
         default: str,
         *,
         make_voice: Callable[[], Synthesizer] = FakeSynthesizer,
@@ -144,7 +144,7 @@ class Stage:
     """What a server under test is made of; tests change what they are about."""
 
     folder: Path
-    make: Callable[[], Recognizer] = FakeWindowRecognizer
+    make: Callable[[], WindowRecognizer] = FakeWindowRecognizer
     make_voice: Callable[[], Synthesizer] = FakeSynthesizer
     decoders: Decoders = field(default_factory=InlineDecoders)
     keys: Keyring = field(default_factory=Keyring)

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from hearsay.domain import SAMPLE_RATE, Samples, Segment, Task, TranscribeOptions, Word
+from hearsay.domain import RECOGNITION, SAMPLE_RATE, Audio, Samples, Segment, TranscribeOptions, Word
+from tests.support.whole_recording import WholeRecordingRecognizer
 
 NOTE, GAP, PAUSE = 0.3, 0.1, 0.5
 """Seconds of sound per word, of silence between words, of silence between sentences."""
@@ -47,50 +48,24 @@ def normal(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
 
 
-class ToneRecognizer:
-    """An `UtteranceRecognizer` for tones."""
+class ToneRecognizer(WholeRecordingRecognizer):
+    """A `WindowRecognizer` for tones."""
 
-    languages: tuple[str, ...] = ("en",)
-    tasks = frozenset({Task.TRANSCRIBE, Task.TRANSLATE})
+    tasks = RECOGNITION
 
-    def open(self, options: TranscribeOptions) -> ToneStream:
-        """Begin to listen."""
-        return ToneStream(options)
-
-    def close(self) -> None:
-        """Nothing to give back."""
-
-
-class ToneStream:
-    """Listens to the end, then tells."""
-
-    def __init__(self, options: TranscribeOptions) -> None:
-        self._options = options
-        self._samples: list[Samples] = []
-
-    def feed(self, samples: Samples) -> Iterator[Segment]:
-        """Take more audio."""
-        self._samples.append(samples)
-        return iter(())
-
-    def partial(self) -> str:
-        """Say nothing before the end."""
-        return ""
-
-    def finish(self) -> Iterator[Segment]:
+    def hear(self, audio: Audio, options: TranscribeOptions) -> list[Segment]:
         """Return a segment for each sentence."""
-        words: list[Word] = []
-        for word in hear(np.concatenate(self._samples)):
-            if words and word.start - words[-1].end > (GAP + PAUSE) / 2:
-                yield self._segment(words)
-                words = []
-            words.append(word)
-        if words:
-            yield self._segment(words)
+        sentences: list[list[Word]] = []
+        for word in hear(audio.samples()):
+            if not sentences or word.start - sentences[-1][-1].end > (GAP + PAUSE) / 2:
+                sentences.append([])
+            sentences[-1].append(word)
+        return [_segment(words, options) for words in sentences]
 
-    def _segment(self, words: list[Word]) -> Segment:
-        text = "".join(word.text for word in words)
-        return Segment(words[0].start, words[-1].end, text, tuple(words) if self._options.words else None)
+
+def _segment(words: list[Word], options: TranscribeOptions) -> Segment:
+    text = "".join(word.text for word in words)
+    return Segment(words[0].start, words[-1].end, text, tuple(words) if options.words else None)
 
 
 def hear(samples: Samples) -> Iterator[Word]:

@@ -33,7 +33,8 @@ _ERRORS = {
     415: "The body is of the wrong type.",
     429: "Too much work is waiting; `retry-after` says when to come back.",
     500: "The server is at fault.",
-    503: "The model is known but cannot serve; `x-should-retry: false` says that trying again does not help.",
+    503: "The model is not installed: the message names the command that helps, or `retry-after` says when "
+    "to come back, because it is being downloaded.",
 }
 """What each status means; the body is always the same."""
 
@@ -98,8 +99,6 @@ def _inlined(schema: Any, parts: dict[str, Any]) -> Any:
         return [_inlined(item, parts) for item in schema]
     return schema
 
-
-READY = errors(503)
 
 MODELS: Responses = {
     200: _answer(

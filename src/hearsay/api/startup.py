@@ -1,4 +1,4 @@
-"""Startup tasks, which run beside serving: load the default models, and pull a better one.
+"""Startup tasks, which run beside serving: load the default models, and pull the missing one.
 
 Knows no route. A pull runs in a thread that does not keep the process alive, and stops within a block when
 the server does.
@@ -54,10 +54,11 @@ def preload(catalogue: Catalogue) -> StartupTask:
 async def _preload(catalogue: Catalogue, pool: ModelPool, task: Task) -> None:
     while True:
         card = await asyncio.to_thread(catalogue.card, None, task)
+        if not await asyncio.to_thread(catalogue.installed, card):
+            return
         try:
             async with await pool.lease(card.id, task) as lease:
-                seconds, advice = round(lease.timings.loading, 3), catalogue.upgrade_hint(card)
-                _log.info("model loaded", model=card.id, seconds=seconds, advice=advice)
+                _log.info("model loaded", model=card.id, seconds=round(lease.timings.loading, 3))
                 return
         except Overloaded:
             return  # The server is shutting down, or requests have begun to load it already.
@@ -68,31 +69,19 @@ async def _preload(catalogue: Catalogue, pool: ModelPool, task: Task) -> None:
             return
 
 
-def upgrade(catalogue: Catalogue) -> StartupTask:
-    """Return the task that pulls the model that suits this machine, where none does, as the default."""
+def install(catalogue: Catalogue) -> StartupTask:
+    """Return the task that pulls and loads the default recogniser where it is not installed.
 
-    async def pull_better_model(pool: ModelPool) -> None:
-        missing = await asyncio.to_thread(catalogue.recommended_missing)
-        if missing is None:
+    Until then requests for it are answered with how far that is.
+    """
+
+    async def install_default(pool: ModelPool) -> None:
+        card = await asyncio.to_thread(catalogue.missing_default)
+        if card is None:
             return
-        serving = catalogue.card().id
-        problem = await asyncio.to_thread(catalogue.hub.problem)
-        if problem is not None:
-            _log.warning(
-                "no better model",
-                serving=serving,
-                reason=problem,
-                advice=catalogue.upgrade_hint(catalogue.card()),
-            )
-            return
-        _log.info(
-            "pulling a better model",
-            serving=serving,
-            pulling=missing.id,
-            size_mb=_megabytes(missing.size_bytes),
-        )
+        _log.info("pulling", model=card.id, size_mb=_megabytes(card.size_bytes))
         stopped = threading.Event()
-        log_progress = hub.progress_lines(missing.id, lambda text: _log.info("pulling", progress=text))
+        log_progress = hub.progress_lines(card.id, lambda text: _log.info("pulling", progress=text))
 
         def progress(done: int, total: int) -> None:
             if stopped.is_set():
@@ -100,21 +89,16 @@ def upgrade(catalogue: Catalogue) -> StartupTask:
             log_progress(done, total)
 
         try:
-            await _in_thread(lambda: catalogue.pull(missing.id, progress))
+            await _in_thread(lambda: catalogue.pull(card.id, progress))
         except asyncio.CancelledError:
             stopped.set()
             raise
         except HearsayError as error:
-            _log.error("pull failed", model=missing.id, reason=error.message, serving=serving)
+            _log.error("pull failed", model=card.id, reason=error.message)
             return
-        try:
-            async with await pool.lease(missing.id):
-                _log.info("switched over", serving=missing.id, before=serving)
-        except HearsayError as error:
-            catalogue.mark_unloadable(missing)
-            _log.error("not switched over", model=missing.id, reason=error.message, serving=serving)
+        await _preload(catalogue, pool, Task.TRANSCRIBE)
 
-    return pull_better_model
+    return install_default
 
 
 async def _in_thread(function: Callable[[], T]) -> T:

@@ -1,6 +1,6 @@
 """One transcription: a recording and options in, segments out as they are recognised, then the transcript.
 
-Knows no HTTP and no runtime. Both kinds of recogniser are driven from here, in the thread that iterates.
+Knows no HTTP and no runtime. The recogniser is driven from here, in the thread that iterates.
 """
 
 from __future__ import annotations
@@ -30,22 +30,13 @@ from hearsay.engines.jobs import Submit, run_inline
 from hearsay.engines.protocols import (
     AudioSlice,
     IsCancelled,
-    Recognizer,
     SpeechDetector,
-    Stream,
-    UtteranceRecognizer,
     WindowLoop,
     WindowRecognizer,
 )
 from hearsay.errors import Cancelled, UnsupportedOption
 from hearsay.text import languages
 from hearsay.vad.chunking import Chunk, stream_chunks
-
-FEED_SECONDS = 1
-"""Audio fed to a stream at once; between two such blocks a cancellation is noticed."""
-
-STEP_SECONDS = 30
-"""Audio fed to a stream before other requests may use the thread, as much as a window has."""
 
 _ROUNDING = 0.02
 """Seconds by which the end of a chunk may be later than that of its last span because of rounding."""
@@ -58,7 +49,7 @@ class Transcription:
         self,
         audio: Audio,
         options: TranscribeOptions,
-        recognizer: Recognizer,
+        recognizer: WindowRecognizer,
         card: ModelCard,
         *,
         decode: DecodeSettings | None = None,
@@ -69,7 +60,7 @@ class Transcription:
     ) -> None:
         """Check the options against the model; work begins with iteration.
 
-        `submit` takes the jobs for a window recogniser; without, they run in the thread that iterates.
+        `submit` takes the jobs for the recogniser; without, they run in the thread that iterates.
         `eager` brings the first segments of a long recording early, and the last ones a little later.
         Raises: `UnsupportedOption` for a task (`param` is `model`) or language that the model lacks.
         """
@@ -92,7 +83,7 @@ class Transcription:
         self._eager = eager
         self._decode = decode or DecodeSettings()
         self._segments: list[Segment] = []
-        self._steps = self._recognize(recognizer)
+        self._steps = self._windows(recognizer)
 
     @property
     def progress(self) -> float:
@@ -134,13 +125,7 @@ class Transcription:
             report=self._report,
         )
 
-    def _recognize(self, recognizer: Recognizer) -> Generator[Segment | None, None, None]:
-        if isinstance(recognizer, WindowRecognizer):
-            yield from self._windows(recognizer)
-        else:
-            yield from self._utterances(recognizer)
-
-    def _windows(self, recognizer: WindowRecognizer) -> Iterator[Segment | None]:
+    def _windows(self, recognizer: WindowRecognizer) -> Generator[Segment | None, None, None]:
         chunking = self._choose_chunking(recognizer)
         hallucinations = HallucinationFilter(self._decode) if chunking is Chunking.VAD else None
         self._parallel = parallel = ParallelWindows(
@@ -222,24 +207,6 @@ class Transcription:
         padding = (self._options.vad or self._decode.vad).padding
         return last - padding if last + _ROUNDING < chunk.end else inf
 
-    def _utterances(self, recognizer: UtteranceRecognizer) -> Iterator[Segment | None]:
-        stream = recognizer.open(self._options)
-        self._update_from(stream)
-        step = FEED_SECONDS * SAMPLE_RATE
-        for start in range(0, self._audio.n_samples, step):
-            yield from stream.feed(self._audio.samples(start, start + step))
-            self._done = (start + step) / SAMPLE_RATE
-            if self._done % STEP_SECONDS == 0:
-                yield None
-        if self._cancelled():
-            raise Cancelled
-        yield from stream.finish()
-        self._update_from(stream)
-
-    def _update_from(self, stream: Stream) -> None:
-        self.language = getattr(stream, "language", None) or self._options.language
-        self.warnings += [w for w in getattr(stream, "warnings", ()) if w not in self.warnings]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CancellableAudio(Audio):
@@ -254,7 +221,9 @@ class CancellableAudio(Audio):
         return Audio.samples(self, start, stop)
 
 
-def check_options(options: TranscribeOptions, recognizer: Recognizer, card: ModelCard) -> tuple[str, ...]:
+def check_options(
+    options: TranscribeOptions, recognizer: WindowRecognizer, card: ModelCard
+) -> tuple[str, ...]:
     """Return the codes of the languages that a model recognises. Raises: `UnsupportedOption`."""
     if options.task not in card.tasks or options.task not in recognizer.tasks:
         doing = {Task.TRANSLATE: "translate", Task.TRANSCRIBE: "transcribe"}[options.task]

@@ -56,9 +56,10 @@ def list_models(
         return
     heading = ("Model", "State", "Size", "Languages", "Can", "About")
     terminal.print_table(heading, [_row(model) for model in shown], optional=1)
-    for advice in (catalogue.upgrade_hint(catalogue.card()), catalogue.voice_upgrade_hint()):
-        if advice:
-            terminal.say(advice)
+    if (problem := catalogue.unready(catalogue.card())) is not None:
+        terminal.say(problem.message)
+    if hint := catalogue.voice_upgrade_hint():
+        terminal.say(hint)
 
 
 @app.command(

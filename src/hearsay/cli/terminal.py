@@ -8,13 +8,17 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from hearsay.errors import HearsayError
+
 if TYPE_CHECKING:
+    from hearsay.domain import Task
+    from hearsay.models.catalogue import Catalogue
     from hearsay.models.partial_folder import Progress
     from hearsay.settings import Resolved
 
@@ -86,3 +90,16 @@ def download_bar(label: str) -> Iterator[Progress]:
     with progress.Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def install_missing(catalogue: Catalogue, task: Task, notify: Callable[[str], None]) -> None:
+    """Download the default recogniser where it is missing, with a bar; say why where that fails."""
+    card = catalogue.missing_default(task)
+    if card is None:
+        return
+    notify(f"Downloading {card.id}, once; Ctrl-C stops it, and another run goes on from there.")
+    try:
+        with download_bar(card.id) as progress:
+            catalogue.pull(card.id, progress)
+    except HearsayError as error:
+        notify(error.message)

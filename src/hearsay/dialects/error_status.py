@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from hearsay import errors
 from hearsay.dialects.schemas import ErrorBody
-from hearsay.errors import HearsayError, Overloaded
+from hearsay.errors import HearsayError
 
 _INVALID = "invalid_request_error"
 _SERVER = "server_error"
@@ -53,7 +53,7 @@ def render_error(error: HearsayError) -> ErrorResponse:
     """Return the answer to an error of this server."""
     status, kind = next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
     headers: dict[str, str] = {}
-    if isinstance(error, Overloaded):
+    if error.retry_after is not None:
         wait = max(error.retry_after, 0.001)
         headers["retry-after"] = str(math.ceil(wait))
         headers["retry-after-ms"] = str(math.ceil(wait * 1000))

@@ -128,7 +128,7 @@ class EngineSpec:
     ranking: Callable[[Machine], tuple[str, ...]] | None = None
     """Order the ids of its models from best to worst default; None for the order of the cards."""
     suitable: Callable[[Machine], tuple[str, ...]] = lambda machine: ()
-    """Return the ids of the models that a machine carries, best first: one may be downloaded unasked."""
+    """Return the ids of the models that a machine carries, best first: the first is the one to install."""
     drawback: str = ""
     """What is wrong with its answers, as a predicate, where a better engine should be recommended."""
     is_light: bool = False

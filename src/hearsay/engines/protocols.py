@@ -152,42 +152,6 @@ class SpeechStream(Protocol):
         """Return the probability of the last, unfinished frame, if there is one: `float32[0 or 1]`."""
 
 
-class Stream(Protocol):
-    """One recording being recognised as it arrives.
-
-    A stream may have two more attributes, which callers read with `getattr`: `warnings: list[str]`, one
-    sentence for each option that it could only ignore (a prompt, a temperature), and `language: str | None`,
-    the language that it recognised.
-    """
-
-    def feed(self, samples: Samples) -> Iterator[Segment]:
-        """Add audio and return the segments that it completed."""
-
-    def partial(self) -> str:
-        """Return the text of the utterance still open."""
-
-    def finish(self) -> Iterator[Segment]:
-        """End the recording and return the last segments."""
-
-
-@runtime_checkable
-class UtteranceRecognizer(Protocol):
-    """A model that takes audio of any length as a stream (PocketSphinx)."""
-
-    languages: tuple[str, ...]
-    tasks: frozenset[Task]
-
-    def open(self, options: TranscribeOptions) -> Stream:
-        """Return a stream for one recording. Raises: `UnsupportedOption`."""
-
-    def close(self) -> None:
-        """Free the model's memory; it is unusable afterwards."""
-
-
-Recognizer = WindowRecognizer | UtteranceRecognizer
-"""Any model that turns speech into text."""
-
-
 class SynthesisStream(Protocol):
     """One utterance being synthesized, ahead of its reader."""
 
@@ -225,11 +189,11 @@ class Synthesizer(Protocol):
         """Free the model's memory, and cancel all utterances; it is unusable afterwards."""
 
 
-Engine = Recognizer | Synthesizer
+Engine = WindowRecognizer | Synthesizer
 """Any loaded model."""
 
 
-def as_recognizer(engine: Engine, card: ModelCard) -> Recognizer:
+def as_recognizer(engine: Engine, card: ModelCard) -> WindowRecognizer:
     """Return a loaded model as a recogniser. Raises: `UnsupportedOption` for a synthesizer."""
     if isinstance(engine, Synthesizer):
         raise UnsupportedOption(f"The model `{card.id}` speaks; it cannot transcribe.", param="model")

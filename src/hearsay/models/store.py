@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from hearsay.domain import ModelCard
 from hearsay.engines.engine_spec import EngineSpec, FileSelection
-from hearsay.errors import ConfigurationError, DownloadFailed, ModelNotInstalled
+from hearsay.errors import ConfigurationError, DownloadFailed, ModelDownloading, ModelNotInstalled
 from hearsay.models import bundle
 from hearsay.models.checksums import Checks, read_manifest
 from hearsay.models.hub import Hub
@@ -50,6 +50,32 @@ class Store:
         spec = self._spec(card)
         return not spec.missing() and (spec.is_embedded or self.find(card) is not None)
 
+    def unready(self, card: ModelCard) -> ModelNotInstalled | None:
+        """Return why a model cannot be loaded now, and the command that helps; None where it can be."""
+        if self.is_ready(card):
+            return None
+        if self._spec(card).missing():
+            return ModelNotInstalled(f"The model `{card.id}` cannot run here: {self._spec(card).remedy}.")
+        arrived = self.arrived(card)
+        if arrived is None:
+            return ModelNotInstalled(
+                f"The model `{card.id}` is not installed. `hearsay models pull {card.id}` installs it."
+            )
+        share = min(arrived / card.size_bytes, 0.99) if card.size_bytes else 0.0
+        return ModelDownloading(f"The model `{card.id}` is being downloaded: {share:.0%} are here.")
+
+    def arrived(self, card: ModelCard) -> int | None:
+        """Return the bytes that have arrived of a model that a process is downloading; None where none is."""
+        folder = self.own(card)
+        lock = Path(f"{folder}.lock")
+        if not lock.is_file():
+            return None
+        try:
+            with FileLock(lock, timeout=0):
+                return None
+        except Timeout:
+            return sum(map(_arrived, leftovers(folder)))
+
     def find(self, card: ModelCard) -> Path | None:
         """Find a model's weights: in the operator's folder, the models folder, then the hub's cache."""
         if card.id in self._local:
@@ -82,13 +108,9 @@ class Store:
 
         Raises: `ModelNotInstalled`, `DownloadFailed`.
         """
-        folder = self.find(card)
-        if folder is None:
-            raise ModelNotInstalled(
-                f"The model `{card.id}` is not installed. `hearsay models pull {card.id}` installs it."
-            )
-        if self._spec(card).missing():
-            raise ModelNotInstalled(f"The model `{card.id}` cannot run here: {self._spec(card).remedy}.")
+        problem, folder = self.unready(card), self.find(card)
+        if problem is not None or folder is None:
+            raise problem or ModelNotInstalled()
         problems = self._damage(folder, card)
         if not problems:
             return folder
@@ -151,9 +173,7 @@ class Store:
         if folder is None and not sources(card):
             raise ConfigurationError(f"{card.id} is part of Hearsay: there is nothing to export.")
         if folder is None:
-            raise ModelNotInstalled(
-                f"The model `{card.id}` is not installed. `hearsay models pull {card.id}` installs it."
-            )
+            raise self.unready(card) or ModelNotInstalled()
         if problems := self._damage(folder, card, thorough=True):
             raise DownloadFailed(f"The weights of {card.id} in {folder} are damaged: {' '.join(problems)}")
         name = self.own(card).name if sources(card) else card.id.replace("/", "--")

@@ -1,10 +1,9 @@
 """Leases: the right of one request to use a loaded model, and the threads in which it does.
 
-Knows neither how models are loaded nor which requests are admitted. A model that sees windows has a batcher:
-each request works in a thread of its own and submits its jobs to a queue, where they meet those of all
-others. A synthesizer runs in processes of its own; there too each request has a thread. A model that takes
-whole utterances has one thread, in which requests take turns, one step at a time. In any case a slow reader
-delays no other request: at most one step is computed ahead of it.
+Knows neither how models are loaded nor which requests are admitted. Each request works in a thread of its
+own. Those of a recogniser submit their jobs to its batcher's queue, where they meet those of all others; a
+synthesizer runs in processes of its own. A slow reader delays no other request: at most one step is computed
+ahead of it.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from hearsay.domain import ModelCard, RequestContext
 from hearsay.engines import protocols
-from hearsay.engines.protocols import Engine, Recognizer, Synthesizer, WindowRecognizer
+from hearsay.engines.protocols import Engine, Synthesizer, WindowRecognizer
 from hearsay.errors import Cancelled
 from hearsay.scheduling.batcher import Batcher, BatchLimits
 from hearsay.scheduling.cancellable_synthesizer import CancellableSynthesizer
@@ -38,7 +37,7 @@ class Timings:
     loading: float = 0.0
     """Waiting for the model to be loaded."""
     queued: float = 0.0
-    """Waiting for the model while it served others."""
+    """Waiting for a recogniser while it served others."""
     serving: float = 0.0
     """Seconds of the model's time; of work done together with others, the lease's share."""
 
@@ -58,21 +57,17 @@ class LoadedModel:
         self.card = card
         self.engine = engine
         self.clock = clock
+        self.synthesizer = engine if isinstance(engine, Synthesizer) else None
+        """The model, if it is a synthesizer."""
         self.batcher: Batcher | None = None
         if isinstance(engine, WindowRecognizer):
             self.batcher = Batcher(engine, limits=limits, name=card.id, clock=clock)
-        self.synthesizer = engine if isinstance(engine, Synthesizer) else None
-        """The model, if it is a synthesizer."""
-        self.in_turns = self.batcher is None and self.synthesizer is None
-        """Whether requests share the model's thread."""
         self._thread = thread
         self._request_threads: list[ThreadPoolExecutor] = []
         self._idle: queue.SimpleQueue[ThreadPoolExecutor] = queue.SimpleQueue()
 
     def borrow_thread(self) -> ThreadPoolExecutor:
         """Return the thread in which a request works; `return_thread` takes it back."""
-        if self.in_turns:
-            return self._thread
         with contextlib.suppress(queue.Empty):
             return self._idle.get_nowait()
         thread = ThreadPoolExecutor(1, thread_name_prefix=f"request for {self.card.id}")
@@ -81,8 +76,6 @@ class LoadedModel:
 
     def return_thread(self, thread: ThreadPoolExecutor, last: Future[Any] | None) -> None:
         """Keep a request's thread for another request, once its last work is done; does not wait."""
-        if thread is self._thread:
-            return
         if last is None:
             self._idle.put(thread)
         else:
@@ -118,7 +111,7 @@ class Lease:
         self.request_queue = (
             None if model.batcher is None else model.batcher.request_queue(self.cancelled, context=context)
         )
-        """Where to submit jobs; None for models that do not see windows."""
+        """Where to submit jobs; None for a synthesizer."""
         self._context = context
         self._synthesizer = None if model.synthesizer is None else CancellableSynthesizer(model.synthesizer)
         self._model = model
@@ -132,7 +125,7 @@ class Lease:
         self._released = False
 
     @property
-    def recognizer(self) -> Recognizer:
+    def recognizer(self) -> WindowRecognizer:
         """The model, a recogniser. Raises: `UnsupportedOption` for a synthesizer."""
         return protocols.as_recognizer(self._model.engine, self.card)
 
@@ -165,7 +158,7 @@ class Lease:
             self._synthesizer.close()
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
-        """Call a function in the lease's thread, in turn. Cancelling the task cancels the lease."""
+        """Call a function in the lease's thread. Cancelling the task cancels the lease."""
         try:
             return await asyncio.wrap_future(self._submit(lambda: self._perform(lambda: function(*args))))
         except asyncio.CancelledError:
@@ -175,10 +168,9 @@ class Lease:
     async def stream(self, make: Callable[[], Iterable[T]]) -> AsyncGenerator[T, None]:
         """Iterate in the lease's thread and yield the items here, at most one step ahead of the reader.
 
-        Where requests share the thread, each step is a turn of its own. Closing the generator before its end
-        cancels the lease: the step in progress is the last one.
+        Closing the generator before its end cancels the lease: the step in progress is the last one.
         """
-        steps = ThreadStream(make, self._submit, in_turns=self._model.in_turns, perform=self._perform)
+        steps = ThreadStream(make, self._submit, perform=self._perform)
         has_ended = False
         try:
             async for item in steps:
@@ -209,13 +201,7 @@ class Lease:
         """Run work in the lease's thread; it calls `_perform` for what needs the model."""
         if self.cancelled():
             raise Cancelled
-        submitted = self._clock()
-
-        def job() -> T:
-            self._timings.queued += self._clock() - submitted
-            return work()
-
-        future = self._thread.submit(job)
+        future = self._thread.submit(work)
         self._last = future
         return future
 
@@ -255,17 +241,15 @@ class ThreadStream(Generic[T]):
         make: Callable[[], Iterable[T]],
         submit: Submit,
         *,
-        in_turns: bool,
         perform: Callable[[Callable[[], T]], T],
     ) -> None:
         """Prepare, on the event loop; `make` is called in the thread.
 
-        `in_turns` makes each step a call of its own; otherwise one call takes all steps that may be taken.
-        `perform` takes a step in the thread, or raises why none is to be taken any more.
+        One call takes all steps that may be taken. `perform` takes a step in the thread, or raises why none
+        is to be taken any more.
         """
         self._make = make
         self._submit = submit
-        self._in_turns = in_turns
         self._perform = perform
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
@@ -324,7 +308,7 @@ class ThreadStream(Generic[T]):
             is_last = item is _END or isinstance(item, BaseException)
             with self._lock:
                 self._n_taken += 1
-                goes_on = not (is_last or self._in_turns) and self._may()
+                goes_on = not is_last and self._may()
                 self._is_busy = goes_on or is_last
             with suppress(RuntimeError):  # the loop has ended, and nobody is there any more
                 self._loop.call_soon_threadsafe(self._arrive, item)

@@ -548,7 +548,7 @@ def test_what_is_written_down(stage: Stage) -> None:
     )
     assert log["audio_seconds"] == pytest.approx(5 * WORD_SECONDS / 5, rel=0.01)
     assert log["rtfx"] > 0
-    assert list(log["stages_ms"]) == ["upload", "load", "first", "synthesize", "queue"]
+    assert list(log["stages_ms"]) == ["upload", "load", "first", "synthesize"]
     assert "secret" not in str(logs)
 
 

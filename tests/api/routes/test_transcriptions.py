@@ -20,7 +20,6 @@ from hearsay.api.request.url_fetch import FetchPolicy
 from hearsay.domain import Audio
 from hearsay.engines.fake.recognizer import FakeWindowRecognizer, Faults
 from hearsay.scheduling.admission import Admission
-from tests.support.fake_stream import FakeUtteranceRecognizer
 from tests.support.server import InlineDecoders, Running, Stage, speech
 
 TRANSCRIBE = "/v1/audio/transcriptions"
@@ -166,10 +165,10 @@ def test_deltas_come_as_they_are_recognised(stage: Stage) -> None:
 
     def pause() -> None:
         steps.append(len(steps))
-        if len(steps) > 40:
+        if len(steps) > 1:
             assert may_go_on.wait(30)
 
-    stage.make = lambda: FakeUtteranceRecognizer(mishaps=Faults(pause=pause))
+    stage.make = lambda: FakeWindowRecognizer(mishaps=Faults(pause=pause))
     recording = speech(120.0, silence=(2.0, 3.0))
     with (
         stage.open() as server,
@@ -183,9 +182,9 @@ def test_deltas_come_as_they_are_recognised(stage: Stage) -> None:
 
 
 def test_an_error_in_mid_stream(stage: Stage) -> None:
-    stage.make = lambda: FakeUtteranceRecognizer(mishaps=Faults(fail_after=1))
+    stage.make = lambda: FakeWindowRecognizer(mishaps=Faults(fail_after=1))
     with stage.open() as server:
-        answer = server.post(file=SPEECH, data={"stream": "true"})
+        answer = server.post(file=speech(40.0, silence=(2.0, 35.0)), data={"stream": "true"})
     assert answer.status_code == 200
     first, second, rest = answer.text.split("\n\n")
     assert json.loads(first.removeprefix("data: "))["delta"] == "word0 word1 word2 word3"

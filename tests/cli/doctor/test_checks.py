@@ -46,7 +46,7 @@ def test_an_engine_that_fails_is_broken(catalogue: Catalogue, monkeypatch: pytes
         raise EngineFailed("no memory")
 
     monkeypatch.setattr(catalogue, "load", load)
-    found = look.self_test(catalogue, catalogue.card("pocketsphinx"))
+    found = look.self_test(catalogue, catalogue.card("fake"))
     assert (found.state, found.detail) == (State.BROKEN, "no memory")
 
 

@@ -16,15 +16,14 @@ from hearsay.cli.transcribe.backends import LocalModel
 from hearsay.cli.transcribe.command import _local_model
 from hearsay.domain import ModelCard, Segment, TranscribeOptions
 from hearsay.engines.fake.recognizer import FakeWindowRecognizer, Faults
-from hearsay.engines.protocols import Recognizer
+from hearsay.engines.protocols import WindowRecognizer
 from hearsay.errors import EngineFailed
 from hearsay.models.catalogue import Catalogue
 from hearsay.settings import Settings
-from tests.support.fake_stream import FakeUtteranceRecognizer
 from tests.support.recognizers import WAIT
 from tests.support.server import speech
 
-Open = Callable[[Recognizer], LocalModel]
+Open = Callable[[WindowRecognizer], LocalModel]
 Engines = Callable[[], list[str]]
 
 
@@ -32,8 +31,8 @@ Engines = Callable[[], list[str]]
 def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
     """Return a function that makes a model of any recogniser, two windows to a batch."""
 
-    def make(recognizer: Recognizer) -> LocalModel:
-        def load(catalogue: Catalogue, card: ModelCard) -> Recognizer:
+    def make(recognizer: WindowRecognizer) -> LocalModel:
+        def load(catalogue: Catalogue, card: ModelCard) -> WindowRecognizer:
             return recognizer
 
         monkeypatch.setattr(Catalogue, "load", load)
@@ -63,11 +62,8 @@ def engines() -> Engines:
     return begun
 
 
-@pytest.mark.parametrize("make", [FakeWindowRecognizer, FakeUtteranceRecognizer])
-def test_a_recording_is_told_segment_by_segment(
-    opened: Open, recording: Path, engines: Engines, make: Callable[[], Recognizer]
-) -> None:
-    model, told, shown = opened(make()), list[Segment](), list[float]()
+def test_a_recording_is_told_segment_by_segment(opened: Open, recording: Path, engines: Engines) -> None:
+    model, told, shown = opened(FakeWindowRecognizer()), list[Segment](), list[float]()
     transcript = model.transcribe(
         recording, TranscribeOptions(), progress=lambda done, _: shown.append(done), on_segment=told.append
     )

@@ -1,4 +1,4 @@
-"""The fake engine: what it hears can be predicted, in windows and as a stream."""
+"""The fake engine: what it hears can be predicted."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hearsay.asr.transcription import Transcription
 from hearsay.domain import (
     SAMPLE_RATE,
     AlignedWord,
@@ -18,9 +19,10 @@ from hearsay.domain import (
     Window,
     Word,
 )
+from hearsay.engines.fake import cards
 from hearsay.engines.fake.recognizer import FakeWindowRecognizer, Faults
-from hearsay.errors import EngineFailed, UnsupportedOption
-from tests.support.fake_stream import FakeUtteranceRecognizer, expected_words
+from hearsay.errors import EngineFailed
+from tests.support.fake_words import expected_words
 
 
 def half_seconds(pattern: str, tail: float = 0.0) -> Audio:
@@ -34,12 +36,9 @@ def texts(words: tuple[Word, ...]) -> str:
     return "".join(word.text for word in words).strip()
 
 
-def hear(audio: Audio, options: TranscribeOptions | None = None, piece: int = 4000) -> list[Segment]:
-    stream = FakeUtteranceRecognizer().open(options or TranscribeOptions(words=True))
-    segments: list[Segment] = []
-    for start in range(0, audio.n_samples, piece):
-        segments += stream.feed(audio.samples(start, start + piece))
-    return segments + list(stream.finish())
+def hear(audio: Audio, options: TranscribeOptions | None = None) -> tuple[Segment, ...]:
+    wishes = options or TranscribeOptions(words=True)
+    return Transcription(audio, wishes, FakeWindowRecognizer(), cards.fake()).transcript().segments
 
 
 def see(audio: Audio, start: int = 0, **window: object) -> tuple[Hypothesis, list[AlignedWord]]:
@@ -68,13 +67,11 @@ def test_splits_a_long_stretch_after_ten_words() -> None:
     assert [len(segment.words or ()) for segment in segments] == [10, 10, 3]
 
 
-@given(st.text("x.", max_size=60), st.integers(0, 49), st.integers(1, 20_000))
+@given(st.text("x.", max_size=60), st.integers(0, 49))
 @settings(max_examples=40, deadline=None)
-def test_windows_and_streams_agree_with_the_prediction(pattern: str, tail: int, piece: int) -> None:
+def test_windows_agree_with_the_prediction(pattern: str, tail: int) -> None:
     audio = half_seconds(pattern[:59], tail / 100)
     expected = expected_words(audio)
-    streamed = tuple(word for segment in hear(audio, piece=piece) for word in segment.words or ())
-    assert streamed == expected
     hypothesis, words = see(audio)
     assert hypothesis.text == texts(expected)
     assert [word.text for word in words] == [word.text for word in expected]
@@ -100,7 +97,7 @@ def test_silence_has_no_tokens_and_says_so() -> None:
     assert (hypothesis.tokens, hypothesis.text, words) == ((), "", [])
     assert hypothesis.no_speech_prob > 0.6
     assert hypothesis.avg_logprob < -1.0
-    assert hear(half_seconds("......")) == []
+    assert hear(half_seconds("......")) == ()
 
 
 @pytest.mark.parametrize(
@@ -123,24 +120,6 @@ def test_options_can_be_seen_in_the_answer(options: TranscribeOptions, text: str
 
 def test_words_only_when_asked_for() -> None:
     assert [segment.words for segment in hear(half_seconds("xx"), TranscribeOptions())] == [None]
-
-
-def test_partial_is_the_text_since_the_last_segment() -> None:
-    stream = FakeUtteranceRecognizer().open(TranscribeOptions())
-    audio = half_seconds("x.xx")
-    assert len(list(stream.feed(audio.samples()))) == 1
-    assert stream.partial() == "word2 word3"
-    assert [segment.text for segment in stream.finish()] == [" word2 word3"]
-    assert stream.partial() == ""
-
-
-def test_refuses_what_it_was_made_without() -> None:
-    engine = FakeUtteranceRecognizer(languages=("en",), tasks=frozenset({Task.TRANSCRIBE}))
-    with pytest.raises(UnsupportedOption) as language:
-        engine.open(TranscribeOptions(language="de"))
-    assert language.value.param == "language"
-    with pytest.raises(UnsupportedOption):
-        engine.open(TranscribeOptions(task=Task.TRANSLATE))
 
 
 def test_detects_the_language_that_it_was_told_to_hear() -> None:
@@ -167,19 +146,14 @@ def test_fails_when_its_time_has_come() -> None:
     engine.recognize([window])
     with pytest.raises(EngineFailed):
         engine.recognize([window])
-    stream = FakeUtteranceRecognizer(mishaps=Faults(fail_after=1)).open(TranscribeOptions())
-    given_segments: list[Segment] = []
-    with pytest.raises(EngineFailed):
-        given_segments.extend(stream.feed(half_seconds("x.x.").samples()))
-    assert [segment.text for segment in given_segments] == [" word0"]
 
 
 def test_pauses_before_each_piece_of_work() -> None:
     pauses: list[str] = []
     mishaps = Faults(pause=lambda: pauses.append("pause"))
-    stream = FakeUtteranceRecognizer(mishaps=mishaps).open(TranscribeOptions())
-    list(stream.feed(half_seconds("x").samples()))
-    list(stream.feed(half_seconds("x").samples()))
+    engine = FakeWindowRecognizer(mishaps=mishaps)
+    (encoding,) = engine.encode([engine.features(half_seconds("x")).window(0)])
+    engine.recognize([Window(encoding, 0.5, "en")] * 2)
     assert len(pauses) == 2
 
 

@@ -1,4 +1,4 @@
-"""The cards of Whisper and of the embedded recogniser are complete, and no name means two models."""
+"""The cards of Whisper are complete, and no name means two models."""
 
 from __future__ import annotations
 

@@ -5,53 +5,26 @@ Knows no test.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from hearsay.domain import SAMPLE_RATE, Samples, Segment, Task, TranscribeOptions, Word
+from hearsay.domain import SAMPLE_RATE, Audio, Segment, TranscribeOptions, Word
+from tests.support.whole_recording import WholeRecordingRecognizer
 
 BLOCK_SECONDS = 0.5
 LOUD = 0.02
 
 
-class ToyRecognizer:
-    """An `UtteranceRecognizer`."""
+class ToyRecognizer(WholeRecordingRecognizer):
+    """A `WindowRecognizer`."""
 
-    languages: tuple[str, ...] = ("en",)
-    tasks = frozenset({Task.TRANSCRIBE})
-
-    def open(self, options: TranscribeOptions) -> ToyStream:
-        """Return a stream for one recording."""
-        return ToyStream(options)
-
-    def close(self) -> None:
-        """Do nothing; there is no memory to free."""
-
-
-class ToyStream:
-    """One recording, recognised at its end."""
-
-    def __init__(self, options: TranscribeOptions) -> None:
-        self._options = options
-        self._samples: list[Samples] = []
-
-    def feed(self, samples: Samples) -> Iterator[Segment]:
-        """Take `float32[n_samples]`; nothing is complete before the end."""
-        self._samples.append(samples)
-        return iter(())
-
-    def partial(self) -> str:
-        """Return the empty string: nothing is recognised before the end."""
-        return ""
-
-    def finish(self) -> Iterator[Segment]:
+    def hear(self, audio: Audio, options: TranscribeOptions) -> list[Segment]:
         """Return a segment for each loud block."""
-        samples = np.concatenate(self._samples)
+        segments = []
         n_samples = round(BLOCK_SECONDS * SAMPLE_RATE)
-        for begin in range(0, len(samples), n_samples):
-            block = samples[begin : begin + n_samples]
+        for begin in range(0, audio.n_samples, n_samples):
+            block = audio.samples(begin, begin + n_samples)
             if np.abs(block).max() > LOUD:
                 start, end = begin / SAMPLE_RATE, (begin + len(block)) / SAMPLE_RATE
-                words = (Word(start, end, " beep", 1.0),) if self._options.words else None
-                yield Segment(start, end, " beep", words)
+                words = (Word(start, end, " beep", 1.0),) if options.words else None
+                segments.append(Segment(start, end, " beep", words))
+        return segments

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from hearsay.domain import ModelCard, Task, unix_time
 from hearsay.engines.engine_spec import EngineSpec, Execution, Runtime
-from hearsay.engines.protocols import Recognizer
+from hearsay.engines.protocols import WindowRecognizer
 
 
 def _cards() -> tuple[ModelCard, ...]:
@@ -25,10 +25,10 @@ def _cards() -> tuple[ModelCard, ...]:
     return (card,)
 
 
-def _load(runtime: Runtime) -> Recognizer:
+def _load(runtime: Runtime) -> WindowRecognizer:
     from tests.support.toy_engine.recognizer import ToyRecognizer
 
     return ToyRecognizer()
 
 
-TOY = EngineSpec(name="toy", cards=_cards, execution=Execution.IN_PROCESS, load_embedded=_load)
+TOY = EngineSpec(name="toy", cards=_cards, execution=Execution.BATCHED, load_embedded=_load)

@@ -104,7 +104,6 @@ class SpeechResponse(StreamedResponse):
                 await self._send(synthesis, lease)
             finally:
                 trace.audio_seconds = synthesis.seconds / synthesis.tempo
-                trace.stages["queue"] = lease.timings.queued
         await self.start()
         await self.exchange.end(self._last(trace.audio_seconds))
 

@@ -164,8 +164,6 @@ class TranscriptionResponse(StreamedResponse):
                 await stack.enter_async_context(lease)
             check_options(asked.options, lease.recognizer, lease.card)
             trace.model = lease.card.id
-            if hint := await asyncio.to_thread(deps.catalogue.upgrade_hint, lease.card):
-                trace.warn(hint)
             with trace.stage("decode"), deps.pool.admission.decoding():
                 audio = await deps.decoders.decode(path)
             trace.audio_seconds = audio.duration

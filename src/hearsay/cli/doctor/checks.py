@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hearsay import __version__
-from hearsay.domain import Task
 from hearsay.engines import hardware as machine
 from hearsay.engines import openvino_runtime, registry
 from hearsay.engines.whisper import recommendation
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
 LIBRARIES = tuple(
     """
-    ctranslate2 pocketsphinx espeakng-loader av numpy tokenizers huggingface-hub fastapi uvicorn
+    ctranslate2 espeakng-loader av numpy tokenizers huggingface-hub fastapi uvicorn
     """.split()  # noqa: SIM905
 )
 """Packages whose versions belong in a report of a problem."""
@@ -176,9 +175,8 @@ def weights(catalogue: Catalogue) -> Iterator[Finding]:
         yield Finding(
             f"weights of {card.id}", state, " ".join(problems) or f"intact, in {catalogue.folder(card)}"
         )
-    if not any(Task.TRANSCRIBE in card.tasks for card in installed):
-        hint = catalogue.upgrade_hint(catalogue.card())
-        yield Finding("weights", State.NOTE, hint or "no Whisper is installed")
+    if (problem := catalogue.unready(catalogue.card())) is not None:
+        yield Finding("weights", State.NOTE, problem.message)
     if hint := catalogue.voice_upgrade_hint():
         yield Finding("voices", State.NOTE, hint)
 

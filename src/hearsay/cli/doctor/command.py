@@ -26,8 +26,8 @@ def doctor(
 ) -> None:
     """Check this machine: versions, hardware, settings, sources, models; then let them work.
 
-    A known clip is transcribed by the embedded recogniser and by the default one, and a word is said by the
-    embedded voice and by the default one.
+    A known clip is transcribed by the default model where it is installed, and a word is said by the embedded
+    voice and by the default one.
 
     Exit status: 0 when nothing is broken, 1 when something is.
 
@@ -75,9 +75,9 @@ def run_checks(*, quick: bool) -> Iterator[Finding]:
         return
     yield from checks.weights(catalogue)
     yield checks.speech_detector()
-    for card_id in dict.fromkeys((registry.embedded(Task.TRANSCRIBE).id, default.id)):
-        yield checks.self_test(catalogue, catalogue.card(card_id))
-    for card_id in dict.fromkeys((registry.embedded(Task.SYNTHESIZE).id, default_speech.id)):
+    if catalogue.installed(default):
+        yield checks.self_test(catalogue, default)
+    for card_id in dict.fromkeys((registry.embedded_synthesizer().id, default_speech.id)):
         yield checks.speaking_test(catalogue, catalogue.named(card_id))
 
 

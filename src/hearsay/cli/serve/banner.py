@@ -10,10 +10,10 @@ import shlex
 from pathlib import Path
 
 
-def banner_text(url: str, sample: Path, *, needs_key: bool, model: str, upgrade_hint: str | None) -> str:
+def banner_text(url: str, sample: Path, *, needs_key: bool, model: str, problem: str | None) -> str:
     """Return the banner of a server at `url`, with requests that send the recording `sample`.
 
-    `model` is the id of the default model, `upgrade_hint` says how to get a better one.
+    `model` is the id of the default model, `problem` says why it cannot serve.
     """
     key = '-H "Authorization: Bearer $HEARSAY_API_KEY" ' if needs_key else ""
     secret = 'os.environ["HEARSAY_API_KEY"]' if needs_key else '"none"'
@@ -21,7 +21,7 @@ def banner_text(url: str, sample: Path, *, needs_key: bool, model: str, upgrade_
     quoted = json.dumps(str(sample), ensure_ascii=False)
     return f"""
 Hearsay listens on {url}   (docs: {url}/docs, stop: Ctrl-C)
-Model: {model}{f". {upgrade_hint}" if upgrade_hint else ""}
+{f"Nothing is transcribed yet: {problem}" if problem else f"Model: {model}"}
 
 Try it:
 

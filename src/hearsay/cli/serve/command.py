@@ -10,6 +10,7 @@ import gc
 import ipaddress
 import signal
 import socket
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,10 +18,9 @@ import typer
 
 from hearsay.cli import completion, terminal
 from hearsay.cli.serve.banner import address, banner_text
-from hearsay.errors import ConfigurationError, ModelNotInstalled
+from hearsay.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from hearsay.models.catalogue import Catalogue
     from hearsay.settings import Settings
 
 _BACKLOG = 2048
@@ -70,9 +70,9 @@ def serve(
 ) -> None:
     """Start the server.
 
-    It answers at once: with the best model that is installed, else with the embedded one, while a better
-    one is downloaded behind it (not with --offline or HEARSAY_DOWNLOADS=off). Only a model that you name
-    with --model and that is missing is downloaded first. Every option is also an environment variable
+    Where the default model is not installed it is downloaded (not with --offline or HEARSAY_DOWNLOADS=off):
+    on a terminal first, with a bar; elsewhere while the server already answers, requests for the model with
+    503 and how far it is. Every option is also an environment variable
     (HEARSAY_HOST, HEARSAY_PORT, …) and a line in the settings file; `hearsay config --explain` shows all of
     them.
 
@@ -110,29 +110,34 @@ def serve(
 
 
 def run(settings: Settings) -> None:
-    """Serve until a signal. Raises: `ConfigurationError`, `ModelNotInstalled`, `DownloadFailed`."""
+    """Serve until a signal. Raises: `ConfigurationError`."""
     from hearsay import samples, wiring
     from hearsay.api import startup
     from hearsay.api.app import from_settings
     from hearsay.api.server import configure
     from hearsay.cli.serve import logs
+    from hearsay.domain import Task
     from hearsay.storage.api_keys import KeyFile, Keyring
 
     logs.configure(settings.log_level, settings.log_format)
     keyring = Keyring(KeyFile(settings.keys_file), settings.all_api_keys)
     check_exposure(settings, has_keys=keyring.required)
     catalogue = wiring.catalogue(settings)
-    install_default(catalogue)
-    startup_tasks = [startup.upgrade(catalogue), *([startup.preload(catalogue)] if settings.preload else [])]
-    app = from_settings(settings, catalogue=catalogue, startup_tasks=startup_tasks)
     listener = bind(settings.host, settings.port)
+    startup_tasks = [startup.preload(catalogue)] if settings.preload else []
+    if sys.stderr.isatty():
+        terminal.install_missing(catalogue, Task.TRANSCRIBE, terminal.say)
+    else:
+        startup_tasks.append(startup.install(catalogue))
+    app = from_settings(settings, catalogue=catalogue, startup_tasks=startup_tasks)
     card = catalogue.card()
+    problem = catalogue.unready(card)
     banner = banner_text(
         address(settings.host, listener.getsockname()[1]),
         Path(samples.HELLO),
         needs_key=keyring.required,
         model=card.id,
-        upgrade_hint=catalogue.upgrade_hint(card),
+        problem=None if problem is None else problem.message,
     )
     configuration = configure(
         app,
@@ -160,23 +165,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def install_default(catalogue: Catalogue) -> None:
-    """Download the default model if it was set by name and is missing.
-
-    Raises: `ModelNotInstalled`, `DownloadFailed`.
-    """
-    card = catalogue.card()
-    if catalogue.installed(card):
-        return
-    if (problem := catalogue.hub.problem()) is not None:
-        raise ModelNotInstalled(
-            f"The model `{card.id}` is not installed and cannot be downloaded now: {problem} "
-            f"`hearsay models pull {card.id}` installs it."
-        )
-    with terminal.download_bar(card.id) as progress:
-        catalogue.pull(card.id, progress)
 
 
 def bind(host: str, port: int) -> socket.socket:

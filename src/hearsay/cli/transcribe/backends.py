@@ -15,7 +15,6 @@ from hearsay.cli import terminal
 from hearsay.cli.progress import Reporter
 from hearsay.client.transcription_client import Limits, TranscriptionClient, find_key, vendor_of
 from hearsay.domain import DecodeSettings, Segment, TranscribeOptions, Transcript
-from hearsay.errors import HearsayError
 from hearsay.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,16 +45,13 @@ class LocalModel:
         from hearsay.engines import registry
 
         if catalogue.is_default_name(model, options.task):
-            _install_recommended(catalogue, reporter)
+            terminal.install_missing(catalogue, options.task, reporter.say)
         self.card = catalogue.card(model, options.task)
         self._decode = decode
         self._limits = limits
         self._recognizer = catalogue.load_recognizer(self.card)
         self._detector = registry.speech_detector(self.card)
         reporter.say(f"Model: {self.card.id}.")
-        upgrade_hint = catalogue.upgrade_hint(self.card)
-        if upgrade_hint:
-            reporter.say(upgrade_hint)
         check_options(options, self._recognizer, self.card)
 
     def transcribe(
@@ -87,37 +83,16 @@ class LocalModel:
             return transcription.transcript()
 
     @contextmanager
-    def _batching(self) -> Iterator[Submit | None]:
+    def _batching(self) -> Iterator[Submit]:
         """Batch the windows of a recording; an interruption ends that with the current batch."""
-        from hearsay.engines.protocols import WindowRecognizer
         from hearsay.scheduling.batcher import Batcher
 
-        if not isinstance(self._recognizer, WindowRecognizer):
-            yield None
-            return
         with closing(Batcher(self._recognizer, limits=self._limits, name=self.card.id)) as batcher:
             yield batcher.request_queue().submit
 
     def close(self) -> None:
         """Free the model's memory."""
         self._recognizer.close()
-
-
-def _install_recommended(catalogue: Catalogue, reporter: Reporter) -> None:
-    """Download the recommended model where none is installed and a source of it can be reached."""
-    card = catalogue.recommended_missing()
-    if card is None:
-        return
-    problem = catalogue.sources.problem(card)
-    if problem is not None:
-        reporter.say(f"{card.id}, which suits this machine, is not downloaded: {problem}")
-        return
-    reporter.say(f"Downloading {card.id}, once; Ctrl-C stops it, and another run goes on from there.")
-    try:
-        with terminal.download_bar(card.id) as progress:
-            catalogue.pull(card.id, progress)
-    except HearsayError as error:
-        reporter.error(f"{card.id} could not be downloaded: {error.message}")
 
 
 def open_server(

@@ -1,1 +1,0 @@
-"""PocketSphinx: US English recognition that needs no download."""
