@@ -77,13 +77,14 @@ def test_the_missing_model_is_pulled_and_loaded(tmp_path: Path, local: LocalHub,
     assert len(local.requests) == n_requests
 
 
-def test_where_the_hub_does_not_answer_the_log_says_what_helps(tmp_path: Path) -> None:
+def test_where_no_source_answers_the_log_says_what_helps(tmp_path: Path) -> None:
     models = catalogue(tmp_path, Hub("http://127.0.0.1:9", cache=tmp_path / "hub"))
     with structlog.testing.capture_logs() as logs:
         run_task(startup.install(models), models)
-    (log,) = logs
-    assert log["event"] == "no model" and "does not answer" in log["reason"]
-    assert "hearsay models pull whisper-base" in log["advice"]
+    assert [log["event"] for log in logs] == ["pulling", "pull failed"]
+    assert "does not answer" in logs[-1]["reason"] and "hearsay models import" in logs[-1]["reason"]
+    models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"))
+    assert run_task(startup.install(models), models) == [] and len(logs) == 2
 
 
 def test_a_pull_that_fails_leaves_the_server_serving(tmp_path: Path, local: LocalHub) -> None:

