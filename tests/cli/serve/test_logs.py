@@ -51,6 +51,7 @@ def test_text_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("warning", "console")
     structlog.get_logger("ours").info("not told")
     structlog.get_logger("ours").error("failed", model="m")
+    logging.getLogger("uvicorn.error").info("not told")
     err = capsys.readouterr().err
     assert "failed" in err and "model=m" in err and "not told" not in err and not err.startswith("{")
 

@@ -24,7 +24,7 @@ class _Lines(structlog.WriteLogger):
     log = debug = info = warn = warning = failure = err = error = critical = exception = fatal = msg
 
 
-_LIBRARY_LEVELS = {"httpx": logging.WARNING, "httpcore": logging.WARNING, "uvicorn.access": logging.WARNING}
+_LIBRARY_LEVELS = dict.fromkeys(("httpx", "httpcore", "uvicorn"), logging.WARNING)
 
 
 def configure(level: str, style: str) -> None:
@@ -32,7 +32,7 @@ def configure(level: str, style: str) -> None:
     plain = style == "console" or (style == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=not plain),
+        structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S" if plain else "iso", utc=not plain),
     ]
     renderer: list[Any] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     if not plain:
