@@ -20,6 +20,7 @@ from hearsay.engines.whisper.weights.conversion import convert
 from hearsay.errors import (
     ConfigurationError,
     DownloadFailed,
+    ModelDownloading,
     ModelNotFound,
     ModelNotInstalled,
     UnsupportedOption,
@@ -27,6 +28,7 @@ from hearsay.errors import (
 from hearsay.models import hosted_names
 from hearsay.models.catalogue import Catalogue, Runtime
 from hearsay.models.hub import Hub
+from hearsay.models.package_index import PackageIndex
 from tests.models.test_checksums import make
 from tests.models.test_hub import fill_cache
 from tests.support import toy_whisper
@@ -222,6 +224,33 @@ def test_without_weights_a_large_machine_gets_one_that_can_do_the_task(house: Ho
     catalogue = house.catalogue(machine=Machine(cores=16, memory_bytes=64 * GIB))
     assert catalogue.card().id == "whisper-large-v3-turbo"
     assert catalogue.card(None, Task.TRANSLATE).id == "whisper-small"
+
+
+def test_without_the_hub_the_index_s_best_is_recommended(house: House) -> None:
+    large = Machine(cores=16, memory_bytes=64 * GIB)
+    catalogue = house.catalogue(machine=large, hub=Hub("http://127.0.0.1:9", cache=house.cache))
+    assert catalogue.card().id == "whisper-large-v3-turbo"
+    assert (missing := catalogue.missing_default()) is not None
+    assert catalogue.recommended().id == missing.id == "whisper-base"
+    with FileLock(house.root / "models" / "Systran--faster-whisper-base.lock"):
+        house.clock.now += 3
+        problem = catalogue.unready(catalogue.card())
+        assert catalogue.card().id == "whisper-base" and isinstance(problem, ModelDownloading)
+
+
+def test_only_a_default_that_is_missing_is_downloaded(house: House, connected: LocalHub) -> None:
+    def missing(**wanted: Any) -> str | None:
+        found = house.catalogue(**wanted).missing_default()
+        return None if found is None else found.id
+
+    assert missing() == missing(default="whisper-1") == "whisper-base"
+    assert missing(default="tiny") == "whisper-tiny"
+    assert missing(hub=Hub(allowed=False), index=PackageIndex(allowed=False)) is None
+    assert missing(local={"mine": house.own("mine")}) is None
+    house.install("Systran/faster-whisper-tiny.en")
+    assert missing() is None
+    found = house.catalogue().missing_default(Task.TRANSLATE)
+    assert found is not None and found.id == "whisper-base"
 
 
 def test_auto_takes_the_best_that_is_installed(house: House) -> None:

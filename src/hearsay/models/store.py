@@ -62,7 +62,7 @@ class Store:
                 f"The model `{card.id}` is not installed. `hearsay models pull {card.id}` installs it."
             )
         share = min(arrived / card.size_bytes, 0.99) if card.size_bytes else 0.0
-        return ModelDownloading(f"The model `{card.id}` is being downloaded: {share:.0%} are here.")
+        return ModelDownloading(f"The model `{card.id}` is being downloaded ({share:.0%}); try again soon.")
 
     def arrived(self, card: ModelCard) -> int | None:
         """Return the bytes that have arrived of a model that a process is downloading; None where none is."""

@@ -66,5 +66,5 @@ def test_while_the_model_is_downloaded_it_says_how_far(stage: Stage) -> None:
         ready = server.http.get("/ready")
     for said in (answer, ready):
         assert said.status_code == 503 and said.json()["error"]["code"] == "model_downloading"
-        assert "`whisper-base` is being downloaded: 34% are here" in said.json()["error"]["message"]
+        assert "`whisper-base` is being downloaded (34%); try again soon." in said.json()["error"]["message"]
         assert said.headers["retry-after"] == "5" and "x-should-retry" not in said.headers

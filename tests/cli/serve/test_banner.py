@@ -45,18 +45,18 @@ def test_awkward_paths_are_quoted_in_the_examples() -> None:
 
 
 def test_without_a_key_the_examples_name_none() -> None:
-    text = banner_text("http://h:1", Path("a.flac"), needs_key=False, model="m", problem=None)
+    text = banner_text("http://h:1", Path("a.flac"), needs_key=False, model="m", problem="")
     assert "Authorization" not in text and "HEARSAY_API_KEY" not in text and "import os" not in text
     assert 'api_key="none"' in text
     assert "Model: m\n" in text
 
 
 def test_every_line_names_the_same_server() -> None:
-    text = banner_text("http://h:1", Path("a.flac"), needs_key=False, model="m", problem=None)
+    text = banner_text("http://h:1", Path("a.flac"), needs_key=False, model="m", problem="")
     assert set(re.findall(r"http://[\w.:]+", text)) == {"http://h:1"}
 
 
 def test_the_body_of_the_example_is_json() -> None:
-    text = banner_text("http://h:1", Path("a.flac"), needs_key=False, model="m", problem=None)
+    text = banner_text("http://h:1", Path("a.flac"), needs_key=False, model="m", problem="")
     (body,) = re.findall(r"-d '(.*)'", text)
     assert json.loads(body) == {"model": "tts-1", "voice": "alloy", "input": "Hello, and welcome."}

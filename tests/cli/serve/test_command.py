@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shlex
 import shutil
@@ -64,11 +66,9 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @contextmanager
-def started(environment: dict[str, str], *arguments: str) -> Iterator[Process]:
+def started(environment: dict[str, str], *arguments: str, stderr: int = subprocess.PIPE) -> Iterator[Process]:
     command = [sys.executable, "-m", "hearsay", "serve", *arguments]
-    popen = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    popen = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True)
     try:
         assert popen.stdout is not None
         lines = []
@@ -135,30 +135,64 @@ def test_an_interrupt_ends_it_cleanly_and_keys_are_announced(environment: dict[s
         assert status == 0 and "Traceback" not in log and "secret" not in log
 
 
-@pytest.mark.slow
-def test_a_fresh_server_listens_and_pulls_its_model(environment: dict[str, str], tmp_path: Path) -> None:
+@pytest.fixture
+def fresh(environment: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment of a first start, with a hub that has the models that are recommended."""
     toy_whisper.write(tmp_path / "hf")
     convert(tmp_path / "hf", tmp_path / "converted")
     files = {path.name: path.read_bytes() for path in (tmp_path / "converted").iterdir()}
-    suited = [
-        card for card in registry.recognizer_cards() if card.id in {row.model for row in RECOMMENDATIONS}
-    ]
+    suited = {row.model for row in RECOMMENDATIONS}
+    repositories = [card.repository or "" for card in registry.recognizer_cards() if card.id in suited]
     for name in ("HEARSAY_OFFLINE", "HEARSAY_MODEL", "HEARSAY_FAKE_ENGINE"):
         del environment[name]
-    with serving(LocalHub({card.repository or "": files for card in suited})) as local:
-        environment |= {"HEARSAY_HUB_ENDPOINT": local.address, "HF_HUB_CACHE": str(tmp_path / "hub")}
-        with started(environment | {"HEARSAY_DEVICE": "cpu"}) as process:
-            assert "Nothing is transcribed yet: The model `whisper-" in process.announced
-            assert process.popen.stderr is not None
-            assert is_said(process.popen.stderr, "model loaded", '"model": "whisper-')
-            said = httpx.get(f"{process.url}/ready", timeout=WAIT).json()
-            assert said["status"] == "ready" and said["model"] in {card.id for card in suited}
-            assert process.stop()[0] == 0
+    with serving(LocalHub(dict.fromkeys(repositories, files))) as local:
+        hub = {"HEARSAY_HUB_ENDPOINT": local.address, "HF_HUB_CACHE": str(tmp_path / "hub")}
+        yield environment | hub | {"HEARSAY_DEVICE": "cpu"}
+
+
+@pytest.mark.slow
+def test_a_fresh_server_listens_and_pulls_its_model(fresh: dict[str, str]) -> None:
+    with started(fresh) as process:
+        assert "Nothing is transcribed yet: a model is being downloaded." in process.announced
+        assert process.popen.stderr is not None
+        assert is_said(process.popen.stderr, "model loaded", '"model": "whisper-')
+        said = httpx.get(f"{process.url}/ready", timeout=WAIT).json()
+        assert said["status"] == "ready" and said["model"].startswith("whisper-")
+        assert process.stop()[0] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_on_a_terminal_the_model_is_there_before_the_server_begins(fresh: dict[str, str]) -> None:
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb", 0) as screen, started(fresh, stderr=theirs) as process:
+        os.close(theirs)
+        assert re.search(r"^Model: whisper-", process.announced, re.MULTILINE)
+        seen = screen.read(100_000).decode()
+        assert "Downloading whisper-" in seen and "MB" in seen
+        process.popen.terminate()
+        while process.popen.poll() is None:
+            with contextlib.suppress(OSError):  # what a terminal says when the other end is closed
+                screen.read(100_000)
+        assert process.popen.returncode == 0
 
 
 def is_said(stream: IO[str], *words: str) -> bool:
     """Read up to a line with all of these words."""
     return any(all(word in line for word in words) for line in stream)
+
+
+@pytest.mark.slow
+def test_without_weights_it_starts_and_says_what_helps(environment: dict[str, str]) -> None:
+    with started(environment | {"HEARSAY_MODEL": "whisper-tiny"}) as process:
+        helps = "`hearsay models pull whisper-tiny` installs it."
+        assert f"Nothing is transcribed yet: The model `whisper-tiny` is not installed. {helps}" in (
+            process.announced
+        )
+        assert httpx.get(f"{process.url}/health", timeout=WAIT).status_code == 200
+        said = httpx.get(f"{process.url}/ready", timeout=WAIT)
+        assert said.status_code == 503 and helps in said.json()["error"]["message"]
+        assert process.stop()[0] == 0
 
 
 @pytest.mark.slow

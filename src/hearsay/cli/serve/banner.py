@@ -10,10 +10,10 @@ import shlex
 from pathlib import Path
 
 
-def banner_text(url: str, sample: Path, *, needs_key: bool, model: str, problem: str | None) -> str:
+def banner_text(url: str, sample: Path, *, needs_key: bool, model: str, problem: str) -> str:
     """Return the banner of a server at `url`, with requests that send the recording `sample`.
 
-    `model` is the id of the default model, `problem` says why it cannot serve.
+    `model` is the id of the default model, `problem` says why it cannot serve, or is empty.
     """
     key = '-H "Authorization: Bearer $HEARSAY_API_KEY" ' if needs_key else ""
     secret = 'os.environ["HEARSAY_API_KEY"]' if needs_key else '"none"'

@@ -125,19 +125,22 @@ def run(settings: Settings) -> None:
     catalogue = wiring.catalogue(settings)
     listener = bind(settings.host, settings.port)
     startup_tasks = [startup.preload(catalogue)] if settings.preload else []
-    if sys.stderr.isatty():
+    is_watched = sys.stderr.isatty()
+    if is_watched:
         terminal.install_missing(catalogue, Task.TRANSCRIBE, terminal.say)
     else:
         startup_tasks.append(startup.install(catalogue))
-    app = from_settings(settings, catalogue=catalogue, startup_tasks=startup_tasks)
     card = catalogue.card()
-    problem = catalogue.unready(card)
+    problem = str(catalogue.unready(card) or "")
+    if problem and not is_watched and not catalogue.sources.closed(card):
+        problem = "a model is being downloaded."
+    app = from_settings(settings, catalogue=catalogue, startup_tasks=startup_tasks)
     banner = banner_text(
         address(settings.host, listener.getsockname()[1]),
         Path(samples.HELLO),
         needs_key=keyring.required,
         model=card.id,
-        problem=None if problem is None else problem.message,
+        problem=problem,
     )
     configuration = configure(
         app,
