@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## List the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-serve: $(VENV)/.run ## Set up and start the server on 127.0.0.1:8000
+serve: $(VENV)/.run ## Set up, get a Whisper and start the server on 127.0.0.1:8000
 	@exec $(BIN)/hearsay serve $(ARGS)
 
 setup: $(VENV)/.dev ## Set up everything that the tests need
@@ -53,7 +53,7 @@ clean: ## Remove what these verbs made
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Hearsay needs Python 3.11 or newer; say which with make PYTHON=python3.12 …")'
 	@# Half an environment (Debian without python3-venv) must not pass for a whole one the next time.
-	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.run: requirements/run.txt pyproject.toml | $(VENV)/bin/python
 	@echo "Setting up $(VENV) (once, about a minute) …"
