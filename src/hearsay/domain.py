@@ -400,7 +400,7 @@ class ModelCard:
 
     id: str
     engine: str
-    """Name of the module in `engines` that runs it: `whisper`, `espeak`, `sherpa`, `fake`."""
+    """Name of the module in `engines` that runs it: `whisper`, `espeak`, `onnx_tts`, `fake`."""
     owner: str
     """Who published the weights, as vendors' `owned_by` says it."""
     created: int

@@ -156,7 +156,7 @@ def test_the_default_is_loaded_beforehand_where_it_is_installed(tmp_path: Path) 
 def test_a_neural_voice_is_loaded_beforehand_where_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, loaded: list[str]
 ) -> None:
-    voice = replace(fake_cards.fake_voice(), id="toy-voice", engine="sherpa")
+    voice = replace(fake_cards.fake_voice(), id="toy-voice", engine="onnx_tts")
     models = catalogue(tmp_path, Hub(allowed=False, cache=tmp_path / "hub"), offer_fake=True, default="fake")
     find, load = models.card, models.load
     failing = [False]

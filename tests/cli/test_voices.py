@@ -87,7 +87,7 @@ def test_what_can_be_pulled_is_said_beside_the_list(monkeypatch: pytest.MonkeyPa
         replace(
             known,
             id=name,
-            engine="sherpa",
+            engine="onnx_tts",
             repository=f"someone/{name}",
             aliases=(),
             languages=languages,
@@ -95,7 +95,7 @@ def test_what_can_be_pulled_is_said_beside_the_list(monkeypatch: pytest.MonkeyPa
         )
         for name, languages in (("golden-voice", ("en",)), ("silver-voice", ("de",)))
     )
-    replace_engine(monkeypatch, "sherpa", cards=lambda: (one, other))
+    replace_engine(monkeypatch, "onnx_tts", cards=lambda: (one, other))
     result = run()
     assert "`hearsay models pull golden-voice` installs better voices" in result.stderr
     assert "hearsay models list" in result.stderr

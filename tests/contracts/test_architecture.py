@@ -50,8 +50,8 @@ SHARED_BY_ENGINES = frozenset(
 )
 """What every engine may import; no engine imports another."""
 
-ENGINE_IMPORTS = frozenset({("sherpa", "espeak.voices"), ("fake", "whisper.window_loop")})
-"""The exceptions: sherpa's phonemes come from espeak-ng, and the fake engine stands in for a Whisper."""
+ENGINE_IMPORTS = frozenset({("onnx_tts", "espeak.voices"), ("fake", "whisper.window_loop")})
+"""The exceptions: neural voices get phonemes from espeak-ng, and the fake engine stands in for a Whisper."""
 
 SETTINGS_READERS = re.compile(r"settings|wiring|api\.app|cli(\..+)?")
 VENDORS = re.compile(
@@ -74,7 +74,6 @@ RUNTIMES = {
     "torch",
     "onnxruntime",
     "espeakng_loader",
-    "sherpa_onnx",
 }
 BAD_MODULES = {"utils", "util", "helpers", "helper", "common", "misc", "shared"}
 BAD_SUFFIXES = ("Manager", "Handler", "Helper", "Service", "Factory", "Base")
@@ -264,7 +263,7 @@ def test_engines_are_named_in_their_own_folders_only() -> None:
     [
         ("card.engine == 'whisper'", True),
         ("'fake' != name", True),
-        ("name in ('espeak', 'sherpa')", True),
+        ("name in ('espeak', 'onnx_tts')", True),
         ("name in frozenset({'espeak'})", True),
         ("match name:\n    case 'a' | 'sherpa': pass", True),
         ("table = {'whisper': 1}", True),

@@ -9,7 +9,7 @@ import pytest
 
 from hearsay.dialects.vendor_voices import FAMILIES, VENDOR_VOICES, vendor_voice
 from hearsay.domain import Gender, VendorVoice
-from hearsay.engines.sherpa import cards
+from hearsay.engines.onnx_tts import cards
 from scripts import persona_table
 
 # fmt: off
@@ -81,7 +81,7 @@ def test_genders_are_those_of_the_vendors(name: str, gender: Gender) -> None:
 
 def parts_of(voice: VendorVoice) -> dict[str, str]:
     """Return a voice's parts by the engine that has them: variants are espeak-ng's, names are Kokoro's."""
-    parts = {"espeak" if part.startswith("+") else "sherpa": part for part in voice.parts}
+    parts = {"espeak" if part.startswith("+") else "onnx_tts": part for part in voice.parts}
     assert len(parts) == len(voice.parts)
     return dict(sorted(parts.items()))
 
@@ -91,7 +91,7 @@ def test_names_are_unique() -> None:
 
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if "Sonic" not in family])
-@pytest.mark.parametrize("engine", ["espeak", "sherpa"])
+@pytest.mark.parametrize("engine", ["espeak", "onnx_tts"])
 def test_within_a_family_no_part_is_played_twice(family: str, engine: str) -> None:
     parts = [parts_of(each)[engine] for each in FAMILIES[family] if engine in parts_of(each)]
     assert sorted(set(parts)) == sorted(parts)
@@ -108,8 +108,8 @@ def test_every_part_for_the_embedded_engine_exists_and_fits() -> None:
 def test_every_part_for_neural_voices_exists_and_fits() -> None:
     voices = {voice.id: voice for card in cards.known() for voice in card.voices}
     for each in VENDOR_VOICES.values():
-        if "sherpa" in parts_of(each):
-            assert voices[parts_of(each)["sherpa"]].gender is each.gender, each
+        if "onnx_tts" in parts_of(each):
+            assert voices[parts_of(each)["onnx_tts"]].gender is each.gender, each
 
 
 def test_parts_stay_what_they_are() -> None:
@@ -121,7 +121,7 @@ def test_parts_stay_what_they_are() -> None:
         + ["salesman", "yogaman", "anime girl"]
     )
     parts = {name: parts_of(VENDOR_VOICES[name.casefold()]) for name in sorted(known)}
-    assert hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()[:16] == "d65b8fcdb1bf2d73"
+    assert hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()[:16] == "cb0ca8cc437f0d48"
 
 
 def test_lists_are_in_order() -> None:

@@ -51,8 +51,10 @@ def test_a_synthesizer_is_always_there() -> None:
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     voice = registry.synthesizer_cards()[0]
-    monkeypatch.setattr(engine_spec, "is_installed", lambda package: package != "sherpa_onnx")
-    assert registry.spec(voice).missing() == ["sherpa_onnx"]
+    monkeypatch.setattr(
+        engine_spec, "is_installed", lambda package: package not in ("openvino", "onnxruntime")
+    )
+    assert registry.spec(voice).missing() == ["openvino or onnxruntime"]
     assert not registry.is_runnable(voice) and "pip install" in registry.spec(voice).remedy
     assert registry.is_runnable(fake_cards.fake())
     monkeypatch.setattr(engine_spec, "is_installed", lambda package: False)
@@ -108,5 +110,5 @@ def test_folders_that_hold_no_whisper_are_named(tmp_path: Path, converted: Path)
 
 
 def test_a_voice_is_described_by_its_own_engine() -> None:
-    assert registry.describe("mine", DATA / "toy-kokoro").engine == "sherpa"
+    assert registry.describe("mine", DATA / "toy-kokoro").engine == "onnx_tts"
     assert registry.describe("mine", DATA / "fixture-whisper").engine == "whisper"

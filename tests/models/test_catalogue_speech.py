@@ -27,7 +27,7 @@ ANNA = Voice("anna", "Anna", ("de",), Gender.FEMALE)
 
 NEURAL = ModelCard(
     id="toy-voice",
-    engine="sherpa",
+    engine="onnx_tts",
     owner="tests",
     created=1,
     tasks=SPEECH,
@@ -61,9 +61,9 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         "damage": lambda folder: [] if (folder / "tokens.txt").is_file() else ["no voice"],
         "describe": lambda name, folder: replace(NEURAL, id=name, repository=None),
     }
-    replace_engine(monkeypatch, "sherpa", cards=lambda: (NEURAL,), files=files)
+    replace_engine(monkeypatch, "onnx_tts", cards=lambda: (NEURAL,), files=files)
     monkeypatch.setattr(engine_spec, "is_installed", lambda package: True)
-    monkeypatch.setattr("hearsay.engines.sherpa.synthesizer.load", load)
+    monkeypatch.setattr("hearsay.engines.onnx_tts.synthesizer.load", load)
     monkeypatch.setattr("hearsay.engines.espeak.synthesizer.load", load)
     german, female = Voice("de", "German", ("de",)), Voice("f3", "f3", ())
     replace_engine(monkeypatch, "espeak", voices=lambda: (german,), variants=lambda: (female,))
@@ -208,10 +208,12 @@ def test_a_voice_that_cannot_be_loaded_leaves_its_place(house: House) -> None:
 
 def test_neural_voices_need_what_runs_them(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     install(house)
-    monkeypatch.setattr(engine_spec, "is_installed", lambda package: package != "sherpa_onnx")
+    monkeypatch.setattr(
+        engine_spec, "is_installed", lambda package: package not in ("openvino", "onnxruntime")
+    )
     catalogue = house.catalogue()
     assert speaker(catalogue) == espeak_cards.ESPEAK_NG
-    with pytest.raises(ModelNotInstalled, match=r"cannot run here: `pip install 'hearsay\[speech\]'`"):
+    with pytest.raises(ModelNotInstalled, match=r"cannot run here: `pip install onnxruntime`"):
         catalogue.load(catalogue.named("toy"))
     assert "pip install" in (catalogue.voice_upgrade_hint() or "")
     monkeypatch.setattr(engine_spec, "is_installed", lambda package: False)

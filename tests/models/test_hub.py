@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hearsay.engines.engine_spec import FileSelection
-from hearsay.engines.sherpa.spec import SHERPA
+from hearsay.engines.onnx_tts.spec import ONNX_TTS
 from hearsay.engines.whisper.spec import CONVERTED
 from hearsay.errors import DownloadFailed
 from hearsay.models.checksums import MANIFEST, Checks
@@ -347,7 +347,7 @@ VOICE = FileSelection(("*.onnx", "tokens.txt", "data/*"), ("model.onnx", "tokens
 
 
 def voice_damage(folder: Path) -> list[str]:
-    files = SHERPA.files
+    files = ONNX_TTS.files
     assert files is not None
     return list(files.damage(folder))
 

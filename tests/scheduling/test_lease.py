@@ -37,7 +37,7 @@ class Shelf:
         name = name or "light"
         if name.startswith("ear"):
             return replace(fake_cards.fake(), id=name)
-        engine = "sherpa" if name.startswith("heavy") else "fake_voice"
+        engine = "onnx_tts" if name.startswith("heavy") else "fake_voice"
         return replace(fake_cards.fake_voice(), id=name, engine=engine)
 
     def load(self, card: ModelCard) -> Engine:

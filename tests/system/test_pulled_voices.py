@@ -5,6 +5,7 @@ The cards are the real ones; the hub is on this machine, and the weights are the
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from hearsay.domain import Task
 from hearsay.models.catalogue import Catalogue
 from hearsay.models.hub import Hub
 from hearsay.settings import Settings
-from tests.engines.sherpa.test_synthesizer import KOKORO, PHONEME_SECONDS, PIPER
+from tests.engines.onnx_tts.test_synthesizer import KOKORO, PHONEME_SECONDS, PIPER
 from tests.models.test_catalogue import Clock
 from tests.support.local_hub import LocalHub
 from tests.support.local_hub import serving as serving_hub
@@ -30,9 +31,8 @@ KOKOROS = "csukuangfj/kokoro-multi-lang-v1_0"
 def toys() -> dict[str, dict[str, bytes]]:
     """Return the repositories, in which there is more than is wanted."""
     piper = {path.name.replace("toy-low", "thorsten-medium"): path.read_bytes() for path in PIPER.iterdir()}
-    (model,) = (name for name in piper if name.endswith(".onnx"))
-    assert piper[model].count(b"n_speakers\x12\x012") == 1
-    piper[model] = piper[model].replace(b"n_speakers\x12\x012", b"n_speakers\x12\x011")
+    (config,) = (name for name in piper if name.endswith(".json"))
+    piper[config] = json.dumps(json.loads(piper[config]) | {"num_speakers": 1}).encode()
     kokoro = {path.name: path.read_bytes() for path in KOKORO.iterdir()}
     return {
         THORSTEN: piper | {"MODEL_CARD": b"x", "espeak-ng-data/phontab": b"x"},

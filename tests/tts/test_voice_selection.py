@@ -41,7 +41,7 @@ def card(id_: str, engine: str, voices: tuple[Voice, ...]) -> ModelCard:
 
 NEURAL = card(
     "kokoro",
-    "sherpa",
+    "onnx_tts",
     (
         Voice("af_heart", "Heart", ("en-us",), FEMALE),
         Voice("am_adam", "Adam", ("en-us",), MALE),
@@ -227,7 +227,7 @@ def test_a_text_that_does_not_tell_is_read_in_the_fallback() -> None:
 
 
 def test_a_model_of_one_language_needs_no_guess() -> None:
-    english = card("lessac", "sherpa", (Voice("lessac", "Lessac", ("en-us",), FEMALE),))
+    english = card("lessac", "onnx_tts", (Voice("lessac", "Lessac", ("en-us",), FEMALE),))
     assert chosen(Shelf([english]), text=GERMAN).language == "en"
 
 
@@ -375,7 +375,7 @@ def test_an_alias_is_among_the_nearest_names() -> None:
 
 
 def test_a_model_that_is_not_there_is_refused() -> None:
-    shelf = Shelf([EMBEDDED], absent=[card("piper-x", "sherpa", ())])
+    shelf = Shelf([EMBEDDED], absent=[card("piper-x", "onnx_tts", ())])
     error = refusal(shelf, "alloy", model="piper-x")
     assert isinstance(error, ModelNotInstalled)
     assert "`hearsay models pull piper-x`" in error.message
@@ -383,13 +383,13 @@ def test_a_model_that_is_not_there_is_refused() -> None:
 
 
 def test_a_slash_that_names_no_model_belongs_to_the_voice() -> None:
-    odd = card("odd", "sherpa", (Voice("a/b", "AB", ("en",), None),))
+    odd = card("odd", "onnx_tts", (Voice("a/b", "AB", ("en",), None),))
     result = chosen(Shelf([odd]), "a/b")
     assert who(result) == ("odd", "a/b")
 
 
 def test_a_voice_of_unknown_gender_takes_a_part_in_silence() -> None:
-    odd = card("odd", "sherpa", (Voice("x", "X", ("en",), None), Voice("y", "Y", ("en",), MALE)))
+    odd = card("odd", "onnx_tts", (Voice("x", "X", ("en",), None), Voice("y", "Y", ("en",), MALE)))
     assert chosen(Shelf([odd]), "alloy").warnings == ()
     assert chosen(Shelf([odd]), "alloy").voice.id == "x"
     assert chosen(Shelf([odd]), "onyx").voice.id == "y"

@@ -118,7 +118,8 @@ class EngineSpec:
     load_embedded: Callable[[Runtime], Engine] | None = None
     """Load the model that comes with the engine: nothing is downloaded. Raises: `EngineFailed`."""
     requires: tuple[str, ...] = ()
-    """Names of the packages that must be importable; not every platform or installation has them."""
+    """Names of the packages that must be importable (`a or b`: one of them is enough); not every platform or
+    installation has them."""
     remedy: str = ""
     """What helps where one is missing, as part of a sentence."""
     voices: Callable[[], tuple[Voice, ...]] | None = None
@@ -140,7 +141,7 @@ class EngineSpec:
 
     def missing(self) -> list[str]:
         """Return the packages that it requires and that are not installed."""
-        return [package for package in self.requires if not is_installed(package)]
+        return [each for each in self.requires if not any(map(is_installed, each.split(" or ")))]
 
     @property
     def model_files(self) -> ModelFiles:

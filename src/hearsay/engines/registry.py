@@ -11,13 +11,13 @@ from hearsay.domain import ModelCard, Task, Voice
 from hearsay.engines.engine_spec import EngineSpec, Runtime
 from hearsay.engines.espeak.spec import ESPEAK
 from hearsay.engines.fake.spec import FAKE_RECOGNIZER, FAKE_SYNTHESIZER
+from hearsay.engines.onnx_tts.spec import ONNX_TTS
 from hearsay.engines.protocols import Engine, SpeechDetector
-from hearsay.engines.sherpa.spec import SHERPA
 from hearsay.engines.silero import detector
 from hearsay.engines.whisper.spec import WHISPER
 from hearsay.errors import ConfigurationError
 
-ENGINES: tuple[EngineSpec, ...] = (WHISPER, SHERPA, ESPEAK, FAKE_RECOGNIZER, FAKE_SYNTHESIZER)
+ENGINES: tuple[EngineSpec, ...] = (WHISPER, ONNX_TTS, ESPEAK, FAKE_RECOGNIZER, FAKE_SYNTHESIZER)
 """Every engine, the better default first; a new one is a folder and an entry here."""
 
 

@@ -224,7 +224,9 @@ def test_engines_are_listed_with_what_they_lack(monkeypatch: pytest.MonkeyPatch)
     found = list(look.engines())
     assert [finding.subject for finding in found] == [f"engine {engine.name}" for engine in engines]
     assert {finding.state for finding in found} == {State.FINE}
-    monkeypatch.setattr(engine_spec, "is_installed", lambda package: package != "sherpa_onnx")
+    monkeypatch.setattr(
+        engine_spec, "is_installed", lambda package: package not in ("openvino", "onnxruntime")
+    )
     lacking = [finding for finding in look.engines() if finding.state is State.NOTE]
-    assert [finding.subject for finding in lacking] == ["engine sherpa"]
-    assert "sherpa_onnx is missing; `pip install 'hearsay[speech]'`" in lacking[0].detail
+    assert [finding.subject for finding in lacking] == ["engine onnx_tts"]
+    assert "openvino or onnxruntime is missing; `pip install onnxruntime`" in lacking[0].detail

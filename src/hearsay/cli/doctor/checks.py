@@ -40,8 +40,8 @@ LIBRARIES = tuple(
 )
 """Packages whose versions belong in a report of a problem."""
 
-OPTIONAL = ("sherpa-onnx", "openvino")
-"""Packages that an extra brings, or that have no wheels for some platforms."""
+OPTIONAL = ("openvino", "onnxruntime")
+"""Packages that have no wheels for some platforms, or that stand in for those."""
 
 FASTER = "openvino"
 """Makes Whisper faster on CPUs."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearsay.engines.sherpa.phonemes import (
+from hearsay.engines.onnx_tts.phonemes import (
     FEWEST_PHONEMES,
     MOST_PHONEMES,
     Clause,

@@ -1,4 +1,4 @@
-"""The model cards of the neural voices that sherpa-onnx runs: Kokoro, and a choice of Piper's.
+"""The model cards of the neural voices: Kokoro, and a choice of Piper's.
 
 Data alone: knows neither files nor the network. Sources: k2-fsa/sherpa-onnx, which publishes the weights
 (`scripts/kokoro/v1.0/generate_voices_bin.py`, `scripts/piper/generate.py`), the model card of
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hearsay.domain import Gender, ModelCard, Task, Voice, unix_time
-from hearsay.engines.sherpa.voice_folder import IGNORED, kokoro_voice, languages_of
+from hearsay.engines.onnx_tts.voice_folder import IGNORED, kokoro_voice, languages_of
 
 _PUBLISHER = "csukuangfj"
 """The account that publishes models in the form that sherpa-onnx reads."""
@@ -45,6 +45,7 @@ class _Piper:
 
 
 _PIPERS = (
+    _Piper("en_US", "joe", "US English", _M),
     _Piper("en_US", "kristin", "US English", _F),
     _Piper("en_US", "norman", "US English", _M),
     _Piper("en_GB", "cori", "British English", _F),
@@ -97,7 +98,7 @@ def _kokoro() -> ModelCard:
     repository = f"{_PUBLISHER}/{name}"
     return ModelCard(
         id="kokoro-82m",
-        engine="sherpa",
+        engine="onnx_tts",
         owner="hexgrad",
         created=unix_time("2025-01-27"),
         tasks=frozenset({Task.SYNTHESIZE}),
@@ -121,7 +122,7 @@ def _piper(row: _Piper) -> ModelCard:
     voice = Voice(row.name, row.name.replace("_", " ").capitalize(), (tag,), row.gender)
     return ModelCard(
         id=f"piper-{code}-{row.name}",
-        engine="sherpa",
+        engine="onnx_tts",
         owner="rhasspy",
         created=unix_time(_PIPER_DAY),
         tasks=frozenset({Task.SYNTHESIZE}),
@@ -133,5 +134,5 @@ def _piper(row: _Piper) -> ModelCard:
         description=f"{row.language}, natural and quick",
         voices=(voice,),
         ignores=IGNORED,
-        extra={"files": (f"{stem}.onnx", f"{stem}.onnx.json", "tokens.txt")},
+        extra={"files": (f"{stem}.onnx", f"{stem}.onnx.json")},
     )

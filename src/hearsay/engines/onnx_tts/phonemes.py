@@ -30,6 +30,17 @@ _SWITCH = re.compile(r"\([a-z-]+\)")
 _SYLLABIC = re.compile("(\\S)\u0329")
 
 
+KOKORO_SYMBOLS = {
+    symbol: number
+    for number, symbol in enumerate(
+        '_;:,.!?__—…"()“” \u0303ʣʥʦʨᵝꭧAI_____O_Q_ST__W_Yᵊabcdef_hijklmnopqrstuvwxyzɑɐɒæ__βɔɕç_ɖðʤə_ɚɛɜ__ɟ_ɡ'
+        "______ɥ_ɨɪʝ______ɯɰŋɳɲɴø_ɸθœ__ɹ_ɾɻ_ʁɽʂʃʈʧ_ʊʋ_ʌɣɤ_χʎ___ʒʔ_______ˈˌː___ʰ_ʲ____↓_→↗↘___ᵻ"
+    )
+    if symbol != "_"
+}
+"""The symbols of Kokoro 1.0 and their numbers, as `config.json` of hexgrad/Kokoro-82M has them."""
+
+
 class Spelling(StrEnum):
     """How the phonemes of a voice are written."""
 

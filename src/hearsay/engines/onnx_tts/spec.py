@@ -1,4 +1,4 @@
-"""sherpa-onnx as the registry knows it: neural voices, each in a folder of its own.
+"""Neural voices as the registry knows them: each in a folder of its own.
 
 Knows neither the hub nor what is in a folder: that is read by `voice_folder`.
 """
@@ -10,7 +10,8 @@ from pathlib import Path
 
 from hearsay.domain import ModelCard
 from hearsay.engines.engine_spec import EngineSpec, Execution, FileSelection, ModelFiles
-from hearsay.engines.sherpa import cards, synthesizer, voice_folder
+from hearsay.engines.onnx_tts import cards, synthesizer, voice_folder
+from hearsay.errors import ConfigurationError
 
 
 def _select(card: ModelCard) -> FileSelection:
@@ -19,16 +20,18 @@ def _select(card: ModelCard) -> FileSelection:
 
 
 def _damage(folder: Path) -> Iterator[str]:
-    if not voice_folder.is_voice(folder):
-        yield "What makes it a voice is missing (a model in ONNX format, tokens.txt)."
+    try:
+        voice_folder.examine(folder)
+    except ConfigurationError as error:
+        yield error.message
 
 
-SHERPA = EngineSpec(
-    name="sherpa",
+ONNX_TTS = EngineSpec(
+    name="onnx_tts",
     cards=cards.known,
     execution=Execution.OWN_PROCESS,
     files=ModelFiles(
-        formats="voice in ONNX format (a model, tokens.txt)",
+        formats=voice_folder.FORMATS,
         select=_select,
         is_model=voice_folder.is_voice,
         describe=voice_folder.describe,
@@ -37,6 +40,6 @@ SHERPA = EngineSpec(
             folder, card, n_threads=runtime.cpu_threads or runtime.cores
         ),
     ),
-    requires=("sherpa_onnx", "espeakng_loader"),
-    remedy="`pip install 'hearsay[speech]'` installs what runs neural voices",
+    requires=("openvino or onnxruntime", "espeakng_loader"),
+    remedy="`pip install onnxruntime` installs what runs neural voices",
 )

@@ -9,12 +9,12 @@ import pytest
 
 from hearsay.engines.engine_spec import Runtime
 from hearsay.engines.fake.synthesizer import FakeSynthesizer
-from hearsay.engines.sherpa import cards
-from hearsay.engines.sherpa.spec import SHERPA
+from hearsay.engines.onnx_tts import cards
+from hearsay.engines.onnx_tts.spec import ONNX_TTS
 from tests.support.paths import DATA
 
-assert SHERPA.files is not None
-FILES = SHERPA.files
+assert ONNX_TTS.files is not None
+FILES = ONNX_TTS.files
 
 
 def test_a_voice_is_exactly_the_files_of_its_card() -> None:
@@ -24,8 +24,9 @@ def test_a_voice_is_exactly_the_files_of_its_card() -> None:
 
 
 def test_a_folder_without_a_voice_is_damaged(tmp_path: Path) -> None:
-    assert list(FILES.damage(DATA / "toy-kokoro")) == list(FILES.damage(DATA / "toy-piper")) == []
-    assert "is missing" in " ".join(FILES.damage(tmp_path))
+    for name in ("toy-kokoro", "toy-kokoro-raw", "toy-piper"):
+        assert list(FILES.damage(DATA / name)) == []
+    assert "must be there" in " ".join(FILES.damage(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,6 @@ def test_is_loaded_with_the_threads_that_are_wanted(
         asked.update(options)
         return FakeSynthesizer()
 
-    monkeypatch.setattr("hearsay.engines.sherpa.synthesizer.load", load)
+    monkeypatch.setattr("hearsay.engines.onnx_tts.synthesizer.load", load)
     FILES.load(DATA / "toy-kokoro", cards.known()[0], runtime)
     assert asked == {"n_threads": n_threads}

@@ -1,1 +1,0 @@
-"""Neural voices (Kokoro, Piper) through sherpa-onnx."""

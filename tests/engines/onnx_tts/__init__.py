@@ -1,0 +1,1 @@
+"""Tests of `hearsay.engines.onnx_tts`."""
