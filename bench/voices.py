@@ -108,11 +108,12 @@ class _Listener:
 
     def hear(self, file: Path) -> str:
         segments, _ = self._whisper.transcribe(str(file), language="en")
-        return " ".join(segment.text.strip() for segment in segments)
+        return " ".join(str(segment.text).strip() for segment in segments)
 
     def word_errors(self, said: list[str], heard: list[str]) -> float:
-        pairs = [[self._plain(text) for text in texts] for texts in (said, heard)]
-        return 100 * float(jiwer.wer(*pairs))
+        written, understood = ([self._plain(text) for text in texts] for texts in (said, heard))
+        error_rate: float = jiwer.wer(written, understood)
+        return 100 * error_rate
 
 
 def _seconds(path: Path) -> float:

@@ -63,8 +63,8 @@ hub the next lighter one that the package index has.
 SPEAKING_HEAD = """
 ## Models that speak
 
-`espeak-ng` is always there. Nothing of the others is ever downloaded unasked. `hearsay voices` lists the voices
-of those that are installed.
+`espeak-ng` is always there. Nothing of the others is ever downloaded unasked. `hearsay voices` lists the
+voices of those that are installed.
 
 | id | languages | voices | download | from | also called | |
 | --- | --- | --- | --- | --- | --- | --- |

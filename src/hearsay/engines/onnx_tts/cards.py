@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from hearsay.domain import Gender, ModelCard, Task, Voice, unix_time
 from hearsay.engines.onnx_tts.voice_folder import IGNORED, kokoro_voice, languages_of
+from hearsay.engines.onnx_tts.wheels import PACKED
 
 _PUBLISHER = "csukuangfj"
-"""The account that publishes models in the form that sherpa-onnx reads."""
+"""The account that publishes models in the form that sherpa-onnx reads, each in a repository of its own."""
 
 _KOKORO_VOICES = tuple(
     """
@@ -130,6 +131,7 @@ def _piper(row: _Piper) -> ModelCard:
         context_window=0,
         aliases=(stem, f"piper-{stem}", f"vits-piper-{stem}", repository),
         repository=repository,
+        packed=PACKED.get(f"piper-{code}-{row.name}", ()),
         size_bytes=_PIPER_MEGABYTES[row.quality] * 1_000_000,
         description=f"{row.language}, natural and quick",
         voices=(voice,),
