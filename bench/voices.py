@@ -118,7 +118,8 @@ class _Listener:
 
 def _seconds(path: Path) -> float:
     with wave.open(str(path)) as file:
-        return file.getnframes() / file.getframerate()
+        n_samples, rate = file.getnframes(), file.getframerate()
+    return float(n_samples / rate)
 
 
 if __name__ == "__main__":

@@ -255,6 +255,16 @@ def test_auto_leaves_the_language_to_the_text(language: str) -> None:
     assert chosen(ONLY_EMBEDDED, language=language, text=GERMAN).language == "de"
 
 
+def test_one_natural_voice_speaks_english_for_every_name_and_espeak_the_rest() -> None:
+    joe = card("piper-en-joe", "onnx_tts", (Voice("joe", "Joe", ("en-us",), MALE),))
+    shelf = Shelf([joe, EMBEDDED])
+    assert who(chosen(shelf, "onyx", text=ENGLISH)) == ("piper-en-joe", "joe")
+    alloy = chosen(shelf, "alloy", text=ENGLISH)
+    assert who(alloy) == ("piper-en-joe", "joe") and "alloy is female" in " ".join(alloy.warnings)
+    assert who(chosen(shelf, "alloy", text=GERMAN)) == ("espeak-ng", "de+f1")
+    assert who(chosen(shelf, "alloy", model="espeak-ng", text=ENGLISH)) == ("espeak-ng", "en-us+f1")
+
+
 def test_a_model_that_is_named_speaks_whatever_else_there_is() -> None:
     assert who(chosen(BOTH, "alloy", model="espeak-ng", text=ENGLISH)) == ("espeak-ng", "en-us+f1")
     assert who(chosen(BOTH, model="espeak-ng", text=ENGLISH)) == ("espeak-ng", "en-us")

@@ -40,6 +40,7 @@ def _openvino(path: str, n_threads: int) -> Network:
         "INFERENCE_PRECISION_HINT": "f32",  # in bf16, a VITS loses count of its samples
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
+        "CPU_RUNTIME_CACHE_CAPACITY": 0,  # It keeps something of every length of sentence: gigabytes in all.
         "ENABLE_CPU_PINNING": False,  # Other threads compute on these cores, too.
     }
     compiled = openvino_runtime.core().compile_model(path, "CPU", config)
