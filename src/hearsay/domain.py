@@ -184,6 +184,8 @@ class DropReason(StrEnum):
     """Nobody speaks where it was heard."""
     REPETITION = "repetition"
     """It only repeats what stands before it."""
+    LOW_PROBABILITY = "low_probability"
+    """The model only guessed: no result was probable at any temperature."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,12 +23,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
 
 from hearsay.asr.segment_times import fit_to_speech
 from hearsay.domain import DecodeSettings, DroppedText, DropReason, Segment, SpeechSpan, Word
+from hearsay.transcripts.quality import find_loops
 
 MARGIN = 0.5
 """Seconds on either side of a segment in which its speech may lie."""
@@ -42,6 +43,15 @@ CONFIDENT_LOGPROB = -0.5
 CONFIDENT_NO_SPEECH = 0.2
 """Probability of no speech up to which the model is confident that a window has speech."""
 
+HOPELESS_LOGPROB = -2.0
+"""Mean log probability below which a text is a guess; speech in noise of its own loudness has -1.2."""
+
+DOUBTFUL_LOGPROB = -1.0
+"""Below which text must at least be possible to say in its time."""
+
+MAX_LETTERS_PER_SECOND = 60.0
+"""Of a segment: fast speech has 25, and times are loose."""
+
 MAX_COPIES = 8
 """Most copies of a text in a row: chants are seldom longer in equal segments."""
 
@@ -53,12 +63,6 @@ MAX_PERIOD = 3
 
 MAX_PAUSE = 3.0
 """Seconds between segments above which a repetition is taken for speech."""
-
-MIN_LOOP_BYTES = 30
-"""Least UTF-8 bytes of a loop within a segment: numbers and laughter are shorter."""
-
-_LOOP = re.compile(r"(.{2,200}?)\1{3,}", re.DOTALL)
-"""Four copies or more, one right after the other, of the shortest text that repeats."""
 
 _NON_ALPHANUMERIC = re.compile(r"[\W_]+")
 
@@ -92,6 +96,8 @@ class HallucinationFilter:
         for segment, is_silent in zip(window, silent, strict=True):
             if is_silent:
                 self._drop(segment, DropReason.SILENCE)
+            elif is_guess(segment):
+                self._drop(segment, DropReason.LOW_PROBABILITY)
             elif self._repeats(segment):
                 self._drop(segment, DropReason.REPETITION)
             else:
@@ -132,6 +138,17 @@ class HallucinationFilter:
         """Return whether its window compressed too well, even at the last temperature."""
         ratio = segment.compression_ratio
         return self._limit is not None and ratio is not None and ratio > self._limit
+
+
+def is_guess(segment: Segment) -> bool:
+    """Return whether the model had no idea of a segment's window, or some and the text is too long to say."""
+    logprob = segment.avg_logprob
+    if logprob is None or logprob >= DOUBTFUL_LOGPROB:
+        return False
+    start, end = segment.model_times or (segment.start, segment.end)
+    seconds = max(end, segment.end) - min(start, segment.start)
+    is_too_fast = len(_normalized(segment.text)) > MAX_LETTERS_PER_SECOND * max(seconds, 0.2)
+    return logprob < HOPELESS_LOGPROB or is_too_fast
 
 
 def silence_flags(window: Sequence[Segment], spans: Sequence[SpeechSpan]) -> list[bool]:
@@ -202,13 +219,6 @@ def remove_loops(segment: Segment) -> tuple[Segment, list[DroppedText]]:
         absent = {id(word) for gone in inside for word in gone}
         words = tuple(word for word in words if id(word) not in absent)
     return replace(segment, text=kept, words=words), dropped
-
-
-def find_loops(text: str) -> Iterator[tuple[int, int]]:
-    """Yield what follows the first copy of each loop: its first character, and the one after its last."""
-    for loop in _LOOP.finditer(text):
-        if len(loop[0].encode()) >= MIN_LOOP_BYTES:
-            yield loop.end(1), loop.end()
 
 
 def _words_within(words: Sequence[Word], begin: int, end: int) -> list[Word]:

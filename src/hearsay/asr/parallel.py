@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterator
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, wait
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -197,6 +197,26 @@ class ParallelWindows:
     def _check_cancelled(self) -> None:
         if self._cancelled():
             raise Cancelled
+
+
+def detect_language(loop: WindowLoop, submit: Submit, cancelled: IsCancelled) -> str | None:
+    """Return the language that a loop detects, and run its jobs no further; None where it detects none.
+
+    Raises: `Cancelled`, and what a job raises.
+    """
+    jobs, result = loop.jobs(), None
+    while loop.language is None:
+        job = _next_job(jobs, result)
+        if job is None or loop.language is not None or loop.segments_by_window:
+            break
+        future = submit(job)
+        while not wait([future], POLL_SECONDS).done:
+            if cancelled():
+                future.cancel()
+                raise Cancelled
+        result = future.result()
+    jobs.close()
+    return loop.language
 
 
 def _next_job(jobs: Jobs[None], result: Any) -> Job | None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from math import ceil, inf
 
 from hearsay.asr.hallucinations import HallucinationFilter
-from hearsay.asr.parallel import ParallelWindows
+from hearsay.asr.parallel import ParallelWindows, detect_language
 from hearsay.asr.segment_times import fit_to_recording
 from hearsay.domain import (
     SAMPLE_RATE,
@@ -37,6 +38,12 @@ from hearsay.engines.protocols import (
 from hearsay.errors import Cancelled, UnsupportedOption
 from hearsay.text import languages
 from hearsay.vad.chunking import Chunk, stream_chunks
+
+LANGUAGE_SECONDS = 8.0
+"""Certain speech in a chunk that tells the language well enough."""
+
+MAX_LANGUAGE_CHUNKS = 4
+"""First chunks among which the one with most certain speech tells the language."""
 
 _ROUNDING = 0.02
 """Seconds by which the end of a chunk may be later than that of its last span because of rounding."""
@@ -172,11 +179,28 @@ class Transcription:
             return
         if self._detector is not None:
             hallucinations.add_speech(())
-        for chunk in self._chunks(recognizer):
+        chunks = self._chunks(recognizer)
+        first = self._first_chunks(chunks)
+        options = self._options
+        if len(first) > 1:
+            audio, part = self._slice(max(first, key=certain_seconds), recognizer)
+            loop = recognizer.window_loop(audio, options, decode=self._decode, part=part)
+            language = detect_language(loop, self._submit or run_inline(recognizer), self._cancelled)
+            options = replace(options, language=language)
+        for chunk in chain(first, chunks):
             if self._detector is not None:
                 hallucinations.add_speech(chunk.spans, begin=chunk.start)
             audio, part = self._slice(chunk, recognizer)
-            yield recognizer.window_loop(audio, self._options, decode=self._decode, part=part)
+            yield recognizer.window_loop(audio, options, decode=self._decode, part=part)
+
+    def _first_chunks(self, chunks: Iterator[Chunk]) -> list[Chunk]:
+        """Return the first chunks, more than one where the first has too little speech to tell a language."""
+        first: list[Chunk] = []
+        for chunk in islice(chunks, MAX_LANGUAGE_CHUNKS):
+            first.append(chunk)
+            if self._options.language or certain_seconds(chunk) >= LANGUAGE_SECONDS:
+                break
+        return first
 
     def _chunks(self, recognizer: WindowRecognizer) -> Iterator[Chunk]:
         """Yield the chunks to recognise; without a detector one, for a recording that fits a window."""
@@ -206,6 +230,11 @@ class Transcription:
         last = chunk.spans[-1].end if chunk.spans else inf
         padding = (self._options.vad or self._decode.vad).padding
         return last - padding if last + _ROUNDING < chunk.end else inf
+
+
+def certain_seconds(chunk: Chunk) -> float:
+    """Return the seconds of a chunk in which the detector is certain of speech."""
+    return sum(span.certain[1] - span.certain[0] for span in chunk.spans if span.certain)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -45,7 +45,7 @@ class DroppedBody(TypedDict):
     start: float
     end: float
     text: str
-    reason: Literal["silence", "repetition"]
+    reason: Literal["silence", "repetition", "low_probability"]
     """There is no speech where it was recognised, or it only repeats the text before it."""
 
 

@@ -6,7 +6,9 @@ follow the hosted services' advice about the same numbers.
 
 from __future__ import annotations
 
+import re
 import zlib
+from collections.abc import Iterator
 
 from hearsay.domain import DecodeSettings, Hypothesis, Segment
 
@@ -25,6 +27,13 @@ INCOMPRESSIBLE = 0.9
 
 MIN_BYTES = 100
 """Least UTF-8 bytes for `INCOMPRESSIBLE`; zlib's overhead dominates in shorter texts."""
+
+
+MIN_LOOP_BYTES = 30
+"""Least UTF-8 bytes of a loop within a segment: numbers and laughter are shorter."""
+
+_LOOP = re.compile(r"(.{2,200}?)\1{3,}", re.DOTALL)
+"""Four copies or more, one right after the other, of the shortest text that repeats."""
 
 
 def compression_ratio(text: str) -> float:
@@ -81,3 +90,10 @@ def flags(segment: Segment) -> tuple[str, ...]:
         "incompressible": ratio is not None and ratio < INCOMPRESSIBLE and n_bytes >= MIN_BYTES,
     }
     return tuple(name for name, is_raised in raised.items() if is_raised)
+
+
+def find_loops(text: str) -> Iterator[tuple[int, int]]:
+    """Yield what follows the first copy of each loop: its first character, and the one after its last."""
+    for loop in _LOOP.finditer(text):
+        if len(loop[0].encode()) >= MIN_LOOP_BYTES:
+            yield loop.end(1), loop.end()

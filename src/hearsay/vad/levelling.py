@@ -1,7 +1,7 @@
 """Levelling of audio for a speech detector: quiet passages are raised to the level that detectors expect.
 
-Knows no detector. Silero's probability falls to nothing for speech at -50 dBFS, though Whisper, whose features
-are relative to the loudest of a window, understands it. What a recogniser gets is never changed.
+Knows no detector. Silero's probability falls to nothing for speech at -50 dBFS, though Whisper, whose
+features are relative to the loudest of a window, understands it. What a recogniser gets is never changed.
 """
 
 from __future__ import annotations

@@ -35,6 +35,9 @@ PROMPT_CHARACTERS = 8192
 RESET_TEMPERATURE = 0.5
 """Text sampled at a temperature above this one is too unreliable to prompt the next window."""
 
+MIN_TAIL = 0.5
+"""Seconds after the first window of a slice that are not decoded if there are no more: the end of a word."""
+
 SHORT_STEP = 5.0
 """Seconds by which short windows grow: few sizes, so that clips of about one length can share a call."""
 
@@ -97,8 +100,11 @@ class WindowLoop:
             encoding = None
 
     def _is_over(self) -> bool:
-        """Return whether there is no speech in the rest."""
-        return self._part is not None and self.seek_seconds >= self._part.until
+        """Return whether there is no speech in the rest of a slice, or too little of it for a word."""
+        if self._part is None:
+            return False
+        rest = (self._features.n_frames - self.seek) / frames_per_second(self._recognizer)
+        return self.seek_seconds >= self._part.until or (self.seek > 0 and rest < MIN_TAIL)
 
     def _detect_apart(self) -> Jobs[Any]:
         """Detect the language if it is unknown; return the first window's encoding if that is the same."""
@@ -152,23 +158,43 @@ class WindowLoop:
     def _recognize(self, window: Window, n_frames: int) -> Jobs[tuple[Window, Hypothesis]]:
         """Decode at rising temperatures until the result is good enough, or there is none left.
 
-        A short window whose first result is rejected is encoded in full before anything else is tried.
+        A short window whose first result is rejected is encoded in full before anything else is tried. In a
+        slice, a window of which all results are bad is decoded without the text before it, and the best of
+        all is taken; in a whole recording it is the last, as in the reference.
         """
+        attempts = [replace(window, temperature=temperature) for temperature in self._temperatures]
+        if self._part and window.previous:
+            attempts.append(replace(attempts[0], previous=()))
         if self._is_short(n_frames):
-            window = replace(window, temperature=self._temperatures[0])
-            hypothesis = yield Decode(window)
-            if not quality.needs_fallback(hypothesis, self._decode):
-                return window, hypothesis
-            self._reject(window, hypothesis)
-            window = replace(window, encoding=(yield Encode(self._features.window(self.seek))))
-        for temperature in self._temperatures:
-            window = replace(window, temperature=temperature)
-            hypothesis = yield Decode(window)
-            if not quality.needs_fallback(hypothesis, self._decode):
-                break
-            if temperature != self._temperatures[-1]:
-                self._reject(window, hypothesis)
-        return window, hypothesis
+            attempts.insert(0, attempts[0])
+        rejected: list[tuple[Window, Hypothesis]] = []
+        for planned in attempts:
+            if len(rejected) == 1 and self._is_short(n_frames):
+                window = replace(window, encoding=(yield Encode(self._features.window(self.seek))))
+            attempt = replace(planned, encoding=window.encoding)
+            hypothesis = yield Decode(attempt)
+            if not self._is_bad(hypothesis):
+                return attempt, hypothesis
+            rejected.append((attempt, hypothesis))
+            if len(rejected) < len(attempts):
+                self._reject(attempt, hypothesis)
+        return max(rejected, key=self._goodness) if self._part else rejected[-1]
+
+    def _is_bad(self, hypothesis: Hypothesis) -> bool:
+        return quality.needs_fallback(hypothesis, self._decode) or self._has_loop(hypothesis)
+
+    def _has_loop(self, hypothesis: Hypothesis) -> bool:
+        """Return whether a slice's text repeats itself; the reference looks at compression alone."""
+        if self._part is None or self._decode.compression_ratio_threshold is None:
+            return False
+        text = [token for token in hypothesis.tokens if token < self._recognizer.end_of_text]
+        return any(quality.find_loops(self._recognizer.decode_text(text)))
+
+    def _goodness(self, attempt: tuple[Window, Hypothesis]) -> tuple[bool, float]:
+        """Order bad results: first text without a loop that is probable enough, then by probability."""
+        hypothesis = attempt[1]
+        is_loop = self._has_loop(hypothesis) or quality.is_repetitive(hypothesis, self._decode)
+        return not (is_loop or quality.is_unsure(hypothesis, self._decode)), hypothesis.avg_logprob
 
     def _reject(self, window: Window, hypothesis: Hypothesis) -> None:
         """Record the fallback from a hypothesis that is decoded again."""
