@@ -285,12 +285,14 @@ class DecodeSettings:
     condition_on_previous_text: bool = True
     beam_size: int = 5
     """Beam width at temperature 0; 1 is greedy."""
+    greedy_logprob: float | None = -0.3
+    """Mean log probability from which the greedy result for a slice is taken without a beam search."""
     best_of: int = 5
     """Samples drawn at temperatures above 0."""
     chunking: Chunking = Chunking.VAD
     vad: VadThresholds = VadThresholds()
-    short_windows: bool = False
-    """Whether a window is encoded only as far as its audio goes, and in full only where that does not do."""
+    short_windows: bool = True
+    """Whether a window of a slice is encoded as far as its audio goes, and in full only if that fails."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -106,6 +106,8 @@ class Settings(BaseModel):
     """Windows, of one request or of many, that are decoded together; 0 lets the engine choose."""
     beam_size: int = Field(default=5, ge=1, le=32)
     """Width of the beam search at temperature 0; 1 is greedy, and faster."""
+    greedy_logprob: float | None = Field(default=-0.3, le=0)
+    """Mean log probability from which a greedy result needs no beam search; `none` always searches."""
     best_of: int = Field(default=5, ge=1, le=32)
     """Samples drawn at temperatures above 0."""
     temperatures: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -120,8 +122,8 @@ class Settings(BaseModel):
     """Silence that ends a span of speech."""
     vad_padding_seconds: float = Field(default=0.3, ge=0, le=30)
     """How much is kept before and after each span of speech."""
-    short_windows: bool = False
-    """Do not pad short recordings to 30 seconds for Whisper: faster, but unlike most models' training."""
+    short_windows: bool = True
+    """Do not pad short recordings to 30 seconds for Whisper: much faster; poor text is decoded again."""
     max_loaded_models: int = Field(default=2, ge=1)
     """Models kept in memory at once; the least recently used one is unloaded first."""
     idle_unload_seconds: float = Field(default=0.0, ge=0)

@@ -68,6 +68,7 @@ def decode_settings(settings: Settings) -> DecodeSettings:
         temperatures=settings.temperatures,
         condition_on_previous_text=settings.condition_on_previous_text,
         beam_size=settings.beam_size,
+        greedy_logprob=settings.greedy_logprob,
         best_of=settings.best_of,
         chunking=Chunking(settings.chunking),
         vad=VadThresholds(

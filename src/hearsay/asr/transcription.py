@@ -45,6 +45,12 @@ LANGUAGE_SECONDS = 8.0
 MAX_LANGUAGE_CHUNKS = 4
 """First chunks among which the one with most certain speech tells the language."""
 
+CERTAIN_MARGIN = 0.2
+"""Seconds before the end of certain speech from which on no window begins: less than a word."""
+
+MAX_ECHO = 1.5
+"""Seconds that may be speech after the last certain one and are not worth a window of their own."""
+
 _ROUNDING = 0.02
 """Seconds by which the end of a chunk may be later than that of its last span because of rounding."""
 
@@ -225,11 +231,16 @@ class Transcription:
     def _speech_end(self, chunk: Chunk) -> float:
         """Return the time after which there is no speech in a chunk, infinity where that is not certain.
 
-        Where a chunk goes on after its last span, that span ends with all of its padding.
+        Where a chunk goes on after its last span, that span ends with all of its padding. What little may be
+        speech after the last certain one is its echo, which a window of its own would make words of.
         """
         last = chunk.spans[-1].end if chunk.spans else inf
         padding = (self._options.vad or self._decode.vad).padding
-        return last - padding if last + _ROUNDING < chunk.end else inf
+        end = last - padding if last + _ROUNDING < chunk.end else inf
+        certain = [span.certain[1] for span in chunk.spans if span.certain]
+        if not certain:
+            return end
+        return max(certain[-1] - CERTAIN_MARGIN, min(end, chunk.end) - MAX_ECHO)
 
 
 def certain_seconds(chunk: Chunk) -> float:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,22 @@ def detect(device: str = "auto", gpu_memory: Callable[[], int] | None = None) ->
 def n_cores() -> int:
     """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def multiplies_bytes_exactly() -> bool:
+    """Return whether 8-bit products are summed in 32 bits: x86 with VNNI, or ARM.
+
+    Without VNNI (AMD before Zen 4, Intel before 2019) pairs of u8 x s8 products are summed in 16 bits, which
+    saturate. An x86 whose instructions are not known counts as one without.
+    """
+    if platform.machine().lower() not in {"x86_64", "amd64"}:
+        return True
+    try:
+        flags = Path("/proc/cpuinfo").read_text("utf-8", "replace").partition("\nflags")[2].partition("\n")[0]
+    except OSError:
+        return False
+    return not {"avx512_vnni", "avx_vnni"}.isdisjoint(flags.split())
 
 
 def largest_gpu_memory() -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from hearsay.domain import DecodeSettings, Hypothesis, Segment
 
@@ -31,6 +31,11 @@ MIN_BYTES = 100
 
 MIN_LOOP_BYTES = 30
 """Least UTF-8 bytes of a loop within a segment: numbers and laughter are shorter."""
+
+MIN_REPEATED = 12
+"""Least letters of a text whose repetition counts: answers and names are shorter."""
+
+_NON_ALPHANUMERIC = re.compile(r"[\W_]+")
 
 _LOOP = re.compile(r"(.{2,200}?)\1{3,}", re.DOTALL)
 """Four copies or more, one right after the other, of the shortest text that repeats."""
@@ -97,3 +102,9 @@ def find_loops(text: str) -> Iterator[tuple[int, int]]:
     for loop in _LOOP.finditer(text):
         if len(loop[0].encode()) >= MIN_LOOP_BYTES:
             yield loop.end(1), loop.end()
+
+
+def says_again(texts: Sequence[str]) -> bool:
+    """Return whether one of the texts, if it is no mere word or two, occurs in those before it."""
+    plain = [_NON_ALPHANUMERIC.sub("", text).casefold() for text in texts]
+    return any(len(text) >= MIN_REPEATED and text in "".join(plain[:i]) for i, text in enumerate(plain))

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import structlog
 
-from hearsay.engines import openvino_runtime
-from hearsay.engines.hardware import n_cores
+from hearsay.engines import hardware, openvino_runtime
 from hearsay.engines.whisper import tokenizer
 from hearsay.engines.whisper.encoder import CTranslate2Encoder, OpenVinoEncoder
 from hearsay.engines.whisper.log_mel import WINDOW_FRAMES
@@ -76,7 +75,7 @@ def load(
     for half, runtime in (("encoder", encoder), ("decoder", decoder)):
         if runtime not in RUNTIMES:
             raise ConfigurationError(f"There is no {half} {runtime!r}; choose one of {', '.join(RUNTIMES)}.")
-    model = _open(folder, conversions, compute_type, cpu_threads or min(n_cores(), MAX_THREADS))
+    model = _open(folder, conversions, compute_type, cpu_threads or min(hardware.n_cores(), MAX_THREADS))
     chosen = choose_device(device)
     if chosen != "cpu":
         try:
@@ -221,7 +220,8 @@ def choose_compute_type(device: str, compute_type: str, device_index: int = 0) -
 
     supported: Collection[str] = ctranslate2.get_supported_compute_types(device, device_index)
     if compute_type == "default":
-        return next(name for name in DEFAULT_TYPES[device] if name in supported)
+        is_exact = device != "cpu" or hardware.multiplies_bytes_exactly()
+        return next(t for t in DEFAULT_TYPES[device] if t in supported and (is_exact or t != "int8"))
     if compute_type != "auto" and compute_type not in supported:
         names = ", ".join(["default", "auto", *sorted(supported)])
         raise ConfigurationError(

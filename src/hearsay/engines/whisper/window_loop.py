@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ MIN_TAIL = 0.5
 SHORT_STEP = 5.0
 """Seconds by which short windows grow: few sizes, so that clips of about one length can share a call."""
 
-SHORT_MARGIN = 2.0
+SHORT_MARGIN = 4.0
 """Least seconds of padding in a short window, in which the model may find that the speech has ended."""
 
 
@@ -122,8 +122,9 @@ class WindowLoop:
         return Encode(features)
 
     def _is_short(self, n_frames: int) -> bool:
-        """Return whether a window is encoded without most of its padding."""
-        return self._decode.short_windows and self._short_frames(n_frames) < self._recognizer.window_frames
+        """Return whether a window of a slice is encoded without most of its padding."""
+        is_shorter = self._short_frames(n_frames) < self._recognizer.window_frames
+        return self._decode.short_windows and self._part is not None and is_shorter
 
     def _short_frames(self, n_frames: int) -> int:
         return short_frames(n_frames, frames_per_second(self._recognizer))
@@ -167,6 +168,10 @@ class WindowLoop:
             attempts.append(replace(attempts[0], previous=()))
         if self._is_short(n_frames):
             attempts.insert(0, attempts[0])
+        if self._is_greedy_first:
+            hypothesis = yield Decode(greedy := replace(attempts[0], beam_size=1))
+            if self._is_certain(hypothesis):
+                return greedy, hypothesis
         rejected: list[tuple[Window, Hypothesis]] = []
         for planned in attempts:
             if len(rejected) == 1 and self._is_short(n_frames):
@@ -179,6 +184,24 @@ class WindowLoop:
             if len(rejected) < len(attempts):
                 self._reject(attempt, hypothesis)
         return max(rejected, key=self._goodness) if self._part else rejected[-1]
+
+    @property
+    def _is_greedy_first(self) -> bool:
+        """Return whether a greedy result may do, which takes a fraction of the time of a beam search."""
+        may_do = self._part is not None and self._decode.greedy_logprob is not None
+        return may_do and self._decode.beam_size > 1 and self._temperatures[0] == 0
+
+    def _is_certain(self, hypothesis: Hypothesis) -> bool:
+        """Return whether a greedy result needs no beam search, which would not end with a text of before."""
+        threshold = self._decode.greedy_logprob
+        if threshold is None or hypothesis.avg_logprob < threshold or self._is_bad(hypothesis):
+            return False
+        texts = [
+            self._recognizer.decode_text(tuple(tokens))
+            for is_text, tokens in groupby(hypothesis.tokens, lambda t: t < self._recognizer.end_of_text)
+            if is_text
+        ]
+        return not quality.says_again(texts)
 
     def _is_bad(self, hypothesis: Hypothesis) -> bool:
         return quality.needs_fallback(hypothesis, self._decode) or self._has_loop(hypothesis)
