@@ -88,15 +88,29 @@ def short(n_clips: int) -> list[Recording]:
     return taken[:n_clips]
 
 
-def stitched(seconds: float, path: Path, *, language: str = "en", seed: int = 1) -> Recording:
+def real_short(audio: Path, n_clips: int) -> list[Recording]:
+    """Return real recordings of a sentence, those of a manifest again and again until there are enough."""
+    entries = [entry for entry in _manifest(audio) if "text" in entry]
+    found = []
+    for entry in entries:
+        seconds = decoding.load(audio / entry["file"]).duration
+        found.append(Recording(audio / entry["file"], seconds, entry["language"], entry["text"]))
+    return [found[i % len(found)] for i in range(n_clips)]
+
+
+def stitched(
+    seconds: float, path: Path, *, language: str = "en", seed: int = 1, audio: Path | None = None
+) -> Recording:
     """Write a WAV file of known sentences, with pauses of 0.3 to 1.5 s between them.
+
+    They are those of a folder of real recordings, if one is given.
 
     It ends with the first sentence that reaches the length. The order is random, but keeps the text of any
     30 s about as varied as speech is: the language is so small that a window of it may look like a loop to
     Whisper's test of compression, which would be decoded again and again.
     """
     rng = np.random.default_rng(seed)
-    known = sentences(language)
+    known = real_sentences(audio, language) if audio else sentences(language)
     pieces: list[Samples] = []
     texts: list[str] = []
     left = seconds
@@ -123,6 +137,12 @@ def sentences(language: str) -> list[Sentence]:
             found.append(Sentence(pcm[begin:end], segment["text"]))
     whole = [entry for entry in _of(PARITY, language) if entry["seconds"] <= _SHORT_SECONDS[1]]
     return found + [Sentence(decoding.load(PARITY / e["file"]).pcm, e["text"]) for e in whole]
+
+
+def real_sentences(audio: Path, language: str) -> list[Sentence]:
+    """Return the sentences of real recordings in one language."""
+    entries = [entry for entry in _of(audio, language) if "text" in entry]
+    return [Sentence(decoding.load(audio / entry["file"]).pcm, entry["text"]) for entry in entries]
 
 
 def compression(texts: list[str]) -> float:
