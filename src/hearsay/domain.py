@@ -285,7 +285,7 @@ class DecodeSettings:
     condition_on_previous_text: bool = True
     beam_size: int = 5
     """Beam width at temperature 0; 1 is greedy."""
-    greedy_logprob: float | None = -0.3
+    greedy_logprob: float | None = -0.25
     """Mean log probability from which the greedy result for a slice is taken without a beam search."""
     best_of: int = 5
     """Samples drawn at temperatures above 0."""

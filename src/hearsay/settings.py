@@ -106,7 +106,7 @@ class Settings(BaseModel):
     """Windows, of one request or of many, that are decoded together; 0 lets the engine choose."""
     beam_size: int = Field(default=5, ge=1, le=32)
     """Width of the beam search at temperature 0; 1 is greedy, and faster."""
-    greedy_logprob: float | None = Field(default=-0.3, le=0)
+    greedy_logprob: float | None = Field(default=-0.25, le=0)
     """Mean log probability from which a greedy result needs no beam search; `none` always searches."""
     best_of: int = Field(default=5, ge=1, le=32)
     """Samples drawn at temperatures above 0."""

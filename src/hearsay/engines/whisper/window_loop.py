@@ -35,13 +35,16 @@ PROMPT_CHARACTERS = 8192
 RESET_TEMPERATURE = 0.5
 """Text sampled at a temperature above this one is too unreliable to prompt the next window."""
 
+TIMES_NATS = 3.0
+"""What a window's timestamps and its end cost in log probability; in a short text they are most of it."""
+
 MIN_TAIL = 0.5
 """Seconds after the first window of a slice that are not decoded if there are no more: the end of a word."""
 
-SHORT_STEP = 5.0
+SHORT_STEP = 2.5
 """Seconds by which short windows grow: few sizes, so that clips of about one length can share a call."""
 
-SHORT_MARGIN = 4.0
+SHORT_MARGIN = 2.0
 """Least seconds of padding in a short window, in which the model may find that the speech has ended."""
 
 
@@ -194,7 +197,8 @@ class WindowLoop:
     def _is_certain(self, hypothesis: Hypothesis) -> bool:
         """Return whether a greedy result needs no beam search, which would not end with a text of before."""
         threshold = self._decode.greedy_logprob
-        if threshold is None or hypothesis.avg_logprob < threshold or self._is_bad(hypothesis):
+        of_text = hypothesis.avg_logprob + TIMES_NATS / (len(hypothesis.tokens) + 1)
+        if threshold is None or of_text < threshold or self._is_bad(hypothesis):
             return False
         texts = [
             self._recognizer.decode_text(tuple(tokens))
