@@ -1,13 +1,14 @@
-"""Recordings derived from real ones: dialogues, noise, telephone, quiet, clipped, speech between other sounds.
+"""Recordings derived from real ones: dialogues, noise, telephone, quiet, clipped, between other sounds.
 
-`python -m bench.quality.recordings AUDIO FOLDER` writes WAV files at 16 kHz and `manifest.json`. Everything is
-drawn from one seed for each recording, so that each stays what it is when others are added.
+`python -m bench.quality.recordings AUDIO FOLDER` writes WAV files at 16 kHz and `manifest.json`. Each is
+drawn from a seed of its own, so that it stays what it is when others are added.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import wave
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -24,22 +25,25 @@ Signal = NDArray[np.float32]
 """`float32[n]` at 16 kHz, 1.0 is full scale."""
 
 CONVERSATION = (
-    "Hello? Hello? Oh, hello. I didn't know you were there. Neither did I. Okay. I thought, you know, I heard a "
-    "beep. This is Diane in New Jersey. And I'm Sheila in Texas, originally from Chicago. Oh, I'm originally from "
-    "Chicago also. I'm in New Jersey now though. Well, there isn't that much difference. At least, you know, they "
-    "all call me a Yankee down here, so what can I say? Oh, I don't hear that in New Jersey now."
+    "Hello? Hello? Oh, hello. I didn't know you were there. Neither did I. Okay. I thought, you know, I "
+    "heard a beep. This is Diane in New Jersey. And I'm Sheila in Texas, originally from Chicago. Oh, I'm "
+    "originally from Chicago also. I'm in New Jersey now though. Well, there isn't that much difference. "
+    "At least, you know, they all call me a Yankee down here, so what can I say? Oh, I don't hear that in "
+    "New Jersey now."
 )
 MEETING = (
-    "Okay. Well, I think we're ready to begin. Right. My name's Adam Duguid. We're here because of Real Reaction. "
-    "We have a new group. Um, Ebenezer Ademesoye. Would you like to spell it? Um, yeah, go for it. A, D, E, M, E, S, "
-    "O, Y, E. Ebenezer. And your role is? I'm the marketing expert. You're the marketing expert."
+    "Okay. Well, I think we're ready to begin. Right. My name's Adam Duguid. We're here because of Real "
+    "Reaction. We have a new group. Um, Ebenezer Ademesoye. Would you like to spell it? Um, yeah, go for "
+    "it. A, D, E, M, E, S, O, Y, E. Ebenezer. And your role is? I'm the marketing expert. You're the "
+    "marketing expert."
 )
 LICENCE = (
-    "Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated "
-    "documentation files to deal in the software without restriction, including without limitation the rights to "
-    "use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the software, and to permit "
-    "persons to whom the software is furnished to do so, subject to the following conditions: The above copyright "
-    "notice and this permission notice shall be included in all copies or substantial portions of the software."
+    "Permission is hereby granted, free of charge, to any person obtaining a copy of this software and "
+    "associated documentation files to deal in the software without restriction, including without "
+    "limitation the rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell "
+    "copies of the software, and to permit persons to whom the software is furnished to do so, subject to "
+    "the following conditions: The above copyright notice and this permission notice shall be included in "
+    "all copies or substantial portions of the software."
 )
 TRANSCRIPTS = {"conversation-2spk.wav": CONVERSATION, "meeting-dev00.wav": MEETING}
 """Of the recordings whose transcript the manifest of the real recordings lacks; names are as heard."""
@@ -81,15 +85,15 @@ def utterances(audio: Path) -> dict[str, Utterance]:
 
 def read(path: Path) -> Signal:
     """Return a recording as the server decodes it."""
-    return decoding.load(path).pcm.astype(np.float32) / 32768
+    return decoding.load(path).samples()
 
 
 def read_channels(path: Path) -> list[Signal]:
     """Return the channels of a WAV file of 16-bit samples at 16 kHz."""
-    import wave
-
     with wave.open(str(path)) as file:
-        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32768
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / np.float32(
+            32768
+        )
         assert file.getframerate() == SAMPLE_RATE
         return list(samples.reshape(-1, file.getnchannels()).T.copy())
 
@@ -99,6 +103,11 @@ def silence(seconds: float) -> Signal:
     return np.zeros(round(seconds * SAMPLE_RATE), np.float32)
 
 
+def _normalised(signal: NDArray[np.float64]) -> Signal:
+    normalised: Signal = (signal / np.sqrt(np.mean(signal**2))).astype(np.float32)
+    return normalised
+
+
 def noise(rng: np.random.Generator, seconds: float, colour: float) -> Signal:
     """Return noise of 1.0 RMS whose power falls with frequency to the power of `colour`: 0 white, 1 pink."""
     n = round(seconds * SAMPLE_RATE)
@@ -106,14 +115,15 @@ def noise(rng: np.random.Generator, seconds: float, colour: float) -> Signal:
     frequencies = np.fft.rfftfreq(n, 1 / SAMPLE_RATE)
     spectrum /= np.maximum(frequencies, 50.0) ** (colour / 2)
     shaped = np.fft.irfft(spectrum, n)
-    return (shaped / np.sqrt(np.mean(shaped**2))).astype(np.float32)
+    return _normalised(shaped)
 
 
 def hum(rng: np.random.Generator, seconds: float) -> Signal:
     """Return mains hum with its harmonics, 1.0 RMS."""
     t = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    tone = sum(np.sin(2 * np.pi * 50 * k * t + rng.uniform(0, 6)) / k for k in range(1, 9))
-    return (tone / np.sqrt(np.mean(tone**2))).astype(np.float32)
+    return _normalised(
+        sum((np.sin(2 * np.pi * 50 * k * t + rng.uniform(0, 6)) / k for k in range(1, 9)), 0 * t)
+    )
 
 
 def music(rng: np.random.Generator, seconds: float) -> Signal:
@@ -129,7 +139,7 @@ def music(rng: np.random.Generator, seconds: float) -> Signal:
             out[start : start + len(t)] += note * np.exp(-3.0 * t)
         out[start : start + 800] += rng.standard_normal(800) * np.exp(-np.arange(800) / 150) * 2
     out = out[:n]
-    return (out / np.sqrt(np.mean(out**2))).astype(np.float32)
+    return _normalised(out)
 
 
 def breath(rng: np.random.Generator, seconds: float) -> Signal:
@@ -141,7 +151,7 @@ def breath(rng: np.random.Generator, seconds: float) -> Signal:
         + 0.6 * np.maximum(-np.sin(2 * np.pi * t / 3.2), 0) ** 3
     )
     shaped = body * envelope
-    return (shaped / np.sqrt(np.mean(shaped**2))).astype(np.float32)
+    return _normalised(shaped)
 
 
 def rms(signal: Signal) -> float:
@@ -169,7 +179,14 @@ def telephone(signal: Signal) -> Signal:
     band = np.fft.irfft(spectrum, len(signal))
     compressed = np.sign(band) * np.log1p(255 * np.abs(band)) / np.log(256)
     steps = np.round(compressed * 127) / 127
-    return (np.sign(steps) * (256 ** np.abs(steps) - 1) / 255).astype(np.float32)
+    expanded: Signal = (np.sign(steps) * (256 ** np.abs(steps) - 1) / 255).astype(np.float32)
+    return expanded
+
+
+def quiet(signal: Signal) -> Signal:
+    """Return a signal at -40 dB, in the 16-bit steps that are left of it."""
+    steps: Signal = np.round(signal * 0.01 * 32768).astype(np.float32) / np.float32(32768)
+    return steps
 
 
 def derived(audio: Path) -> Iterator[tuple[str, str, Signal, str, str]]:
@@ -203,7 +220,7 @@ def derived(audio: Path) -> Iterator[tuple[str, str, Signal, str, str]]:
             yield name, f"noise {decibels} dB", with_noise(told.signal, sound, decibels), "en", told.text
     effects: dict[str, Callable[[Signal], Signal]] = {
         "telephone": telephone,
-        "quiet": lambda signal: np.round(signal * 0.01 * 32768) / np.float32(32768),
+        "quiet": quiet,
         "clipped": lambda signal: np.clip(signal * 12, -0.5, 0.5),
     }
     for effect, change in effects.items():
@@ -252,7 +269,8 @@ def _surrounded(
     for kind in ("silence", "room", "noise", "music"):
         for i in range(5):
             rng = _rng(f"between {kind}", i)
-            texts, parts = [], []
+            texts: list[str] = []
+            parts: list[float | Utterance] = []
             for each in drawn(rng, 2):
                 parts += [rng.uniform(6, 16), each]
                 texts.append(each.text)

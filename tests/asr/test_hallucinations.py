@@ -14,16 +14,15 @@ from hearsay.asr.hallucinations import (
     MAX_COPIES,
     MAX_PAUSE,
     MAX_REPETITIVE_COPIES,
-    MIN_LOOP_BYTES,
     MIN_SPEECH,
     HallucinationFilter,
     count_copies,
-    find_loops,
     remove_loops,
     silence_flags,
     speech_duration,
 )
 from hearsay.domain import DecodeSettings, DroppedText, DropReason, Segment, SpeechSpan, Word
+from hearsay.transcripts.quality import MIN_LOOP_BYTES, find_loops
 
 SPEECH = [SpeechSpan(1.0, 8.0), SpeechSpan(20.0, 24.0)]
 TALE = " The farmer carries the green book behind the church."

@@ -247,10 +247,10 @@ def test_the_callers_choice_goes_before_the_operators(wish: Chunking | None, set
 
 
 class FaintStream(PretendStream):
-    """Halves every probability."""
+    """Gives a tenth of every probability."""
 
     def feed(self, samples: Samples) -> NDArray[np.float32]:
-        return super().feed(samples) * np.float32(0.5)
+        return super().feed(samples) * np.float32(0.1)
 
 
 class FaintDetector(PretendDetector):
@@ -261,7 +261,7 @@ class FaintDetector(PretendDetector):
 
 
 def test_the_callers_thresholds_go_before_the_operators() -> None:
-    strict, lenient = VadThresholds(threshold=0.6), VadThresholds(threshold=0.3)
+    strict, lenient = VadThresholds(threshold=0.6), VadThresholds(threshold=0.05)
     easy = DecodeSettings(vad=lenient)
     faint = FaintDetector()
     assert pretended(detector=faint).transcript().text == ""
@@ -299,13 +299,23 @@ class Watched(PretendRecognizer):
         return super().recognize(windows)
 
 
-def test_a_recording_that_fits_a_window_is_decoded_whole() -> None:
-    """As a lone clip is: whatever comes before the speech, and however long the pauses are."""
+@pytest.mark.parametrize(
+    ("words", "durations"),
+    [
+        ([1.0, 5.5, 10.0, 14.5, 19.0, 23.5], [28.0]),
+        ([2.5, 20.0], [4.0, 2.5]),  # to a second after the first word; from one before the second
+        ([3.5, 20.0, 24.5], [2.5, 9.0]),
+    ],
+)
+def test_a_recording_that_fits_a_window_is_cut_in_long_silence_only(
+    words: list[float], durations: list[float]
+) -> None:
+    """As a lone clip is; the silence of less than 5 s at its end stays."""
     recognizer = Watched()
-    transcript = pretended(pretend([3.0, 21.0], 30.0), recognizer=recognizer).transcript()
-    assert transcript.text == "w1 w2"
-    assert recognizer.durations == [30.0]
-    assert [round(segment.start, 2) for segment in transcript.segments] == [3.0, 21.0]
+    transcript = pretended(pretend(words, 28.0), recognizer=recognizer, language="de").transcript()
+    assert transcript.text == " ".join(f"w{number}" for number, _ in enumerate(words, 1))
+    assert recognizer.durations == pytest.approx(durations, abs=0.05)
+    assert [segment.start for segment in transcript.segments] == pytest.approx(words, abs=0.12)
 
 
 def test_what_is_held_for_a_caller_who_has_gone_goes_at_once() -> None:
@@ -326,7 +336,7 @@ def test_what_is_held_for_a_caller_who_has_gone_goes_at_once() -> None:
     before = len(PretendFeatures.alive)
     gc.disable()
     try:
-        steps = pretended(submit=submit, cancelled=gone.is_set).steps()
+        steps = pretended(submit=submit, cancelled=gone.is_set, language="de").steps()
         assert next(steps) is not None
         assert len(PretendFeatures.alive) > before
         gone.set()
@@ -429,8 +439,8 @@ def test_the_report_lists_fallbacks_in_order_of_time() -> None:
     report = pretended(audio, recognizer=Unsure(), language="de").transcript().report
     assert report is not None
     assert [(round(f.start), f.temperature, f.reason) for f in report.fallbacks] == [
-        (39, 0.0, FallbackReason.LOW_PROBABILITY),
-        (119, 0.0, FallbackReason.LOW_PROBABILITY),
+        (start, 0.0, FallbackReason.LOW_PROBABILITY)
+        for start in (39, 39, 119, 119)  # the short window, then the full one
     ]
     assert report.n_windows == 4
 

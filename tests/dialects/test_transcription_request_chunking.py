@@ -22,8 +22,8 @@ def parse(*pairs: tuple[str, str]) -> ChunkingOptions:
     return parse_chunking(FormFields(pairs))
 
 
-def test_the_usual_numbers_are_the_vendors() -> None:
-    usual = {"threshold": 0.5, "silence_duration_ms": 200, "prefix_padding_ms": 300}
+def test_the_usual_numbers_are_the_vendors_but_for_the_threshold() -> None:
+    usual = {"threshold": 0.15, "silence_duration_ms": 200, "prefix_padding_ms": 300}
     spelt = parse((NAME, json.dumps({"type": "server_vad"} | usual)))
     assert spelt == parse((NAME, '{"type": "server_vad"}')) == ChunkingOptions(Chunking.VAD, VadThresholds())
 

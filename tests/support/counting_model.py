@@ -137,12 +137,12 @@ class PretendStream:
         n_frames = len(samples) // 512
         self._rest = samples[n_frames * 512 :]
         loud = samples[: n_frames * 512].reshape(n_frames, 512).max(axis=1, initial=0.0) > 0
-        return np.where(loud, np.float32(0.95), np.float32(0.02))
+        return np.where(loud, np.float32(0.95), np.float32(0.005))
 
     def finish(self) -> NDArray[np.float32]:
         """Return whether the rest is loud."""
         loud = self._rest.max(initial=0.0) > 0
-        return np.array([0.95 if loud else 0.02] if len(self._rest) else [], np.float32)
+        return np.array([0.95 if loud else 0.005] if len(self._rest) else [], np.float32)
 
 
 class Engine:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hearsay.domain import SAMPLE_RATE, Samples, VadThresholds
+from hearsay.domain import SAMPLE_RATE, Audio, Samples, VadThresholds
 from hearsay.vad import chunking
 from hearsay.vad import spans as speech
 from hearsay.vad.chunking import Chunk, stream_chunks
@@ -28,6 +28,12 @@ from tests.support.vad_frames import (
 )
 
 
+@pytest.fixture(autouse=True)
+def as_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the detector the samples themselves, from which it reads its probabilities."""
+    monkeypatch.setattr(chunking, "level", Audio.samples)
+
+
 def cut(probabilities: NDArray[np.float32], thresholds: VadThresholds = DEFAULT) -> list[Chunk]:
     duration = len(probabilities) * FRAME
     return pack_chunks(
@@ -42,11 +48,46 @@ def test_silence_has_neither_spans_nor_stretches() -> None:
     assert list(stream_chunks(sheet(quiet, len(quiet) * 512), Sheet(), DEFAULT)) == []
 
 
-def test_what_fits_a_window_is_one_stretch_from_its_beginning_to_its_end() -> None:
-    probabilities = drawn((8, 0), (1.6, 0.9), (12, 0), (1.6, 0.9), (4, 0))
+def test_what_fits_a_window_is_one_stretch_where_no_silence_is_long() -> None:
+    probabilities = drawn((1.6, 0), (6.4, 0.9), (4.8, 0), (8, 0.9), (4.8, 0), (3.2, 0.9), (1.184, 0))
     (stretch,) = cut(probabilities)
     assert (stretch.start, stretch.end) == (0.0, len(probabilities) * FRAME)
+    assert stretch.end == pytest.approx(29.984)
     assert stretch.spans == tuple(spans(probabilities, DEFAULT, frame_seconds=FRAME))
+
+
+def test_what_is_longer_by_less_than_a_word_fits_a_window() -> None:
+    (stretch,) = cut(drawn((12.8, 0.9), (0.64, 0), (16.608, 0.9)))
+    assert [stretch.start, stretch.end] == pytest.approx([0.0, 30.048])
+    assert len(cut(drawn((12.8, 0.9), (0.64, 0), (16.768, 0.9)))) == 2
+
+
+def test_long_silence_cuts_also_what_fits_a_window() -> None:
+    first, second = cut(drawn((1.6, 0), (1.6, 0.9), (12.8, 0), (1.6, 0.9), (4, 0)))
+    assert [first.start, first.end] == pytest.approx([0.0, 4.2])
+    assert [second.start, second.end] == pytest.approx([15.0, 21.6])
+
+
+@pytest.mark.parametrize(("lead", "start"), [(0.64, 0.0), (2.88, 0.0), (3.2, 2.2), (8.0, 7.0)])
+def test_a_stretch_begins_with_little_silence(lead: float, start: float) -> None:
+    (stretch,) = cut(drawn((lead, 0), (1.6, 0.9), (1.6, 0)))
+    assert stretch.start == pytest.approx(start, abs=0.005)
+
+
+@pytest.mark.parametrize(("tail", "end"), [(4.8, 7.04), (6.4, 3.24)])
+def test_only_long_silence_is_left_out_at_the_end(tail: float, end: float) -> None:
+    (stretch,) = cut(drawn((0.64, 0), (1.6, 0.9), (tail, 0)))
+    assert stretch.end == pytest.approx(end, abs=0.005)
+
+
+def test_speech_is_certain_from_its_first_likely_frame_to_its_last() -> None:
+    first, second = spans(
+        drawn((1.6, 0.2), (0.64, 0.9), (0.32, 0.2), (0.64, 0.9), (1.6, 0.2), (1.6, 0), (1.6, 0.2)),
+        DEFAULT,
+        frame_seconds=FRAME,
+    )
+    assert first.certain == pytest.approx((1.6, 3.2))
+    assert second.certain is None
 
 
 def test_long_silence_is_left_out_and_some_kept_around_speech() -> None:
@@ -72,7 +113,7 @@ def test_a_short_pause_is_preferred_to_a_long_one_much_earlier() -> None:
 
 def test_a_span_is_divided_in_a_pause_too_short_to_end_it() -> None:
     patient = VadThresholds(min_silence=2.0)
-    first, second = cut(drawn((12.8, 0.9), (0.32, 0), (12.8, 0.9), (0.32, 0.4), (22.4, 0.9)), patient)
+    first, second = cut(drawn((12.8, 0.9), (0.32, 0), (12.8, 0.9), (0.32, 0.1), (22.4, 0.9)), patient)
     assert first.end == second.start == pytest.approx(26.08, abs=0.005)
     assert first.spans[-1].end == second.spans[0].start == pytest.approx(26.08)
 

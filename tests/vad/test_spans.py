@@ -52,7 +52,7 @@ def test_a_span_is_padded() -> None:
 
 
 def test_speech_goes_on_at_a_probability_that_would_not_begin_it() -> None:
-    (span,) = spans(drawn((1.6, 0.45), (0.64, 0.9), (3.2, 0.45), (3.2, 0)), DEFAULT, frame_seconds=FRAME)
+    (span,) = spans(drawn((1.6, 0.1), (0.64, 0.9), (3.2, 0.1), (3.2, 0)), DEFAULT, frame_seconds=FRAME)
     assert [span.start, span.end] == pytest.approx([1.3, 1.6 + 0.64 + 3.2 + 0.3])
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hearsay.domain import SAMPLE_RATE, Audio, SpeechSpan, VadThresholds
 from hearsay.engines.protocols import SpeechDetector
-from hearsay.vad.levelling import REACH, level
+from hearsay.vad.levelling import level
 from hearsay.vad.spans import LONG_SILENCE, MIN_PAUSE, SpeechRegion, SpeechSegmenter, join_regions
 
 FULL_PAUSE = 0.6
@@ -70,9 +70,7 @@ def _probabilities(audio: Audio, detector: SpeechDetector) -> Iterator[NDArray[n
     stream = detector.open()
     n_block = BLOCK_FRAMES * detector.frame_samples
     for start in range(0, audio.n_samples, n_block):
-        stop = min(start + n_block, audio.n_samples)
-        first, last = max(start - REACH, 0), min(stop + REACH, audio.n_samples)
-        yield stream.feed(level(audio.samples(first, last), start - first, last - stop))
+        yield stream.feed(level(audio, start, min(start + n_block, audio.n_samples)))
     yield stream.finish()
 
 
