@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,7 +125,8 @@ class ChunkPacker:
     def _cut(self, n: int) -> Chunk:
         start, last = self._start, self._regions[n - 1]
         end = max(_min_end(last), min(last.latest_end, start + self._window))
-        is_near_end = self._duration - min(last.end, start + self._window - LONG_SILENCE) < LONG_SILENCE
+        rest = self._duration - min(last.end, start + self._window - LONG_SILENCE)
+        is_near_end = last.pause == inf and rest < LONG_SILENCE
         end = round(end, 2) if end < self._duration - 0.005 and not is_near_end else self._duration
         chunk = Chunk(start, end, tuple(join_regions(self._regions[:n])))
         del self._regions[:n]

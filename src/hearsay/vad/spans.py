@@ -31,7 +31,7 @@ Shorter pauses are as often the closure of a plosive within a word (measured: 2 
 """
 
 LONG_SILENCE = 5.0
-"""Silence that always ends a chunk, and the cap of `SpeechRegion.pause`, seconds."""
+"""Silence that always ends a chunk, seconds."""
 
 CONTEXT = 1.0
 """Silence that a chunk keeps before and after its speech, where available, seconds."""
@@ -50,7 +50,7 @@ class SpeechRegion:
     latest_end: float
     """Latest end of a chunk that ends with this region, at least `end`."""
     pause: float
-    """Seconds without speech after the region, at most `LONG_SILENCE`."""
+    """Seconds without speech after the region, at most `LONG_SILENCE`; infinity after the last one."""
     ends_span: bool
     """Whether a span ends with the region; otherwise the pause lies within a span."""
     certain: tuple[float, float] | None = None
@@ -199,6 +199,7 @@ class SpeechSegmenter:
         """Return the pending region, after which there is long or final silence."""
         self._pending = None
         end, latest_end = (min(pending.end + silence, duration) for silence in (self._padding, self._context))
+        pause = LONG_SILENCE if duration == inf else inf
         return SpeechRegion(
-            pending.start, end, pending.earliest_start, latest_end, LONG_SILENCE, True, pending.certain
+            pending.start, end, pending.earliest_start, latest_end, pause, True, pending.certain
         )
