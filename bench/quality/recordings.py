@@ -236,7 +236,8 @@ def derived(audio: Path) -> Iterator[tuple[str, str, Signal, str, str]]:
             texts.append(each.text)
         yield f"level-{i}", "loud and quiet", np.concatenate(parts), "en", " ".join(texts)
     yield from _surrounded(drawn)
-    yield from _without_speech()
+    for name, sound in without_speech().items():
+        yield f"without-{name}", "without speech", sound, "en", ""
     rng = _rng("long", 0)
     parts, texts, n = [], [], 0
     while n < 600 * SAMPLE_RATE:
@@ -294,9 +295,10 @@ def _surrounded(
             yield f"between-{kind}-{i}", f"between {kind}", signal, "en", " ".join(texts)
 
 
-def _without_speech() -> Iterator[tuple[str, str, Signal, str, str]]:
+def without_speech() -> dict[str, Signal]:
+    """Return sounds without speech, by name."""
     rng = _rng("without", 0)
-    sounds: dict[str, Signal] = {
+    return {
         "zeros": silence(20),
         "zeros-short": silence(2),
         "room": noise(rng, 35, 1.0) * np.float32(0.0005),
@@ -310,8 +312,6 @@ def _without_speech() -> Iterator[tuple[str, str, Signal, str, str]]:
         "breath": breath(rng, 20) * np.float32(0.02),
         "clicks": (rng.random(20 * SAMPLE_RATE) > 0.9998).astype(np.float32) * np.float32(0.5),
     }
-    for name, signal in sounds.items():
-        yield f"without-{name}", "without speech", signal, "en", ""
 
 
 def _rng(name: str, i: int) -> np.random.Generator:

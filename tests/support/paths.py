@@ -10,3 +10,6 @@ DATA = TESTS / "data"
 FIXTURE_WHISPER = DATA / "fixture-whisper"
 SHARED_AUDIO = ROOT.parent / "shared" / "audio"
 """Real recordings; tests that need them skip where the folder does not exist."""
+
+WEIGHTS = ROOT / ".weights"
+"""Real weights that the tests' set-up fetches; tests that need them skip where the folder does not exist."""
