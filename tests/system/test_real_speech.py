@@ -16,9 +16,9 @@ from typing import Any
 import jiwer
 import numpy as np
 import pytest
-from bench.quality import recordings
 from numpy.typing import NDArray
 
+from bench.quality import recordings
 from hearsay.domain import SAMPLE_RATE, Audio, Segment, Task, Transcript, Word
 from hearsay.media import decoding
 from tests.support.paths import DATA, SHARED_AUDIO
@@ -90,8 +90,8 @@ def after_silence(name: str, seconds: float) -> Audio:
 
 def check_times(found: Transcript) -> None:
     """Check that segments and words are in order and within the recording."""
-    timed: Sequence[Segment | Word]
-    for timed in (found.segments, found.words or ()):
+    both: tuple[Sequence[Segment | Word], ...] = (found.segments, found.words or ())
+    for timed in both:
         assert all(0 <= each.start <= each.end <= found.duration for each in timed)
         assert all(a.start <= b.start and a.end <= b.start + 0.05 for a, b in pairwise(timed))
     for segment in found.segments:
