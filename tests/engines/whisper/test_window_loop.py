@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -242,6 +243,7 @@ def loop_over(
     recognizer: ScriptedRecognizer, n_frames: int = 3000, part: AudioSlice | None = None, **wishes: Any
 ) -> WindowLoop:
     decode = wishes.pop("decode", DecodeSettings())
+    decode = replace(decode, short_windows=False, greedy_logprob=None)  # Scripts have no more results.
     return WindowLoop(
         ScriptedFeatures(n_frames), TranscribeOptions(**wishes), recognizer, decode=decode, part=part
     )
@@ -352,7 +354,7 @@ class WideFeatures(ScriptedFeatures):
 
 
 def run_short(
-    script: list[Hypothesis], n_frames: int, *, short: bool = True
+    script: list[Hypothesis], n_frames: int, *, short: bool = True, greedy: float | None = None
 ) -> tuple[list[tuple[int, ...]], WindowLoop, ScriptedRecognizer]:
     """Run a loop with short windows; give the shapes that it had encoded."""
     recognizer = ScriptedRecognizer(script)
@@ -360,7 +362,7 @@ def run_short(
         WideFeatures(n_frames),
         TranscribeOptions(language="en"),
         recognizer,
-        decode=DecodeSettings(short_windows=short),
+        decode=DecodeSettings(short_windows=short, greedy_logprob=greedy),
         part=AudioSlice(0.0),
     )
     segments_of(loop, recognizer)
@@ -369,7 +371,7 @@ def run_short(
 
 @pytest.mark.parametrize(
     ("n_frames", "width"),
-    [(1, 500), (300, 500), (301, 1000), (800, 1000), (1234, 1500), (2300, 2500), (2301, 3000), (3000, 3000)],
+    [(1, 250), (300, 500), (301, 750), (800, 1000), (1234, 1500), (2550, 2750), (2551, 3000), (3000, 3000)],
 )
 def test_a_short_window_holds_its_audio_and_a_margin(n_frames: int, width: int) -> None:
     shapes, _, _ = run_short([hypothesis(BEGIN, " hi", BEGIN + 50)], n_frames)
@@ -397,6 +399,45 @@ def test_a_short_window_that_will_not_do_is_heard_in_full(change: dict[str, floa
         (0.2, (2, 3000)),
     ]
     assert [fallback.temperature for fallback in loop.fallbacks] == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(("logprob", "n_decoded"), [(-0.3, 1), (-1.05, 2)])
+def test_a_greedy_result_that_is_probable_needs_no_beam_search(logprob: float, n_decoded: int) -> None:
+    words = [BEGIN, " the child hurt the small dog", BEGIN + 50]
+    script = [hypothesis(*words, avg_logprob=logprob), hypothesis(*words)]
+    _, loop, recognizer = run_short(script, 300, short=False, greedy=-0.25)
+    assert [window.beam_size for window in recognizer.windows] == [1, 5][:n_decoded]
+    assert loop.fallbacks == []
+
+
+def test_a_greedy_result_that_repeats_a_sentence_is_searched_again() -> None:
+    said = " the small dog sleeps"
+    script = [
+        hypothesis(BEGIN, said, BEGIN + 50, BEGIN + 50, " yes", BEGIN + 60, BEGIN + 60, said, BEGIN + 90),
+        hypothesis(BEGIN, said, BEGIN + 50),
+    ]
+    _, _, recognizer = run_short(script, 300, short=False, greedy=-0.25)
+    assert [window.beam_size for window in recognizer.windows] == [1, 5]
+
+
+def test_a_bad_greedy_result_in_a_short_window_leads_to_the_full_one() -> None:
+    script = [hypothesis(BEGIN, " ha", BEGIN + 50, avg_logprob=-3.0), hypothesis(BEGIN, " ho", BEGIN + 50)]
+    shapes, loop, recognizer = run_short(script, 300, greedy=-0.25)
+    assert shapes == [(2, 500), (2, 3000)]
+    assert [window.beam_size for window in recognizer.windows] == [1, 5]
+    assert [fallback.temperature for fallback in loop.fallbacks] == [0.0]
+
+
+def test_of_bad_results_for_a_slice_the_most_probable_is_taken() -> None:
+    script = [hypothesis(BEGIN, f" h{n}", BEGIN + 50, avg_logprob=-2.0 + 0.1 * n) for n in (0, 5, 2, 1, 3, 4)]
+    _, loop, _ = run_short(script, 300, short=False)
+    assert [segment.text for window in loop.segments_by_window for segment in window] == [" h5"]
+
+
+def test_a_loop_that_compression_does_not_show_is_decoded_again_in_a_slice() -> None:
+    looped = hypothesis(BEGIN, " I don't hear that." * 4, BEGIN + 50, compression_ratio=1.9)
+    _, _, recognizer = run_short([looped, hypothesis(BEGIN, " fine", BEGIN + 50)], 300, short=False)
+    assert [window.temperature for window in recognizer.windows] == [0.0, 0.2]
 
 
 def test_only_the_last_window_of_a_long_recording_can_be_short() -> None:

@@ -171,11 +171,14 @@ class WindowLoop:
             attempts.append(replace(attempts[0], previous=()))
         if self._is_short(n_frames):
             attempts.insert(0, attempts[0])
+        rejected: list[tuple[Window, Hypothesis]] = []
         if self._is_greedy_first:
             hypothesis = yield Decode(greedy := replace(attempts[0], beam_size=1))
             if self._is_certain(hypothesis):
                 return greedy, hypothesis
-        rejected: list[tuple[Window, Hypothesis]] = []
+            if self._is_short(n_frames) and self._is_bad(hypothesis):
+                rejected.append((attempts.pop(0), hypothesis))
+                self._reject(greedy, hypothesis)
         for planned in attempts:
             if len(rejected) == 1 and self._is_short(n_frames):
                 window = replace(window, encoding=(yield Encode(self._features.window(self.seek))))
@@ -184,7 +187,7 @@ class WindowLoop:
             if not self._is_bad(hypothesis):
                 return attempt, hypothesis
             rejected.append((attempt, hypothesis))
-            if len(rejected) < len(attempts):
+            if planned is not attempts[-1]:
                 self._reject(attempt, hypothesis)
         return max(rejected, key=self._goodness) if self._part else rejected[-1]
 
