@@ -12,8 +12,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hearsay.processes.child import Emit, RequestRunner, serve
 from hearsay.processes.protocol import DATA, HEADER, RequestFailed
+from hearsay.processes.worker import Emit, RequestRunner, serve
 
 
 class Toy(RequestRunner):

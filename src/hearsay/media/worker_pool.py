@@ -18,7 +18,7 @@ from typing import Any
 
 from hearsay.domain import Audio
 from hearsay.errors import AudioTooShort, EngineFailed, InvalidAudio
-from hearsay.processes.worker import WorkerHung, WorkerLost, WorkerProcess, WorkerRequest
+from hearsay.processes.supervisor import WorkerHung, WorkerLost, WorkerProcess, WorkerRequest
 
 MAX_DURATION = 12 * 3600.0
 """Seconds of the longest recording that is accepted unless told otherwise: 1.4 GB of samples on the disk."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from hearsay.errors import InvalidAudio
 from hearsay.media.decoding import decode_file
-from hearsay.processes.child import Emit, RequestRunner, serve
+from hearsay.processes.worker import Emit, RequestRunner, serve
 
 
 class MediaDecoder(RequestRunner):

@@ -19,7 +19,7 @@ from hearsay.domain import SynthesisOptions
 from hearsay.engines.protocols import SynthesisStream
 from hearsay.engines.tts_worker.pool import SynthesizerPool
 from hearsay.errors import Cancelled, EngineFailed
-from hearsay.processes import worker
+from hearsay.processes import supervisor
 from tests.support.paths import ROOT
 
 OPTIONS = SynthesisOptions("any")
@@ -236,7 +236,7 @@ def test_a_refused_utterance_keeps_the_process(start: Start) -> None:
 
 
 def test_a_hung_process_is_killed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_TICK", 0.05)
+    monkeypatch.setattr(supervisor, "_TICK", 0.05)
     processes = start(time_limit=0.3)
     with pytest.raises(EngineFailed, match="no sign of life"):
         heard(processes.submit("HANG", OPTIONS))

@@ -25,8 +25,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from hearsay.processes.child import Emit, RequestRunner, serve
 from hearsay.processes.protocol import RequestFailed
+from hearsay.processes.worker import Emit, RequestRunner, serve
 
 NORMAL_RATE = 175
 """Words per minute at speed 1."""

@@ -19,8 +19,8 @@ from hearsay.engines.onnx_tts import network, phonemes
 from hearsay.engines.onnx_tts.phonemes import Spelling
 from hearsay.engines.onnx_tts.phonemizer import Phonemizer
 from hearsay.engines.onnx_tts.voice_folder import read_styles
-from hearsay.processes.child import Emit, RequestRunner, serve
 from hearsay.processes.protocol import RequestFailed
+from hearsay.processes.worker import Emit, RequestRunner, serve
 
 _FULL_SCALE = 32767.0
 _BEGIN, _END, _BETWEEN = "^", "$", "_"

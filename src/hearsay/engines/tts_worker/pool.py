@@ -22,7 +22,7 @@ from hearsay.domain import SynthesisOptions
 from hearsay.engines.tts_worker.utterance import Utterance
 from hearsay.errors import Cancelled, EngineFailed
 from hearsay.processes.protocol import RequestFailed
-from hearsay.processes.worker import WorkerLost, WorkerProcess
+from hearsay.processes.supervisor import WorkerLost, WorkerProcess
 
 TIME_LIMIT = 120.0
 """Seconds without any audio after which a process is taken for hung, by default."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from hearsay.domain import Pcm
 from hearsay.errors import Cancelled, EngineFailed
-from hearsay.processes.worker import WorkerRequest
+from hearsay.processes.supervisor import WorkerRequest
 
 _Item = bytearray | EngineFailed | None
 """A block of audio (`s16le`), or the end of the utterance: why there is no more, or None."""
