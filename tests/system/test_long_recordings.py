@@ -224,18 +224,25 @@ def test_a_short_clip_gives_the_same_either_way(
     at_pauses, by_timestamps = (
         transcribe(detector, recording, chunking=chunking, words=True) for chunking in Chunking
     )
-    assert at_pauses.segments == by_timestamps.segments
+    assert [segment.text for segment in at_pauses.segments] == [s.text for s in by_timestamps.segments]
+    assert [word.text for word in at_pauses.words] == [word.text for word in by_timestamps.words]
+    starts = [word.start for word in by_timestamps.words]
+    assert [word.start for word in at_pauses.words] == pytest.approx(starts, abs=0.1)
     assert at_pauses.report is not None and at_pauses.report.n_windows == 1
 
 
-@pytest.mark.parametrize("file", ["silence.flac", "noise.ogg"])
-def test_where_nobody_speaks_nothing_is_decoded(
-    transcribe: Transcribe, detector: SpeechDetector, file: str
-) -> None:
-    heard = transcribe(detector, decoding.load(DATA / "clips" / file))
+def test_where_nobody_speaks_nothing_is_decoded(transcribe: Transcribe, detector: SpeechDetector) -> None:
+    heard = transcribe(detector, decoding.load(DATA / "clips" / "silence.flac"))
     assert (heard.text, heard.language) == ("", None)
     assert heard.report is not None
     assert (heard.report.n_windows, heard.report.speech) == (0, ())
+
+
+def test_noise_that_may_be_speech_gives_no_text(transcribe: Transcribe, detector: SpeechDetector) -> None:
+    heard = transcribe(detector, decoding.load(DATA / "clips" / "noise.ogg"))
+    assert heard.text == ""
+    assert heard.report is not None
+    assert [span.certain for span in heard.report.speech or ()] == [None] * len(heard.report.speech or ())
 
 
 HOURS = 3
