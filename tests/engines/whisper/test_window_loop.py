@@ -403,7 +403,7 @@ def test_a_short_window_that_will_not_do_is_heard_in_full(change: dict[str, floa
 
 @pytest.mark.parametrize(("logprob", "n_decoded"), [(-0.3, 1), (-1.05, 2)])
 def test_a_greedy_result_that_is_probable_needs_no_beam_search(logprob: float, n_decoded: int) -> None:
-    words = [BEGIN, " the child hurt the small dog", BEGIN + 50]
+    words: list[int | str] = [BEGIN, " the child hurt the small dog", BEGIN + 50]
     script = [hypothesis(*words, avg_logprob=logprob), hypothesis(*words)]
     _, loop, recognizer = run_short(script, 300, short=False, greedy=-0.25)
     assert [window.beam_size for window in recognizer.windows] == [1, 5][:n_decoded]
