@@ -12,6 +12,8 @@ words disagree before it corrects them. A detector may miss quiet speech: where 
 be dropped and the model is confident of that window, the text stays. Where only a lesser part would be
 dropped the model's scores say nothing about that part, because they are those of the whole window.
 
+Where the detector thought speech possible but nowhere in a chunk certain, the model must be confident, too.
+
 Loops. A segment that only repeats those before it, without a pause, is dropped after `MAX_COPIES` copies, or
 fewer where the window compressed too well even at the last temperature. Such a window's text is searched for
 loops within segments, too. A period of up to `MAX_PERIOD` segments counts as one copy. The first copies stay,
@@ -93,6 +95,8 @@ class HallucinationFilter:
         kept = []
         spans = self._speech_in(window) if self._chunks else ()
         silent = silence_flags(window, spans) if self._chunks else [False] * len(window)
+        if spans and not any(span.certain for span in spans):
+            silent = [is_silent or not is_confident(s) for s, is_silent in zip(window, silent, strict=True)]
         for segment, is_silent in zip(window, silent, strict=True):
             if is_silent:
                 self._drop(segment, DropReason.SILENCE)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import CancelledError, Future, wait
+from contextlib import closing
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -204,18 +205,18 @@ def detect_language(loop: WindowLoop, submit: Submit, cancelled: IsCancelled) ->
 
     Raises: `Cancelled`, and what a job raises.
     """
-    jobs, result = loop.jobs(), None
-    while loop.language is None:
-        job = _next_job(jobs, result)
-        if job is None or loop.language is not None or loop.segments_by_window:
-            break
-        future = submit(job)
-        while not wait([future], POLL_SECONDS).done:
-            if cancelled():
-                future.cancel()
-                raise Cancelled
-        result = future.result()
-    jobs.close()
+    result = None
+    with closing(loop.jobs()) as jobs:
+        while loop.language is None and not loop.segments_by_window:
+            job = _next_job(jobs, result)
+            if job is None or loop.language is not None:
+                break
+            future = submit(job)
+            while not wait([future], POLL_SECONDS).done:
+                if cancelled():
+                    future.cancel()
+                    raise Cancelled
+            result = _result(future)
     return loop.language
 
 
@@ -228,9 +229,13 @@ def _next_job(jobs: Jobs[None], result: Any) -> Job | None:
 
 
 def _result_of(running: _InFlight) -> Any:
-    """Return the result of a finished job. Raises: `Cancelled` where it was cancelled, and what it raised."""
     assert running.future is not None, "no job was submitted"
+    return _result(running.future)
+
+
+def _result(future: Future[Any]) -> Any:
+    """Return the result of a finished job. Raises: `Cancelled` where it was cancelled, and what it raised."""
     try:
-        return running.future.result()
+        return future.result()
     except CancelledError:
         raise Cancelled from None

@@ -98,7 +98,7 @@ def test_streams_of_several_threads_do_not_meet(detector: silero.Silero) -> None
 
 @pytest.mark.parametrize("name", ["silence.flac", "noise.ogg"])
 def test_silence_and_noise_are_no_speech(detector: silero.Silero, name: str) -> None:
-    assert speech_of(detector, CLIPS / name) == []
+    assert not [span for span in speech_of(detector, CLIPS / name) if span.certain]
 
 
 def test_every_word_of_the_clips_lies_within_speech(detector: silero.Silero) -> None:

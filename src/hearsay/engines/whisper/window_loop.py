@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,9 @@ TIMES_NATS = 3.0
 
 MIN_TAIL = 0.5
 """Seconds after the first window of a slice that are not decoded if there are no more: the end of a word."""
+
+MAX_LOST = 8.0
+"""Seconds of speech after the last segment of a window that are decoded again; timestamps err by 1 or 2."""
 
 SHORT_STEP = 2.5
 """Seconds by which short windows grow: few sizes, so that clips of about one length can share a call."""
@@ -154,10 +158,23 @@ class WindowLoop:
             segments = yield from self._add_words(window, split, n_frames)
         if self.seek <= begin:
             self.seek = end
+        self.seek = self._before_lost_speech(segments, begin)
         segments = [self._with_text(segment) for segment in segments]
         kept = [segment for segment in segments if segment.start != segment.end and segment.text.strip()]
         self._remember(kept, hypothesis.temperature)
         return kept
+
+    def _before_lost_speech(self, segments: Sequence[Segment], begin: int) -> int:
+        """Return where the next window begins: after the last segment if a slice's speech goes on for long.
+
+        A single last timestamp says that no speech follows, which is not true where a slice changes language.
+        """
+        spoken = round(segments[-1].end * frames_per_second(self._recognizer)) if segments else begin
+        if self._part is None or self._part.until == inf or not begin < spoken < self.seek:
+            return self.seek
+        until = (self._part.until - self._begin) * frames_per_second(self._recognizer)
+        lost = (min(self.seek, until) - spoken) / frames_per_second(self._recognizer)
+        return spoken if lost > MAX_LOST else self.seek
 
     def _recognize(self, window: Window, n_frames: int) -> Jobs[tuple[Window, Hypothesis]]:
         """Decode at rising temperatures until the result is good enough, or there is none left.
