@@ -149,10 +149,7 @@ def test_the_first_ten_seconds_of_a_telephone_call_are_there() -> None:
 
 
 @pytest.mark.parametrize("name", [*SENTENCES, *TALKS, "english-german.mp3"])
-def test_long_speech_never_lacks_text(name: str, request: pytest.FixtureRequest) -> None:
-    if name == "english-german.mp3":
-        reason = "the model ends a window of two languages with the first, and the rest of it is not decoded"
-        request.applymarker(pytest.mark.xfail(strict=False, reason=reason))
+def test_long_speech_never_lacks_text(name: str) -> None:
     found = transcript(name)
     assert found.report is not None
     for span in found.report.speech or ():
