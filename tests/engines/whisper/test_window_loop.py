@@ -428,6 +428,16 @@ def test_a_bad_greedy_result_in_a_short_window_leads_to_the_full_one() -> None:
     assert [fallback.temperature for fallback in loop.fallbacks] == [0.0]
 
 
+def test_a_short_window_that_was_refused_is_told_also_where_there_is_one_temperature() -> None:
+    bad = hypothesis(BEGIN, " ha", BEGIN + 50, avg_logprob=-3.0)
+    recognizer = ScriptedRecognizer([bad, hypothesis(BEGIN, " ho", BEGIN + 50)])
+    decode = DecodeSettings(temperatures=(0.0,), greedy_logprob=None)
+    wishes = TranscribeOptions(language="en")
+    loop = WindowLoop(WideFeatures(300), wishes, recognizer, decode=decode, part=AudioSlice(0.0))
+    segments_of(loop, recognizer)
+    assert [fallback.temperature for fallback in loop.fallbacks] == [0.0]
+
+
 def test_of_bad_results_for_a_slice_the_most_probable_is_taken() -> None:
     script = [hypothesis(BEGIN, f" h{n}", BEGIN + 50, avg_logprob=-2.0 + 0.1 * n) for n in (0, 5, 2, 1, 3, 4)]
     _, loop, _ = run_short(script, 300, short=False)

@@ -196,7 +196,7 @@ class WindowLoop:
             if self._is_short(n_frames) and self._is_bad(hypothesis):
                 rejected.append((attempts.pop(0), hypothesis))
                 self._reject(greedy, hypothesis)
-        for planned in attempts:
+        for n_left, planned in zip(reversed(range(len(attempts))), attempts, strict=True):
             if len(rejected) == 1 and self._is_short(n_frames):
                 window = replace(window, encoding=(yield Encode(self._features.window(self.seek))))
             attempt = replace(planned, encoding=window.encoding)
@@ -204,7 +204,7 @@ class WindowLoop:
             if not self._is_bad(hypothesis):
                 return attempt, hypothesis
             rejected.append((attempt, hypothesis))
-            if planned is not attempts[-1]:
+            if n_left:
                 self._reject(attempt, hypothesis)
         return max(rejected, key=self._goodness) if self._part else rejected[-1]
 
